@@ -98,6 +98,9 @@ fn main() {
             time(|| matmul(&pool, &mut dw, Start::Zero, dy.t(), x)),
         ]
         .map(|seconds| format!("{:6.1} ({:3.0} %)", work / seconds, 100.0 * work / seconds / peak));
-        println!("tokens {rows:5} out {out:5} in {inner:5}: forward {}  dx {}  dw {}", figures[0], figures[1], figures[2]);
+        println!(
+            "tokens {rows:5} out {out:5} in {inner:5}: forward {}  dx {}  dw {}",
+            figures[0], figures[1], figures[2]
+        );
     }
 }

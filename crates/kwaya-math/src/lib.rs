@@ -11,12 +11,21 @@
 //! their lengths before it starts, and panics with the operation's name and
 //! both shapes when they do not fit: that is a mistake of the caller.
 
+mod attention;
 mod isa;
+mod layers;
 mod matmul;
 pub mod philox;
 mod pool;
+mod reduce;
 pub mod scalar;
 
+pub use attention::{AttentionShape, attention, attention_backward, attention_decode};
 pub use isa::isa;
+pub use layers::{
+    AdamW, Direction, IGNORED, RopeTable, add_assign, cross_entropy_loss, embedding, embedding_backward, rms_norm,
+    rms_norm_backward, rope, scale, softmax, softmax_cross_entropy, swiglu, swiglu_backward,
+};
 pub use matmul::{Matrix, Start, matmul};
 pub use pool::Pool;
+pub use reduce::{sum, sum_squares};

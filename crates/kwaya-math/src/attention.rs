@@ -1,0 +1,470 @@
+//! Causal grouped-query attention, forward and backward, without ever holding
+//! a T x T matrix.
+//!
+//! For a query at position i of its row, over the keys j in start..=i:
+//!
+//! ```text
+//! s_j = (sum over d of q_d * k_jd, one accumulator in order of d) * scale
+//! m   = max s_j
+//! p_j = exp(s_j - m)                     (0 for every other j)
+//! z   = sum of p_j in 16 lanes, lane j mod 16, and the fixed tree
+//! o_d = (sum over j of p_j * v_jd, one accumulator in order of j) / z
+//! ```
+//!
+//! Blocks of queries are worked on together for speed. Keys that no query of
+//! a block sees are left out, and keys that one query does not see count as
+//! p = 0: both give the same bits, since fma(0, x, a) = a for every finite x
+//! and every sum a that is not -0, and sums that start from +0 do not become
+//! -0 but by underflow of a single product below 2^-149.
+//!
+//! The backward pass makes p again from m and z (Dao et al. 2022), and sums
+//! dk and dv over the heads of a group in order, and over queries in order.
+
+use std::cell::RefCell;
+
+use crate::{
+    isa::kernel,
+    pool::{Pool, Shards},
+    reduce::{LANES, dot_inline, max_inline, sum_inline},
+    scalar,
+};
+
+/// Queries worked on together.
+const BLOCK: usize = 32;
+
+/// The sizes of an attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttentionShape {
+    /// Rows of the batch, B.
+    pub batch: usize,
+    /// Positions of a row, T.
+    pub tokens: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads; divides the query heads.
+    pub kv_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+}
+
+impl AttentionShape {
+    fn query_width(&self) -> usize {
+        self.heads * self.head_dim
+    }
+
+    fn kv_width(&self) -> usize {
+        self.kv_heads * self.head_dim
+    }
+
+    fn scale(&self) -> f32 {
+        1.0 / (self.head_dim as f32).sqrt()
+    }
+
+    fn check(&self, what: &str, queries: &[usize], keys: &[usize], softmax: &[usize], starts: &[u32]) {
+        let n = self.batch * self.tokens;
+        let fits = self.kv_heads > 0
+            && self.heads.is_multiple_of(self.kv_heads)
+            && queries.iter().all(|l| *l == n * self.query_width())
+            && keys.iter().all(|l| *l == n * self.kv_width())
+            && softmax.iter().all(|l| *l == n * self.heads)
+            && starts.len() == n;
+        assert!(fits, "{what}: {queries:?}, {keys:?}, {softmax:?} values for {self:?}");
+        for (i, start) in starts.iter().enumerate() {
+            assert!(*start as usize <= i % self.tokens, "{what}: query {i} starts at {start}, after itself");
+        }
+    }
+}
+
+/// The part of a matrix that belongs to one row of the batch and one head.
+#[derive(Clone, Copy)]
+struct Head<'a> {
+    data: &'a [f32],
+    stride: usize,
+}
+
+impl<'a> Head<'a> {
+    fn new(data: &'a [f32], batch: usize, head: usize, shape: &AttentionShape, width: usize) -> Self {
+        Self { data: &data[batch * shape.tokens * width + head * shape.head_dim..], stride: width }
+    }
+}
+
+/// Scratch of one thread, kept from one call to the next.
+#[derive(Default)]
+struct Scratch {
+    /// (head_dim, T rounded up): keys or values with positions in a row.
+    keys_t: Vec<f32>,
+    values_t: Vec<f32>,
+    /// (BLOCK, T rounded up).
+    p: Vec<f32>,
+    dp: Vec<f32>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+fn room(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
+    if buffer.len() < length {
+        buffer.resize(length, 0.0);
+    }
+    &mut buffer[..length]
+}
+
+/// `out` (B*T, heads * head_dim) = attention of `q` over `k` and `v` (B*T,
+/// kv_heads * head_dim). Query i of a row sees keys `starts[i]..=i`, so that
+/// documents packed into one row do not see each other. `softmax_max` and
+/// `softmax_sum` (B * heads * T) are kept for the backward pass.
+///
+/// # Panics
+/// When the shapes do not fit.
+#[allow(clippy::too_many_arguments, reason = "the operands of one operation")]
+pub fn attention(
+    pool: &Pool,
+    out: &mut [f32],
+    softmax_max: &mut [f32],
+    softmax_sum: &mut [f32],
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    starts: &[u32],
+    shape: &AttentionShape,
+) {
+    let softmax = [softmax_max.len(), softmax_sum.len()];
+    shape.check("attention", &[out.len(), q.len()], &[k.len(), v.len()], &softmax, starts);
+    let (t, d, width) = (shape.tokens, shape.head_dim, shape.query_width());
+    let (outs, maxes, sums) = (Shards::new(out), Shards::new(softmax_max), Shards::new(softmax_sum));
+    let group = shape.heads / shape.kv_heads;
+    pool.run(shape.batch * shape.heads, |piece| {
+        let (b, h) = (piece / shape.heads, piece % shape.heads);
+        let q = Head::new(q, b, h, shape, width);
+        let keys = Head::new(k, b, h / group, shape, shape.kv_width());
+        let values = Head::new(v, b, h / group, shape, shape.kv_width());
+        let starts = &starts[b * t..(b + 1) * t];
+        // SAFETY: pieces are disjoint.
+        let (max, sum) = unsafe { (maxes.part(piece * t..(piece + 1) * t), sums.part(piece * t..(piece + 1) * t)) };
+        SCRATCH.with_borrow_mut(|scratch| {
+            let columns = t.next_multiple_of(LANES);
+            let keys_t = room(&mut scratch.keys_t, d * columns);
+            transpose(keys_t, keys.data, keys.stride, t, d, columns);
+            let p = room(&mut scratch.p, BLOCK * columns);
+            for first in (0..t).step_by(BLOCK) {
+                let rows = BLOCK.min(t - first);
+                let low = low_key(&starts[first..first + rows]);
+                let p = &mut p[..rows * columns];
+                scores(p, q.data, q.stride, keys_t, first, rows, low, d, columns);
+                let (max, sum) = (&mut max[first..first + rows], &mut sum[first..first + rows]);
+                softmax_rows(p, max, sum, &starts[first..first + rows], first, low, columns, shape.scale());
+                for r in 0..rows {
+                    let at = (b * t + first + r) * width + h * d;
+                    // SAFETY: each piece has its own head of each row.
+                    let out = unsafe { outs.part(at..at + d) };
+                    let p = &p[r * columns..(r + 1) * columns];
+                    weigh(out, p, 1, values.data, values.stride, low, first + r + 1, false);
+                    divide(out, sum[r]);
+                }
+            }
+        });
+    });
+}
+
+/// The first key that any query of a block sees, rounded down to a whole
+/// group of lanes so that lanes keep their places.
+fn low_key(starts: &[u32]) -> usize {
+    let low = starts.iter().min().map_or(0, |s| *s as usize);
+    low / LANES * LANES
+}
+
+kernel! {
+/// out (d, columns) = the transpose of t rows of x; columns past t are 0.
+fn transpose(out: &mut [f32], x: &[f32], stride: usize, t: usize, d: usize, columns: usize) {
+    for (i, row) in out.chunks_exact_mut(columns).enumerate().take(d) {
+        for (j, out) in row.iter_mut().enumerate().take(t) {
+            *out = x[j * stride + i];
+        }
+        row[t..].fill(0.0);
+    }
+}
+}
+
+kernel! {
+/// p[r][j] = q of row first + r times key j, for the keys from `low` that any
+/// row of the block sees, rounded up to whole groups of lanes.
+fn scores(p: &mut [f32], q: &[f32], stride: usize, keys_t: &[f32], first: usize, rows: usize, low: usize, d: usize, columns: usize) {
+    let high = (first + rows).next_multiple_of(LANES).min(columns);
+    for r0 in (0..rows).step_by(4) {
+        let count = 4.min(rows - r0);
+        for j in (low..high).step_by(LANES) {
+            let mut tile = [[0.0_f32; LANES]; 4];
+            if count == 4 {
+                for i in 0..d {
+                    let keys: &[f32; LANES] = keys_t[i * columns + j..i * columns + j + LANES].try_into().expect("16 keys");
+                    for (r, row) in tile.iter_mut().enumerate() {
+                        let x = q[(first + r0 + r) * stride + i];
+                        for c in 0..LANES {
+                            row[c] = x.mul_add(keys[c], row[c]);
+                        }
+                    }
+                }
+            } else {
+                for (r, row) in tile.iter_mut().enumerate().take(count) {
+                    for i in 0..d {
+                        let x = q[(first + r0 + r) * stride + i];
+                        for c in 0..LANES {
+                            row[c] = x.mul_add(keys_t[i * columns + j + c], row[c]);
+                        }
+                    }
+                }
+            }
+            for (r, row) in tile.iter().enumerate().take(count) {
+                let at = (r0 + r) * columns + j;
+                p[at..at + LANES].copy_from_slice(row);
+            }
+        }
+    }
+}
+}
+
+kernel! {
+/// Scores become exp(s - max), with 0 where a query does not see the key.
+fn softmax_rows(p: &mut [f32], max: &mut [f32], sum: &mut [f32], starts: &[u32], first: usize, low: usize, columns: usize, scale: f32) {
+    let rows = max.len();
+    let high = (first + rows).next_multiple_of(LANES).min(columns);
+    for r in 0..rows {
+        let row = &mut p[r * columns + low..r * columns + high];
+        let (start, end) = (starts[r] as usize - low, first + r + 1 - low);
+        row[..start].fill(0.0);
+        row[end..].fill(0.0);
+        let seen = &mut row[start..end];
+        for s in seen.iter_mut() {
+            *s *= scale;
+        }
+        max[r] = max_inline(seen);
+        for s in seen.iter_mut() {
+            *s = scalar::exp(*s - max[r]);
+        }
+        sum[r] = sum_inline(row);
+    }
+}
+}
+
+kernel! {
+/// out (d) = or += the sum over j in low..high of p[j * p_step] * x row j, one
+/// accumulator in order of j.
+fn weigh(out: &mut [f32], p: &[f32], p_step: usize, x: &[f32], stride: usize, low: usize, high: usize, keep: bool) {
+    let d = out.len();
+    let mut at = 0;
+    while at + 32 <= d {
+        let mut sums = [0.0_f32; 32];
+        if keep {
+            sums.copy_from_slice(&out[at..at + 32]);
+        }
+        for j in low..high {
+            let w = p[j * p_step];
+            let row: &[f32; 32] = x[j * stride + at..j * stride + at + 32].try_into().expect("32 values");
+            for (sum, x) in sums.iter_mut().zip(row) {
+                *sum = w.mul_add(*x, *sum);
+            }
+        }
+        out[at..at + 32].copy_from_slice(&sums);
+        at += 32;
+    }
+    for i in at..d {
+        let mut sum = if keep { out[i] } else { 0.0 };
+        for j in low..high {
+            sum = p[j * p_step].mul_add(x[j * stride + i], sum);
+        }
+        out[i] = sum;
+    }
+}
+}
+
+kernel! {
+fn divide(out: &mut [f32], by: f32) {
+    for x in out.iter_mut() {
+        *x /= by;
+    }
+}
+}
+
+/// Backward of [`attention`]: `dq`, `dk` and `dv` are overwritten.
+///
+/// # Panics
+/// When the shapes do not fit.
+#[allow(clippy::too_many_arguments, reason = "the operands of one operation")]
+pub fn attention_backward(
+    pool: &Pool,
+    dq: &mut [f32],
+    dk: &mut [f32],
+    dv: &mut [f32],
+    dout: &[f32],
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    out: &[f32],
+    softmax_max: &[f32],
+    softmax_sum: &[f32],
+    starts: &[u32],
+    shape: &AttentionShape,
+) {
+    let queries = [dq.len(), dout.len(), q.len(), out.len()];
+    let softmax = [softmax_max.len(), softmax_sum.len()];
+    shape.check("attention_backward", &queries, &[dk.len(), dv.len(), k.len(), v.len()], &softmax, starts);
+    let (t, d, width, kv_width) = (shape.tokens, shape.head_dim, shape.query_width(), shape.kv_width());
+    let group = shape.heads / shape.kv_heads;
+    let (dqs, dks, dvs) = (Shards::new(dq), Shards::new(dk), Shards::new(dv));
+    pool.run(shape.batch * shape.kv_heads, |piece| {
+        let (b, g) = (piece / shape.kv_heads, piece % shape.kv_heads);
+        let keys = Head::new(k, b, g, shape, kv_width);
+        let values = Head::new(v, b, g, shape, kv_width);
+        let starts = &starts[b * t..(b + 1) * t];
+        let columns = t.next_multiple_of(LANES);
+        let kv_row = |j: usize| (b * t + j) * kv_width + g * d..(b * t + j) * kv_width + (g + 1) * d;
+        for j in 0..t {
+            // SAFETY: each piece has its own head of each row.
+            let (dk, dv) = unsafe { (dks.part(kv_row(j)), dvs.part(kv_row(j))) };
+            dk.fill(0.0);
+            dv.fill(0.0);
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let keys_t = room(&mut scratch.keys_t, d * columns);
+            transpose(keys_t, keys.data, keys.stride, t, d, columns);
+            let values_t = room(&mut scratch.values_t, d * columns);
+            transpose(values_t, values.data, values.stride, t, d, columns);
+            let p = room(&mut scratch.p, BLOCK * columns);
+            let dp = room(&mut scratch.dp, BLOCK * columns);
+            for h in g * group..(g + 1) * group {
+                let head = (b * shape.heads + h) * t;
+                let q = Head::new(q, b, h, shape, width);
+                let dout = Head::new(dout, b, h, shape, width);
+                let out = Head::new(out, b, h, shape, width);
+                for first in (0..t).step_by(BLOCK) {
+                    let rows = BLOCK.min(t - first);
+                    let starts = &starts[first..first + rows];
+                    let low = low_key(starts);
+                    let (p, dp) = (&mut p[..rows * columns], &mut dp[..rows * columns]);
+                    scores(p, q.data, q.stride, keys_t, first, rows, low, d, columns);
+                    scores(dp, dout.data, dout.stride, values_t, first, rows, low, d, columns);
+                    let span = head + first..head + first + rows;
+                    let (max, sum) = (&softmax_max[span.clone()], &softmax_sum[span]);
+                    score_gradients(
+                        p,
+                        dp,
+                        max,
+                        sum,
+                        starts,
+                        out.data,
+                        dout.data,
+                        width,
+                        first,
+                        low,
+                        d,
+                        columns,
+                        shape.scale(),
+                    );
+                    for r in 0..rows {
+                        let at = (b * t + first + r) * width + h * d;
+                        // SAFETY: each piece has its own heads of each row.
+                        let dq = unsafe { dqs.part(at..at + d) };
+                        let ds = &dp[r * columns..(r + 1) * columns];
+                        weigh(dq, ds, 1, keys.data, keys.stride, low, first + r + 1, false);
+                    }
+                    for j in low..first + rows {
+                        let (q, dout) = (&q.data[first * width..], &dout.data[first * width..]);
+                        // SAFETY: each piece has its own head of each row.
+                        let (dk, dv) = unsafe { (dks.part(kv_row(j)), dvs.part(kv_row(j))) };
+                        weigh(dk, &dp[j..], columns, q, width, 0, rows, true);
+                        weigh(dv, &p[j..], columns, dout, width, 0, rows, true);
+                    }
+                }
+            }
+        });
+    });
+}
+
+kernel! {
+/// From scores and dp = dout . v: p becomes the probabilities, and dp the
+/// gradient of the score before its scale, ds = p * (dp - dout . out) * scale.
+fn score_gradients(p: &mut [f32], dp: &mut [f32], max: &[f32], sum: &[f32], starts: &[u32], out: &[f32], dout: &[f32], width: usize, first: usize, low: usize, d: usize, columns: usize, scale: f32) {
+    let rows = max.len();
+    let high = (first + rows).next_multiple_of(LANES).min(columns);
+    for r in 0..rows {
+        let at = (first + r) * width;
+        let delta = dot_inline(&dout[at..at + d], &out[at..at + d]);
+        let (start, end) = (starts[r] as usize, first + r + 1);
+        let (row, drow) = (&mut p[r * columns..(r + 1) * columns], &mut dp[r * columns..(r + 1) * columns]);
+        row[low..start].fill(0.0);
+        drow[low..start].fill(0.0);
+        row[end..high].fill(0.0);
+        drow[end..high].fill(0.0);
+        let share = 1.0 / sum[r];
+        for (p, dp) in row[start..end].iter_mut().zip(&mut drow[start..end]) {
+            *p = scalar::exp(*p * scale - max[r]) * share;
+            *dp = *p * (*dp - delta) * scale;
+        }
+    }
+}
+}
+
+/// Attention of one new query over a cache: `q`, `out` (heads * head_dim);
+/// `keys`, `values` (positions, kv_heads * head_dim). The same bits as the
+/// last row of [`attention`] over those positions.
+///
+/// # Panics
+/// When the shapes do not fit.
+pub fn attention_decode(
+    pool: &Pool,
+    out: &mut [f32],
+    q: &[f32],
+    keys: &[f32],
+    values: &[f32],
+    positions: usize,
+    shape: &AttentionShape,
+) {
+    let (d, width, kv_width) = (shape.head_dim, shape.query_width(), shape.kv_width());
+    let fits = out.len() == width
+        && q.len() == width
+        && positions > 0
+        && keys.len() >= positions * kv_width
+        && values.len() >= positions * kv_width;
+    assert!(fits, "attention_decode: {} keys for {positions} positions of {shape:?}", keys.len());
+    let group = shape.heads / shape.kv_heads;
+    let outs = Shards::new(out);
+    pool.run(shape.heads, |h| {
+        // SAFETY: pieces are disjoint.
+        let out = unsafe { outs.part(h * d..(h + 1) * d) };
+        let at = h / group * d;
+        SCRATCH.with_borrow_mut(|scratch| {
+            let p = room(&mut scratch.p, positions.next_multiple_of(LANES));
+            one_query(out, p, &q[h * d..(h + 1) * d], &keys[at..], &values[at..], kv_width, positions, shape.scale());
+        });
+    });
+}
+
+kernel! {
+fn one_query(out: &mut [f32], p: &mut [f32], q: &[f32], keys: &[f32], values: &[f32], stride: usize, positions: usize, scale: f32) {
+    for (j, s) in p.iter_mut().enumerate().take(positions) {
+        let key = &keys[j * stride..j * stride + q.len()];
+        let mut sum = 0.0_f32;
+        for (x, k) in q.iter().zip(key) {
+            sum = x.mul_add(*k, sum);
+        }
+        *s = sum * scale;
+    }
+    p[positions..].fill(0.0);
+    let max = max_inline(&p[..positions]);
+    for s in p[..positions].iter_mut() {
+        *s = scalar::exp(*s - max);
+    }
+    let sum = sum_inline(p);
+    out.fill(0.0);
+    for (j, w) in p.iter().enumerate().take(positions) {
+        let row = &values[j * stride..j * stride + out.len()];
+        for (out, v) in out.iter_mut().zip(row) {
+            *out = w.mul_add(*v, *out);
+        }
+    }
+    for x in out.iter_mut() {
+        *x /= sum;
+    }
+}
+}

@@ -1,0 +1,485 @@
+//! The layers of a Llama model that are not matrix products or attention,
+//! forward and backward: RMS norm, rotary positions, SwiGLU, softmax
+//! cross-entropy, embedding.
+//!
+//! Shapes: `N` rows, `C` width, `V` vocabulary. Gradients have a `d` before
+//! the name of the thing.
+
+use crate::{
+    isa::kernel,
+    pool::{Pool, Shards},
+    reduce::{LANES, dot_inline, max_inline, sum_inline, tree},
+    scalar,
+};
+
+/// Rows that one piece takes: few enough to share, enough to be worth it.
+const ROWS: usize = 16;
+
+/// Runs `task(first_row..last_row)` over `rows` in pieces.
+fn by_rows(pool: &Pool, rows: usize, task: impl Fn(std::ops::Range<usize>) + Sync) {
+    pool.run(rows.div_ceil(ROWS), |p| task(p * ROWS..rows.min((p + 1) * ROWS)));
+}
+
+/// Runs `task(range)` over `length` elements in pieces of whole cache lines.
+fn by_elements(pool: &Pool, length: usize, task: impl Fn(std::ops::Range<usize>) + Sync) {
+    const PIECE: usize = 1 << 14;
+    pool.run(length.div_ceil(PIECE), |p| task(p * PIECE..length.min((p + 1) * PIECE)));
+}
+
+/// Root-mean-square norm (Zhang and Sennrich 2019): `out` (N, C) =
+/// `x` / rms(x) * `weight` (C). `inv_rms` (N) gets 1 / rms for the backward.
+///
+/// # Panics
+/// When the shapes do not fit.
+pub fn rms_norm(pool: &Pool, out: &mut [f32], inv_rms: &mut [f32], x: &[f32], weight: &[f32], eps: f32) {
+    let (n, c) = (inv_rms.len(), weight.len());
+    assert!(x.len() == n * c && out.len() == n * c, "rms_norm: {} values for ({n}, {c})", x.len());
+    let (outs, invs) = (Shards::new(out), Shards::new(inv_rms));
+    by_rows(pool, n, |rows| {
+        // SAFETY: pieces have disjoint rows.
+        let (out, inv) = unsafe { (outs.part(rows.start * c..rows.end * c), invs.part(rows.clone())) };
+        rms_norm_rows(out, inv, &x[rows.start * c..rows.end * c], weight, eps);
+    });
+}
+
+kernel! {
+fn rms_norm_rows(out: &mut [f32], inv_rms: &mut [f32], x: &[f32], weight: &[f32], eps: f32) {
+    let c = weight.len();
+    for (i, inv) in inv_rms.iter_mut().enumerate() {
+        let (x, out) = (&x[i * c..(i + 1) * c], &mut out[i * c..(i + 1) * c]);
+        *inv = 1.0 / (dot_inline(x, x) / c as f32 + eps).sqrt();
+        for ((out, x), w) in out.iter_mut().zip(x).zip(weight) {
+            *out = x * *inv * w;
+        }
+    }
+}
+}
+
+/// Backward of [`rms_norm`]: `dx` (N, C) is overwritten, `dweight` (C) is
+/// added to, row after row for each element.
+///
+/// # Panics
+/// When the shapes do not fit.
+pub fn rms_norm_backward(
+    pool: &Pool,
+    dx: &mut [f32],
+    dweight: &mut [f32],
+    dy: &[f32],
+    x: &[f32],
+    weight: &[f32],
+    inv_rms: &[f32],
+) {
+    let (n, c) = (inv_rms.len(), weight.len());
+    let fits = [dx.len(), dy.len(), x.len()].iter().all(|l| *l == n * c) && dweight.len() == c;
+    assert!(fits, "rms_norm_backward: {} values for ({n}, {c})", x.len());
+    let dxs = Shards::new(dx);
+    by_rows(pool, n, |rows| {
+        // SAFETY: pieces have disjoint rows.
+        let dx = unsafe { dxs.part(rows.start * c..rows.end * c) };
+        let span = rows.start * c..rows.end * c;
+        rms_norm_dx(dx, &dy[span.clone()], &x[span], weight, &inv_rms[rows]);
+    });
+    let dws = Shards::new(dweight);
+    pool.run(c.div_ceil(64), |p| {
+        let columns = p * 64..c.min((p + 1) * 64);
+        // SAFETY: pieces have disjoint columns.
+        let dw = unsafe { dws.part(columns.clone()) };
+        rms_norm_dweight(dw, columns.start, c, dy, x, inv_rms);
+    });
+}
+
+kernel! {
+fn rms_norm_dx(dx: &mut [f32], dy: &[f32], x: &[f32], weight: &[f32], inv_rms: &[f32]) {
+    let c = weight.len();
+    for (i, inv) in inv_rms.iter().enumerate() {
+        let (x, dy, dx) = (&x[i * c..(i + 1) * c], &dy[i * c..(i + 1) * c], &mut dx[i * c..(i + 1) * c]);
+        // dx holds dy * weight for a moment, to be summed against x.
+        for ((dx, dy), w) in dx.iter_mut().zip(dy).zip(weight) {
+            *dx = dy * w;
+        }
+        let slope = -(dot_inline(dx, x) * inv * inv * inv / c as f32);
+        for (dx, x) in dx.iter_mut().zip(x) {
+            *dx = x.mul_add(slope, *dx * inv);
+        }
+    }
+}
+}
+
+kernel! {
+fn rms_norm_dweight(dweight: &mut [f32], first: usize, c: usize, dy: &[f32], x: &[f32], inv_rms: &[f32]) {
+    for (i, inv) in inv_rms.iter().enumerate() {
+        let at = i * c + first..i * c + first + dweight.len();
+        for ((dw, dy), x) in dweight.iter_mut().zip(&dy[at.clone()]).zip(&x[at]) {
+            *dw = dy.mul_add(x * inv, *dw);
+        }
+    }
+}
+}
+
+/// Cosines and sines of the rotary embedding (Su et al. 2021).
+#[derive(Clone, Debug)]
+pub struct RopeTable {
+    half: usize,
+    positions: usize,
+    /// (positions, half): cosines, then sines, of position times frequency.
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+}
+
+impl RopeTable {
+    /// The table for `positions` positions of heads of width `head_dim`. As
+    /// in Hugging Face: frequency i is 1 / theta^(2i / head_dim) rounded to
+    /// f32, the angle is position times frequency in f32.
+    ///
+    /// # Panics
+    /// When `head_dim` is odd.
+    pub fn new(theta: f64, head_dim: usize, positions: usize) -> Self {
+        assert!(head_dim.is_multiple_of(2), "rope: head_dim {head_dim} is odd");
+        let half = head_dim / 2;
+        let frequency = |i: usize| {
+            let power = scalar::exp2((2 * i) as f64 / head_dim as f64 * scalar::log2(theta));
+            1.0 / power as f32
+        };
+        let frequencies: Vec<f32> = (0..half).map(frequency).collect();
+        let angles = (0..positions).flat_map(|p| frequencies.iter().map(move |f| f64::from(p as f32 * f)));
+        let cos = angles.clone().map(|a| scalar::cos(a) as f32).collect();
+        let sin = angles.map(|a| scalar::sin(a) as f32).collect();
+        Self { half, positions, cos, sin }
+    }
+
+    /// How many positions it has.
+    pub fn positions(&self) -> usize {
+        self.positions
+    }
+}
+
+/// Which way [`rope`] turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Embeds the position.
+    Forward,
+    /// The gradient: the turn back.
+    Backward,
+}
+
+/// Turns each head of `x` (N, heads * head_dim) by the angles of its row's
+/// position, in the layout of Hugging Face: element i goes with i + half.
+///
+/// # Panics
+/// When the shapes do not fit or a position is beyond the table.
+pub fn rope(pool: &Pool, x: &mut [f32], heads: usize, table: &RopeTable, positions: &[u32], direction: Direction) {
+    let width = heads * table.half * 2;
+    assert!(x.len() == positions.len() * width, "rope: {} values for ({}, {width})", x.len(), positions.len());
+    assert!(positions.iter().all(|p| (*p as usize) < table.positions), "rope: a position beyond {}", table.positions);
+    let sign = if direction == Direction::Forward { 1.0 } else { -1.0 };
+    let xs = Shards::new(x);
+    by_rows(pool, positions.len(), |rows| {
+        // SAFETY: pieces have disjoint rows.
+        let part = unsafe { xs.part(rows.start * width..rows.end * width) };
+        rope_rows(part, &positions[rows], &table.cos, &table.sin, table.half, width, sign);
+    });
+}
+
+kernel! {
+fn rope_rows(x: &mut [f32], positions: &[u32], cos: &[f32], sin: &[f32], half: usize, width: usize, sign: f32) {
+    for (row, position) in x.chunks_exact_mut(width).zip(positions) {
+        let at = *position as usize * half;
+        let (cos, sin) = (&cos[at..at + half], &sin[at..at + half]);
+        for head in row.chunks_exact_mut(2 * half) {
+            let (first, second) = head.split_at_mut(half);
+            for (((a, b), c), s) in first.iter_mut().zip(second).zip(cos).zip(sin) {
+                let s = sign * s;
+                let turned = (a.mul_add(*c, -(*b * s)), b.mul_add(*c, *a * s));
+                (*a, *b) = turned;
+            }
+        }
+    }
+}
+}
+
+/// `out` = silu(`gate`) * `up`, element by element (Shazeer 2020).
+///
+/// # Panics
+/// When the lengths differ.
+pub fn swiglu(pool: &Pool, out: &mut [f32], gate: &[f32], up: &[f32]) {
+    assert!(out.len() == gate.len() && out.len() == up.len(), "swiglu: {} and {}", gate.len(), up.len());
+    let outs = Shards::new(out);
+    by_elements(pool, gate.len(), |range| {
+        // SAFETY: pieces are disjoint.
+        let out = unsafe { outs.part(range.clone()) };
+        swiglu_part(out, &gate[range.clone()], &up[range]);
+    });
+}
+
+kernel! {
+fn swiglu_part(out: &mut [f32], gate: &[f32], up: &[f32]) {
+    for ((out, g), u) in out.iter_mut().zip(gate).zip(up) {
+        *out = g / (1.0 + scalar::exp(-g)) * u;
+    }
+}
+}
+
+/// Backward of [`swiglu`]; both gradients are overwritten.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn swiglu_backward(pool: &Pool, dgate: &mut [f32], dup: &mut [f32], dout: &[f32], gate: &[f32], up: &[f32]) {
+    let n = dout.len();
+    let fits = [dgate.len(), dup.len(), gate.len(), up.len()].iter().all(|l| *l == n);
+    assert!(fits, "swiglu_backward: {} and {n}", gate.len());
+    let (dgates, dups) = (Shards::new(dgate), Shards::new(dup));
+    by_elements(pool, n, |range| {
+        // SAFETY: pieces are disjoint.
+        let (dgate, dup) = unsafe { (dgates.part(range.clone()), dups.part(range.clone())) };
+        swiglu_backward_part(dgate, dup, &dout[range.clone()], &gate[range.clone()], &up[range]);
+    });
+}
+
+kernel! {
+fn swiglu_backward_part(dgate: &mut [f32], dup: &mut [f32], dout: &[f32], gate: &[f32], up: &[f32]) {
+    for ((((dg, du), d), g), u) in dgate.iter_mut().zip(dup).zip(dout).zip(gate).zip(up) {
+        let sigmoid = 1.0 / (1.0 + scalar::exp(-g));
+        let silu = g * sigmoid;
+        *du = d * silu;
+        *dg = d * u * (sigmoid * (1.0 + g * (1.0 - sigmoid)));
+    }
+}
+}
+
+/// The target of a position that is not scored.
+pub const IGNORED: u32 = u32::MAX;
+
+/// Turns `logits` (N, V) into their gradient times `scale`, in place, and
+/// puts -log p(target) into `losses` (N), in nats. Where the target is
+/// [`IGNORED`] both are 0.
+///
+/// # Panics
+/// When the shapes do not fit or a target is beyond the vocabulary.
+pub fn softmax_cross_entropy(pool: &Pool, logits: &mut [f32], losses: &mut [f32], targets: &[u32], scale: f32) {
+    let (n, v) = cross_entropy_shape(logits.len(), losses.len(), targets);
+    let (rows_of, losses_of) = (Shards::new(logits), Shards::new(losses));
+    pool.run(n, |i| {
+        // SAFETY: pieces have disjoint rows.
+        let (row, loss) = unsafe { (rows_of.part(i * v..(i + 1) * v), losses_of.part(i..i + 1)) };
+        if targets[i] == IGNORED {
+            row.fill(0.0);
+            loss[0] = 0.0;
+            return;
+        }
+        let target = targets[i] as usize;
+        let logit = row[target];
+        let (max, sum) = exponentials(row);
+        loss[0] = scalar::log(sum) - (logit - max);
+        scale_row(row, scale / sum);
+        row[target] -= scale;
+    });
+}
+
+/// -log p(target) of each row of `logits` (N, `vocab`), in nats, into
+/// `losses` (N); 0 where ignored.
+///
+/// # Panics
+/// When the shapes do not fit or a target is beyond the vocabulary.
+pub fn cross_entropy_loss(pool: &Pool, logits: &[f32], losses: &mut [f32], targets: &[u32], vocab: usize) {
+    let (n, v) = cross_entropy_shape(logits.len(), losses.len(), targets);
+    assert!(n == 0 || v == vocab, "cross_entropy_loss: rows of {v} logits, vocabulary {vocab}");
+    let losses_of = Shards::new(losses);
+    pool.run(n, |i| {
+        let row = &logits[i * v..(i + 1) * v];
+        // SAFETY: pieces have disjoint rows.
+        let loss = unsafe { losses_of.part(i..i + 1) };
+        loss[0] = match targets[i] {
+            IGNORED => 0.0,
+            target => {
+                let (max, sum) = sum_of_exponentials(row);
+                scalar::log(sum) - (row[target as usize] - max)
+            }
+        };
+    });
+}
+
+kernel! {
+/// What [`exponentials`] gives, without changing the row.
+fn sum_of_exponentials(row: &[f32]) -> (f32, f32) {
+    let max = max_inline(row);
+    let mut lanes = [0.0_f32; LANES];
+    let chunks = row.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for i in 0..LANES {
+            lanes[i] += scalar::exp(chunk[i] - max);
+        }
+    }
+    for (lane, x) in lanes.iter_mut().zip(rest) {
+        *lane += scalar::exp(x - max);
+    }
+    (max, tree(lanes))
+}
+}
+
+fn cross_entropy_shape(logits: usize, losses: usize, targets: &[u32]) -> (usize, usize) {
+    let n = targets.len();
+    assert!(losses == n && (n == 0 || logits.is_multiple_of(n)), "cross_entropy: {logits} logits, {n} targets");
+    let v = if n == 0 { 0 } else { logits / n };
+    assert!(targets.iter().all(|t| *t == IGNORED || (*t as usize) < v), "cross_entropy: a target beyond {v}");
+    (n, v)
+}
+
+kernel! {
+/// Replaces a row by exp(x - max); gives max and the sum.
+fn exponentials(row: &mut [f32]) -> (f32, f32) {
+    let max = max_inline(row);
+    for x in row.iter_mut() {
+        *x = scalar::exp(*x - max);
+    }
+    (max, sum_inline(row))
+}
+}
+
+kernel! {
+fn scale_row(row: &mut [f32], factor: f32) {
+    for x in row.iter_mut() {
+        *x *= factor;
+    }
+}
+}
+
+/// Softmax of one row, in place, for sampling.
+pub fn softmax(row: &mut [f32]) {
+    let (_, sum) = exponentials(row);
+    scale_row(row, 1.0 / sum);
+}
+
+/// `out` (N, C) = the rows of `table` (V, C) that `tokens` (N) name.
+///
+/// # Panics
+/// When the shapes do not fit or a token is beyond the table.
+pub fn embedding(pool: &Pool, out: &mut [f32], table: &[f32], tokens: &[u32]) {
+    let n = tokens.len();
+    if n == 0 {
+        return;
+    }
+    let c = out.len() / n;
+    assert!(out.len() == n * c && c > 0, "embedding: {} values for {n} tokens", out.len());
+    let outs = Shards::new(out);
+    by_rows(pool, n, |rows| {
+        for i in rows {
+            let at = tokens[i] as usize * c;
+            // SAFETY: pieces have disjoint rows.
+            unsafe { outs.part(i * c..(i + 1) * c) }.copy_from_slice(&table[at..at + c]);
+        }
+    });
+}
+
+/// Backward of [`embedding`]: adds each row of `dout` (N, C) to its token's
+/// row of `dtable` (V, C), in the order of the tokens.
+///
+/// # Panics
+/// When the shapes do not fit or a token is beyond the table.
+pub fn embedding_backward(pool: &Pool, dtable: &mut [f32], dout: &[f32], tokens: &[u32]) {
+    let n = tokens.len();
+    if n == 0 {
+        return;
+    }
+    let c = dout.len() / n;
+    assert!(dout.len() == n * c && c > 0, "embedding_backward: {} values for {n} tokens", dout.len());
+    // Split over columns, so that each element has its tokens in order.
+    let tables = Shards::new(dtable);
+    pool.run(c.div_ceil(LANES * 4), |p| {
+        let columns = p * LANES * 4..c.min((p + 1) * LANES * 4);
+        for (token, row) in tokens.iter().zip(dout.chunks_exact(c)) {
+            let at = *token as usize * c;
+            // SAFETY: pieces have disjoint columns.
+            let out = unsafe { tables.part(at + columns.start..at + columns.end) };
+            for (out, d) in out.iter_mut().zip(&row[columns.clone()]) {
+                *out += d;
+            }
+        }
+    });
+}
+
+/// `out` += `x`.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn add_assign(pool: &Pool, out: &mut [f32], x: &[f32]) {
+    assert_eq!(out.len(), x.len(), "add_assign: {} and {}", out.len(), x.len());
+    let outs = Shards::new(out);
+    by_elements(pool, x.len(), |range| {
+        // SAFETY: pieces are disjoint.
+        let out = unsafe { outs.part(range.clone()) };
+        add_part(out, &x[range]);
+    });
+}
+
+kernel! {
+fn add_part(out: &mut [f32], x: &[f32]) {
+    for (out, x) in out.iter_mut().zip(x) {
+        *out += x;
+    }
+}
+}
+
+/// `out` *= `factor`.
+pub fn scale(pool: &Pool, out: &mut [f32], factor: f32) {
+    let length = out.len();
+    let outs = Shards::new(out);
+    by_elements(pool, length, |range| {
+        // SAFETY: pieces are disjoint.
+        scale_row(unsafe { outs.part(range) }, factor);
+    });
+}
+
+/// The optimiser AdamW (Loshchilov and Hutter 2019), with the meaning that
+/// `torch.optim.AdamW` gives its numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// The learning rate of this step.
+    pub learning_rate: f32,
+    /// Decay of the first moment.
+    pub beta1: f32,
+    /// Decay of the second moment.
+    pub beta2: f32,
+    /// Added to the root of the second moment.
+    pub epsilon: f32,
+    /// Decoupled weight decay.
+    pub weight_decay: f32,
+    /// Which step this is, from 1.
+    pub step: u64,
+    /// Multiplies each gradient first: gradient clipping.
+    pub gradient_scale: f32,
+}
+
+impl AdamW {
+    /// One step, in one pass over memory.
+    ///
+    /// # Panics
+    /// When the lengths differ.
+    pub fn update(&self, pool: &Pool, weights: &mut [f32], gradients: &[f32], first: &mut [f32], second: &mut [f32]) {
+        let n = weights.len();
+        let fits = gradients.len() == n && first.len() == n && second.len() == n;
+        assert!(fits, "adamw: {n} weights, {} gradients", gradients.len());
+        let correct = |beta: f32| 1.0 - scalar::powi(f64::from(beta), self.step);
+        let rate = f64::from(self.learning_rate) / correct(self.beta1);
+        let root = 1.0 / correct(self.beta2).sqrt();
+        let (weights, firsts, seconds) = (Shards::new(weights), Shards::new(first), Shards::new(second));
+        by_elements(pool, n, |range| {
+            // SAFETY: pieces are disjoint.
+            let (w, m, v) =
+                unsafe { (weights.part(range.clone()), firsts.part(range.clone()), seconds.part(range.clone())) };
+            adamw_part(w, &gradients[range], m, v, *self, rate as f32, root as f32);
+        });
+    }
+}
+
+kernel! {
+fn adamw_part(weights: &mut [f32], gradients: &[f32], first: &mut [f32], second: &mut [f32], o: AdamW, rate: f32, root: f32) {
+    let keep = 1.0 - o.learning_rate * o.weight_decay;
+    for (((w, g), m), v) in weights.iter_mut().zip(gradients).zip(first).zip(second) {
+        let g = g * o.gradient_scale;
+        *m = m.mul_add(o.beta1, (1.0 - o.beta1) * g);
+        *v = v.mul_add(o.beta2, (1.0 - o.beta2) * g * g);
+        *w = w.mul_add(keep, -(rate * *m / v.sqrt().mul_add(root, o.epsilon)));
+    }
+}
+}
