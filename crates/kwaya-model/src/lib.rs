@@ -1,1 +1,31 @@
-//! To be written.
+//! The transformer: a Llama-family decoder with a hand-written backward pass,
+//! generation with a key/value cache, and Hugging Face folders in and out.
+//!
+//! Llama (Touvron et al. 2023, <https://arxiv.org/abs/2302.13971>) is the
+//! pre-norm transformer of Vaswani et al. 2017 with RMS norms, rotary
+//! positions, SwiGLU and grouped-query attention. It is the architecture that
+//! every engine reads, which is why Kwaya builds no other.
+//!
+//! The shape alphabet of this crate: `N` positions of a batch (rows times
+//! tokens per row), `C` hidden size, `Q` heads x head size, `K` key/value
+//! heads x head size, `F` feed-forward size, `V` vocabulary size. Buffers are
+//! row-major f32. Weights are (out, in), as in PyTorch.
+
+mod activations;
+mod backward;
+mod config;
+mod forward;
+mod model;
+mod sampler;
+mod session;
+pub mod tensors;
+
+pub use activations::{Activations, Batch};
+pub use backward::forward_backward;
+pub use config::Config;
+pub use forward::{logits, loss};
+/// A target that counts for nothing: loss 0, gradient 0.
+pub use kwaya_math::IGNORED;
+pub use model::{Model, Tensor};
+pub use sampler::{Sampler, SamplerOptions};
+pub use session::Session;
