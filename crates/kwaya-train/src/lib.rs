@@ -1,1 +1,22 @@
-//! To be written.
+//! Training: from a file of tokens to a model, with AdamW, a schedule, a fixed
+//! order of the data, checkpoints that survive a power cut, and figures on
+//! text the model has not seen.
+//!
+//! A trained model is a function of the configuration, the [`Schedule`] and
+//! the tokens alone: not of the number of threads, and not of how often the
+//! training was interrupted.
+
+mod checkpoint;
+mod evaluate;
+mod measure;
+mod order;
+mod schedule;
+mod step;
+mod tokens;
+mod train;
+
+pub use evaluate::{LanguageScore, bits_per_byte};
+pub use measure::{Measured, Memory, measure, memory};
+pub use schedule::{Decay, Schedule};
+pub use tokens::{Document, TokenFile};
+pub use train::{LogEntry, Options, Outcome, train};

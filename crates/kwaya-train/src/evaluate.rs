@@ -1,0 +1,146 @@
+//! Figures on text that the model has not seen.
+
+use kwaya_base::{Error, Progress, Result, Unit};
+use kwaya_math::Pool;
+use kwaya_model::{Activations, IGNORED, Model, loss};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    order::{BatchBuffer, Rows},
+    step::Stepper,
+    tokens::TokenFile,
+};
+
+/// While training, the held-out loss is that of at most this many tokens, in
+/// rows spread evenly over the file: a look that costs about a step.
+const SAMPLED_TOKENS: u64 = 1 << 15;
+
+/// The mean loss over a sample of rows, in nats per token; `None` without
+/// tokens.
+pub(crate) fn sampled_loss(
+    model: &Model,
+    rows: Rows<'_>,
+    rows_at_once: usize,
+    stepper: &mut Stepper<'_>,
+    batch: &mut BatchBuffer,
+) -> Option<f32> {
+    let count = rows.count();
+    let sample = count.min((SAMPLED_TOKENS / rows.length() as u64).max(1));
+    let (mut nats, mut targets) = (0.0, 0);
+    let places: Vec<u64> = (0..sample).map(|i| i * count / sample).collect();
+    for places in places.chunks(rows_at_once) {
+        batch.fill(&rows, places.iter().copied());
+        let batch = batch.batch();
+        nats += stepper.losses(model, &batch).iter().map(|&nats| f64::from(nats)).sum::<f64>();
+        targets += batch.targets.iter().filter(|&&target| target != IGNORED).count();
+    }
+    (targets > 0).then(|| (nats / targets as f64) as f32)
+}
+
+/// How well a model predicts the text of one language.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
+pub struct LanguageScore {
+    /// Its tag.
+    pub language: String,
+    /// Documents scored.
+    pub documents: u64,
+    /// Bytes of their texts, in UTF-8.
+    pub bytes: u64,
+    /// Tokens predicted, end-of-text ones among them.
+    pub tokens: u64,
+    /// -ln of the probability of all of them.
+    pub nats: f64,
+    /// Bits per byte of text: comparable between tokenizers, which nats per
+    /// token are not.
+    pub bits_per_byte: f64,
+}
+
+/// Scores every document of `held_out`, each alone, from its opening
+/// end-of-text to its closing one, by language. A document longer than
+/// `context` is read in windows that overlap by half, and each token is scored
+/// once, with at least half a window before it. Languages without documents
+/// are left out.
+///
+/// # Errors
+/// `interrupted` after a stop request; `token-file-unfit` when the file has
+/// tokens that the model lacks.
+pub fn bits_per_byte(
+    model: &Model,
+    held_out: &TokenFile,
+    context: usize,
+    pool: &Pool,
+    progress: &dyn Progress,
+) -> Result<Vec<LanguageScore>> {
+    if held_out.vocab_size() as usize > model.config.vocab_size {
+        return Err(TokenFile::unfit("vocab_size"));
+    }
+    let mut scorer = Scorer {
+        model,
+        file: held_out,
+        context: context.max(1),
+        activations: Activations::forward_only(&model.config, 1, context.max(1)),
+        losses: vec![0.0; context.max(1)],
+        batch: BatchBuffer::default(),
+        pool,
+    };
+    let empty = |language: &String| LanguageScore {
+        language: language.clone(),
+        documents: 0,
+        bytes: 0,
+        tokens: 0,
+        nats: 0.0,
+        bits_per_byte: 0.0,
+    };
+    let mut scores: Vec<LanguageScore> = held_out.languages().iter().map(empty).collect();
+    progress.begin("train-score", held_out.tokens(), Unit::Tokens);
+    for document in held_out.documents() {
+        if progress.stopped() {
+            return Err(Error::new("interrupted"));
+        }
+        let score = &mut scores[usize::from(document.language)];
+        score.documents += 1;
+        score.bytes += u64::from(document.bytes);
+        score.tokens += document.tokens.end - document.tokens.start;
+        score.nats += scorer.nats(document.tokens.start, document.tokens.end);
+        progress.at(document.tokens.end);
+    }
+    progress.end();
+    scores.retain(|score| score.documents > 0);
+    for score in &mut scores {
+        score.bits_per_byte = score.nats / std::f64::consts::LN_2 / score.bytes.max(1) as f64;
+    }
+    Ok(scores)
+}
+
+struct Scorer<'a> {
+    model: &'a Model,
+    file: &'a TokenFile,
+    context: usize,
+    activations: Activations,
+    losses: Vec<f32>,
+    batch: BatchBuffer,
+    pool: &'a Pool,
+}
+
+impl Scorer<'_> {
+    /// The nats of the document whose tokens are `start..end`.
+    fn nats(&mut self, start: u64, end: u64) -> f64 {
+        let file = self.file;
+        let (context, stride) = (self.context as u64, (self.context / 2).max(1) as u64);
+        let mut nats = 0.0;
+        // The first target not scored yet, and where the window begins.
+        let (mut next, mut window) = (start, start);
+        while next < end {
+            let window_end = (window + context).min(end);
+            let opening = if window == start { file.end_of_text() } else { file.token(window - 1) };
+            let tokens = std::iter::once(opening).chain((window..window_end - 1).map(|i| file.token(i)));
+            self.batch.fill_whole(1, tokens, (window..window_end).map(|i| file.token(i)));
+            let losses = &mut self.losses[..(window_end - window) as usize];
+            loss(self.model, &self.batch.batch(), &mut self.activations, losses, self.pool);
+            nats += losses[(next - window) as usize..].iter().map(|&nats| f64::from(nats)).sum::<f64>();
+            next = window_end;
+            window += stride;
+        }
+        nats
+    }
+}

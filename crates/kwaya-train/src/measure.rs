@@ -1,0 +1,115 @@
+//! What a training will cost, before it is begun: memory from the sizes, time
+//! from real steps on this machine.
+
+use std::time::{Duration, Instant};
+
+use kwaya_base::Result;
+use kwaya_math::{Pool, philox::Stream};
+use kwaya_model::{Activations, Config, Model};
+
+use crate::{
+    order::BatchBuffer,
+    schedule::Schedule,
+    step::{State, Stepper, tree_depth},
+};
+
+/// The random numbers of made-up tokens.
+const SYNTHETIC: u32 = 4 << 16;
+
+/// Bytes that a training takes, by what they are for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Memory {
+    /// The model itself.
+    pub weights: u64,
+    /// The gradients and the partial sums of their tree.
+    pub gradients: u64,
+    /// AdamW's two averages.
+    pub optimiser: u64,
+    /// What the forward pass leaves for the backward pass, and the latter's own.
+    pub activations: u64,
+    /// Everything else: packed pieces of matrices, the batch, the log.
+    pub workspace: u64,
+}
+
+impl Memory {
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.weights + self.gradients + self.optimiser + self.activations + self.workspace
+    }
+}
+
+/// The bytes that [`crate::train`] takes, the mapped token files left out.
+pub fn memory(config: &Config, schedule: &Schedule) -> Memory {
+    let weights = 4 * config.parameters();
+    let (rows, length) = (schedule.sequences_per_micro_batch, schedule.sequence_length);
+    Memory {
+        weights,
+        gradients: weights * tree_depth(schedule.micro_batches_per_step.max(1)) as u64,
+        optimiser: 2 * weights,
+        activations: Activations::bytes(config, rows, length),
+        // The program, its threads' stacks and packing buffers were 12 to 20
+        // MiB on 2 threads; a step's log entry is below 128 bytes.
+        workspace: (24 << 20) + 20 * (rows * length) as u64 + 128 * schedule.steps,
+    }
+}
+
+/// What steps on this machine cost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// Seconds of one whole step: all micro-batches and the update.
+    pub seconds_per_step: f64,
+    /// Planned bytes, [`Memory::total`].
+    pub bytes: u64,
+    /// The loss of the last micro-batch: equal bits show that two runs did
+    /// the same work.
+    pub loss: f32,
+}
+
+/// Times `steps` micro-batches and updates on made-up tokens, after one of
+/// each to warm up, and takes the medians. A step of many micro-batches costs
+/// as many times the one and once the other.
+///
+/// # Errors
+/// When configuration or schedule are not valid.
+pub fn measure(config: &Config, schedule: &Schedule, pool: &Pool, steps: usize) -> Result<Measured> {
+    config.validate()?;
+    schedule.validate(config)?;
+    let mut state = State::new(Model::random(config.clone(), schedule.seed, pool));
+    let mut stepper = Stepper::new(config, schedule, pool);
+    let targets = schedule.targets_per_step();
+    let batch = synthetic(config, schedule);
+    let (mut forward_backward, mut update, mut loss) = (Vec::new(), Vec::new(), 0.0);
+    for _ in 0..=steps.max(1) {
+        let start = Instant::now();
+        stepper.begin();
+        stepper.micro_batch(&state.model, &batch.batch(), targets);
+        forward_backward.push(start.elapsed());
+        let start = Instant::now();
+        let (sum, norm) = stepper.finish(targets);
+        loss = sum;
+        stepper.update(&mut state, norm);
+        update.push(start.elapsed());
+    }
+    let micro_batches = schedule.micro_batches_per_step as f64;
+    Ok(Measured {
+        seconds_per_step: micro_batches * median(&mut forward_backward[1..]) + median(&mut update[1..]),
+        bytes: memory(config, schedule).total(),
+        loss,
+    })
+}
+
+/// Rows of random tokens, each a single document: attention then costs the
+/// most that it can.
+fn synthetic(config: &Config, schedule: &Schedule) -> BatchBuffer {
+    let n = schedule.sequences_per_micro_batch * schedule.sequence_length;
+    let mut stream = Stream::new(schedule.seed, SYNTHETIC, 0);
+    let tokens: Vec<u32> = (0..=n).map(|_| stream.below(config.vocab_size as u64) as u32).collect();
+    let mut batch = BatchBuffer::default();
+    batch.fill_whole(schedule.sequences_per_micro_batch, tokens[..n].iter().copied(), tokens[1..].iter().copied());
+    batch
+}
+
+fn median(times: &mut [Duration]) -> f64 {
+    times.sort();
+    times[times.len() / 2].as_secs_f64()
+}

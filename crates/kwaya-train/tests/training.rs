@@ -1,0 +1,303 @@
+//! Training as its users see it: it learns, nothing is lost, and the same
+//! recipe gives the same bits.
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use kwaya_base::{Progress, Result, Silent, Unit};
+use kwaya_math::{Pool, philox::Stream};
+use kwaya_model::Config;
+use kwaya_train::{Decay, Options, Outcome, Schedule, TokenFile, bits_per_byte, measure, memory, train};
+use safetensors::{Dtype, tensor::TensorView};
+
+const VOCABULARY: u64 = 40;
+
+fn config() -> Config {
+    Config {
+        vocab_size: VOCABULARY as usize,
+        hidden_size: 32,
+        intermediate_size: 48,
+        num_hidden_layers: 2,
+        num_attention_heads: 4,
+        num_key_value_heads: 2,
+        head_dim: 8,
+        max_position_embeddings: 64,
+        ..Config::default()
+    }
+}
+
+fn schedule() -> Schedule {
+    Schedule {
+        seed: 3,
+        steps: 12,
+        sequence_length: 24,
+        sequences_per_micro_batch: 2,
+        micro_batches_per_step: 3,
+        learning_rate: 0.01,
+        learning_rate_min: 0.001,
+        warmup_steps: 3,
+        decay: Decay::Cosine,
+        beta1: 0.9,
+        beta2: 0.95,
+        epsilon: 1e-8,
+        weight_decay: 0.1,
+        clip_norm: 1.0,
+        evaluate_every: 4,
+    }
+}
+
+/// Documents that count upwards from a random start: easy to learn.
+fn corpus(path: &Path, documents: u64, seed: u64) -> TokenFile {
+    let (mut tokens, mut ends, mut bytes, mut languages) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for document in 0..documents {
+        let mut stream = Stream::new(seed, 1, document);
+        let (start, length) = (stream.below(VOCABULARY - 1), 3 + stream.below(60));
+        tokens.extend((0..length).flat_map(|i| (1 + ((start + i) % (VOCABULARY - 1)) as u32).to_le_bytes()));
+        tokens.extend(0u32.to_le_bytes());
+        ends.extend((tokens.len() as u64 / 4).to_le_bytes());
+        bytes.extend((length as u32 * 3).to_le_bytes());
+        languages.push((document % 2) as u8);
+    }
+    let n = documents as usize;
+    let view = |dtype, length, data| TensorView::new(dtype, vec![length], data).unwrap();
+    let tensors = [
+        ("document_ends", view(Dtype::U64, n, &ends)),
+        ("document_bytes", view(Dtype::U32, n, &bytes)),
+        ("document_language", view(Dtype::U8, n, &languages)),
+        ("tokens", view(Dtype::U32, tokens.len() / 4, &tokens)),
+    ];
+    let metadata = [("vocab_size", "40"), ("end_of_text", "0"), ("languages", "sw,en,ha")];
+    let metadata: HashMap<String, String> = metadata.map(|(key, value)| (key.into(), value.into())).into();
+    fs::write(path, safetensors::serialize(tensors, Some(metadata)).unwrap()).unwrap();
+    TokenFile::open(path).unwrap()
+}
+
+/// A place to train in.
+struct Bench {
+    dir: tempfile::TempDir,
+    training: TokenFile,
+    held_out: TokenFile,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let training = corpus(&dir.path().join("training.safetensors"), 60, 1);
+        let held_out = corpus(&dir.path().join("held_out.safetensors"), 9, 2);
+        Self { dir, training, held_out }
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn train(&self, name: &str, schedule: &Schedule, threads: usize, watcher: &dyn Progress) -> Result<Outcome> {
+        let options = Options { checkpoint_every: Duration::ZERO, keep: 2 };
+        let (folder, pool) = (self.folder(name), Pool::new(threads));
+        train(&config(), schedule, &self.training, &self.held_out, &folder, &options, &pool, watcher)
+    }
+
+    fn checkpoints(&self, name: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.folder(name)).unwrap();
+        let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+/// Asks to stop once a step is done.
+struct StopAt {
+    step: u64,
+    done: AtomicU64,
+    warnings: AtomicU64,
+}
+
+impl StopAt {
+    fn step(step: u64) -> Self {
+        Self { step, done: AtomicU64::new(0), warnings: AtomicU64::new(0) }
+    }
+}
+
+impl Progress for StopAt {
+    fn begin(&self, _: &'static str, _: u64, _: Unit) {}
+    fn at(&self, done: u64) {
+        self.done.store(done, Ordering::Relaxed);
+    }
+    fn warn(&self, _: &str) {
+        self.warnings.fetch_add(1, Ordering::Relaxed);
+    }
+    fn stopped(&self) -> bool {
+        self.done.load(Ordering::Relaxed) >= self.step
+    }
+}
+
+fn bits(outcome: &Outcome) -> Vec<u32> {
+    outcome.model.weights().iter().map(|weight| weight.to_bits()).collect()
+}
+
+#[test]
+fn it_learns_and_knows_what_it_learnt() {
+    let bench = Bench::new();
+    let schedule = Schedule { steps: 150, ..schedule() };
+    let outcome = bench.train("learn", &schedule, 2, &Silent).unwrap();
+    let (first, last) = (&outcome.log[0], &outcome.log[149]);
+    assert!((first.loss - 40f32.ln()).abs() < 0.3, "an untrained model knows nothing: {}", first.loss);
+    assert!(last.loss < 1.2, "{}", last.loss);
+    assert!(last.held_out.unwrap() < 1.5, "{:?}", last.held_out);
+    assert_eq!(last.tokens, 150 * 3 * 2 * 24);
+    assert_eq!(outcome.log.iter().filter(|entry| entry.held_out.is_some()).count(), 38);
+
+    let pool = Pool::new(2);
+    let scores = bits_per_byte(&outcome.model, &bench.held_out, 64, &pool, &Silent).unwrap();
+    assert_eq!(scores.iter().map(|s| (&*s.language, s.documents)).collect::<Vec<_>>(), [("sw", 5), ("en", 4)]);
+    assert_eq!(scores.iter().map(|s| s.tokens).sum::<u64>(), bench.held_out.tokens());
+    assert_eq!(scores.iter().map(|s| s.bytes).sum::<u64>(), bench.held_out.bytes());
+    let nats = scores.iter().map(|s| s.nats).sum::<f64>() / bench.held_out.tokens() as f64;
+    assert!(nats < 1.5, "{nats}");
+    // Short windows still score every token once.
+    let windows = bits_per_byte(&outcome.model, &bench.held_out, 8, &pool, &Silent).unwrap();
+    let window_nats = windows.iter().map(|s| s.nats).sum::<f64>() / bench.held_out.tokens() as f64;
+    assert!((nats..nats + 0.5).contains(&window_nats), "{window_nats} beside {nats}");
+}
+
+#[test]
+fn an_interruption_changes_no_bit() {
+    let bench = Bench::new();
+    let whole = bench.train("whole", &schedule(), 2, &Silent).unwrap();
+    assert_eq!(whole.resumed_at, None);
+    for stop in [1, 4, 7, 11] {
+        let name = format!("stopped-{stop}");
+        let error = bench.train(&name, &schedule(), 1, &StopAt::step(stop)).err().unwrap();
+        assert_eq!(error.key(), "interrupted");
+        let resumed = bench.train(&name, &schedule(), 2, &Silent).unwrap();
+        assert_eq!(resumed.resumed_at, Some(stop));
+        assert!(bits(&resumed) == bits(&whole), "interrupted after step {stop}");
+        let curve = |outcome: &Outcome| -> Vec<_> {
+            outcome.log.iter().map(|e| (e.step, e.loss.to_bits(), e.held_out, e.tokens)).collect()
+        };
+        assert_eq!(curve(&resumed), curve(&whole));
+        assert_eq!(bench.checkpoints(&name), ["step-00000011.safetensors", "step-00000012.safetensors"]);
+    }
+    let again = bench.train("whole", &schedule(), 2, &Silent).unwrap();
+    assert_eq!(again.resumed_at, Some(12));
+    assert!(bits(&again) == bits(&whole), "a finished training is read, not repeated");
+}
+
+#[test]
+fn threads_change_no_bit() {
+    let bench = Bench::new();
+    let one = bench.train("one", &schedule(), 1, &Silent).unwrap();
+    for threads in [2, 3] {
+        let more = bench.train(&threads.to_string(), &schedule(), threads, &Silent).unwrap();
+        assert!(bits(&one) == bits(&more), "{threads} threads");
+    }
+    let grouped = Schedule { sequences_per_micro_batch: 3, micro_batches_per_step: 2, ..schedule() };
+    let grouped = bench.train("grouped", &grouped, 2, &Silent).unwrap();
+    assert!(bits(&one) != bits(&grouped), "micro-batches decide bits, which is why they are in the lock");
+    assert!((one.log[0].loss - grouped.log[0].loss).abs() < 1e-5, "but not what is computed");
+}
+
+#[test]
+fn a_damaged_checkpoint_falls_back_to_the_one_before() {
+    let bench = Bench::new();
+    let whole = bench.train("whole", &schedule(), 2, &Silent).unwrap();
+    let newest = bench.folder("damaged").join("step-00000006.safetensors");
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [Damage; 5] = [
+        |bytes| bytes.truncate(bytes.len() / 2),
+        |bytes| bytes.clear(),
+        |bytes| *bytes.last_mut().unwrap() ^= 1,
+        |bytes| bytes[40] ^= 1,
+        |bytes| bytes.fill(0),
+    ];
+    for damage in damages {
+        let error = bench.train("damaged", &schedule(), 2, &StopAt::step(6)).err().unwrap();
+        assert_eq!(error.key(), "interrupted");
+        let mut bytes = fs::read(&newest).unwrap();
+        damage(&mut bytes);
+        fs::write(&newest, bytes).unwrap();
+        fs::write(bench.folder("damaged").join(".writing-x.tmp"), b"half").unwrap();
+        let watcher = StopAt::step(u64::MAX);
+        let resumed = bench.train("damaged", &schedule(), 2, &watcher).unwrap();
+        assert_eq!((resumed.resumed_at, watcher.warnings.into_inner()), (Some(5), 1));
+        assert!(bits(&resumed) == bits(&whole));
+        assert_eq!(bench.checkpoints("damaged").len(), 2);
+        fs::remove_dir_all(bench.folder("damaged")).unwrap();
+    }
+}
+
+#[test]
+fn a_foreign_checkpoint_is_refused_and_kept() {
+    let bench = Bench::new();
+    bench.train("a", &schedule(), 2, &StopAt::step(3)).err().unwrap();
+    let before = bench.checkpoints("a");
+    let other = Schedule { learning_rate: 0.02, ..schedule() };
+    let error = bench.train("a", &other, 2, &Silent).err().unwrap();
+    assert_eq!(error.key(), "checkpoint-foreign");
+    let other = corpus(&bench.folder("other.safetensors"), 61, 1);
+    let (folder, pool) = (bench.folder("a"), Pool::new(1));
+    let swapped = train(&config(), &schedule(), &other, &bench.held_out, &folder, &Options::default(), &pool, &Silent);
+    assert_eq!(swapped.err().unwrap().key(), "checkpoint-foreign");
+    assert_eq!(bench.checkpoints("a"), before);
+}
+
+#[test]
+fn a_breakdown_names_step_and_tensor_and_keeps_the_checkpoints() {
+    let bench = Bench::new();
+    // Weight decay of 1000 at a learning rate of 1000 multiplies the weights
+    // by -10^6 at each step.
+    let wild = Schedule { learning_rate: 1e3, weight_decay: 1e3, warmup_steps: 0, ..schedule() };
+    let error = bench.train("wild", &wild, 2, &Silent).err().unwrap();
+    assert_eq!(error.key(), "train-not-finite");
+    let tensor = &error.args().iter().find(|(name, _)| *name == "tensor").unwrap().1;
+    assert!(tensor.ends_with(".weight"), "{error}");
+    assert!(error.to_string().contains("step") && error.remedy().is_some(), "{error}");
+    assert_eq!(bench.checkpoints("wild").len(), 2);
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let bench = Bench::new();
+    let run = |config: &Config, schedule: &Schedule, training: &TokenFile| {
+        let (folder, pool) = (bench.folder("refused"), Pool::new(1));
+        let options = Options::default();
+        train(config, schedule, training, &bench.held_out, &folder, &options, &pool, &Silent).err().unwrap().key()
+    };
+    let small = Config { vocab_size: 39, ..config() };
+    assert_eq!(run(&small, &schedule(), &bench.training), "train-vocabulary");
+    let long = Schedule { sequence_length: 65, ..schedule() };
+    assert_eq!(run(&config(), &long, &bench.training), "schedule-value");
+    let nothing = corpus(&bench.folder("nothing.safetensors"), 0, 1);
+    assert_eq!(run(&config(), &schedule(), &nothing), "train-nothing");
+}
+
+#[test]
+fn one_short_document_and_no_held_out_text_are_enough() {
+    let bench = Bench::new();
+    let training = corpus(&bench.folder("short.safetensors"), 1, 5);
+    let nothing = corpus(&bench.folder("nothing.safetensors"), 0, 1);
+    let schedule = Schedule { sequence_length: 64, steps: 30, ..schedule() };
+    let (folder, pool) = (bench.folder("short"), Pool::new(2));
+    let outcome =
+        train(&config(), &schedule, &training, &nothing, &folder, &Options::default(), &pool, &Silent).unwrap();
+    assert!(outcome.log[29].loss < outcome.log[0].loss);
+    assert_eq!(outcome.log[29].held_out, None);
+    assert!(bits_per_byte(&outcome.model, &nothing, 64, &pool, &Silent).unwrap().is_empty());
+}
+
+#[test]
+fn the_forecast_is_made_of_real_steps() {
+    let (pool, config, schedule) = (Pool::new(2), config(), schedule());
+    let measured = measure(&config, &schedule, &pool, 3).unwrap();
+    assert!(measured.seconds_per_step > 0.0);
+    let planned = memory(&config, &schedule);
+    assert_eq!(measured.bytes, planned.total());
+    assert_eq!((planned.weights, planned.optimiser), (4 * config.parameters(), 8 * config.parameters()));
+    assert_eq!(planned.gradients, 2 * planned.weights, "three micro-batches: two partial sums at once");
+    assert_eq!(measured.loss.to_bits(), measure(&config, &schedule, &Pool::new(1), 3).unwrap().loss.to_bits());
+}
