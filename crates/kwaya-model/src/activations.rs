@@ -138,9 +138,9 @@ pub struct Activations {
     capacity: usize,
 }
 
-/// The head goes over the batch in pieces of about this many logits, 4 MiB of
+/// The head goes over the batch in pieces of about this many logits, 8 MiB of
 /// them, which stay in the cache between the three products that use them.
-const HEAD_LOGITS: usize = 1 << 20;
+const HEAD_LOGITS: usize = 1 << 21;
 
 impl Activations {
     /// Memory for training on batches of up to `rows` x `tokens_per_row`.
@@ -230,5 +230,5 @@ impl Activations {
 }
 
 fn head_rows(sizes: &Sizes, positions: usize) -> usize {
-    (HEAD_LOGITS / sizes.v).max(32).min(positions)
+    (HEAD_LOGITS / sizes.v).max(128).min(positions)
 }

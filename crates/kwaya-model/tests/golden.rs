@@ -1,6 +1,8 @@
 //! The forward and backward pass against PyTorch: models saved by
 //! `transformers` and what it computes with them (golden/make_golden.py).
 
+#![expect(clippy::print_stdout, reason = "a test says how close it was")]
+
 use std::path::{Path, PathBuf};
 
 use kwaya_math::Pool;
