@@ -2,6 +2,8 @@
 //! top-p, in the order and with the meaning of `transformers`, then a draw.
 //! The same options and logits give the same tokens.
 
+use std::cmp::Ordering;
+
 use kwaya_math::{philox::Stream, softmax};
 
 /// The random numbers of sampling.
@@ -35,8 +37,9 @@ pub struct Sampler {
     options: SamplerOptions,
     stream: Stream,
     scores: Vec<f32>,
-    /// Token ids, likeliest first; of equal ones the lowest id first.
-    order: Vec<u32>,
+    /// The tokens to draw from.
+    kept: Vec<u32>,
+    /// Of each of them.
     probabilities: Vec<f32>,
 }
 
@@ -44,7 +47,7 @@ impl Sampler {
     /// A sampler at the start of its random numbers.
     pub fn new(options: SamplerOptions) -> Self {
         let stream = Stream::new(options.seed, SAMPLING, 0);
-        Self { options, stream, scores: Vec::new(), order: Vec::new(), probabilities: Vec::new() }
+        Self { options, stream, scores: Vec::new(), kept: Vec::new(), probabilities: Vec::new() }
     }
 
     /// Chooses the next token from `logits` (V) after the text `history`.
@@ -61,8 +64,11 @@ impl Sampler {
         for score in &mut self.scores {
             *score /= self.options.temperature;
         }
-        self.rank();
-        self.cut_by_probability();
+        self.keep_top_k();
+        self.normalise();
+        if self.options.top_p < 1.0 {
+            self.keep_top_p();
+        }
         self.draw()
     }
 
@@ -82,55 +88,62 @@ impl Sampler {
         }
     }
 
-    /// Puts the `top_k` likeliest tokens in order.
-    fn rank(&mut self) {
+    /// Keeps the `top_k` likeliest tokens, in the order of their ids.
+    fn keep_top_k(&mut self) {
         let (scores, count) = (&self.scores, self.scores.len());
-        self.order.clear();
-        self.order.extend(0..count as u32);
-        let by_score = |a: &u32, b: &u32| scores[*b as usize].total_cmp(&scores[*a as usize]).then(a.cmp(b));
-        let keep = if self.options.top_k == 0 { count } else { self.options.top_k.min(count) };
-        if keep < count {
-            self.order.select_nth_unstable_by(keep - 1, by_score);
-            self.order.truncate(keep);
+        self.kept.clear();
+        self.kept.extend(0..count as u32);
+        if (1..count).contains(&self.options.top_k) {
+            self.kept.select_nth_unstable_by(self.options.top_k - 1, |a, b| by_score(scores, *a, *b));
+            self.kept.truncate(self.options.top_k);
+            self.kept.sort_unstable();
         }
-        self.order.sort_unstable_by(by_score);
     }
 
-    /// Turns scores into probabilities and keeps the fewest that reach
-    /// `top_p`.
-    fn cut_by_probability(&mut self) {
-        self.normalise();
-        if self.options.top_p >= 1.0 {
-            return;
-        }
+    /// Keeps the fewest tokens that reach `top_p`, likeliest first.
+    fn keep_top_p(&mut self) {
+        // Together, tokens below this do not hold 1 - top_p, so the others
+        // reach top_p without them and few are left to sort. The factor is
+        // for rounding; a NaN stays.
+        let least = 0.99 * (1.0 - self.options.top_p) / self.kept.len() as f32;
+        let stays = |probability: &f32| probability.is_nan() || *probability >= least;
+        let mut probabilities = self.probabilities.iter();
+        self.kept.retain(|_| probabilities.next().is_some_and(stays));
+        let scores = &self.scores;
+        self.kept.sort_unstable_by(|a, b| by_score(scores, *a, *b));
+        self.probabilities.retain(stays);
+        self.probabilities.sort_unstable_by(|a, b| b.total_cmp(a));
         let mut total = 0.0;
         let reached = self.probabilities.iter().position(|&probability| {
             total += probability;
             total >= self.options.top_p
         });
-        if let Some(last) = reached {
-            self.order.truncate(last + 1);
-            self.normalise();
-        }
+        self.kept.truncate(reached.map_or(usize::MAX, |last| last + 1));
+        self.normalise();
     }
 
     fn normalise(&mut self) {
         self.probabilities.clear();
-        self.probabilities.extend(self.order.iter().map(|&token| self.scores[token as usize]));
+        self.probabilities.extend(self.kept.iter().map(|&token| self.scores[token as usize]));
         softmax(&mut self.probabilities);
     }
 
     fn draw(&mut self) -> u32 {
         let mut left = self.stream.next_f32();
-        for (&token, &probability) in self.order.iter().zip(&self.probabilities) {
+        for (&token, &probability) in self.kept.iter().zip(&self.probabilities) {
             if left < probability {
                 return token;
             }
             left -= probability;
         }
         // Rounding may leave a crumb beyond the last probability.
-        self.order[0]
+        likeliest(&self.scores)
     }
+}
+
+/// Likeliest first; of equal ones the lowest id first.
+fn by_score(scores: &[f32], a: u32, b: u32) -> Ordering {
+    scores[b as usize].total_cmp(&scores[a as usize]).then(a.cmp(&b))
 }
 
 /// The place of the largest score; the first of several.
