@@ -91,3 +91,134 @@ checkpoint-damaged = The checkpoint { $path } is damaged
 checkpoint-foreign = The checkpoint { $path } belongs to another training
     .remedy = Move it away, or go back to the plan and the documents it was made with.
 checkpoint-passed-over = { $path } was passed over: { $cause }
+
+### The command line
+
+word-error = error
+word-remedy = what to do
+help-kwaya = From a folder of documents to a language model that is yours, on this computer, offline
+help-kwaya-examples =
+    Examples:
+      kwaya build examples/maize
+      kwaya new mymodel --from ~/documents --language sw
+      kwaya plan mymodel --within 30m
+      kwaya build mymodel
+      kwaya generate mymodel "Mahindi"
+
+    Exit codes: 0 done, 1 failed, 2 wrong use.
+help-new = Write a recipe for a folder of documents
+help-new-examples = Example: kwaya new mymodel --from ~/documents --language sw --language en
+help-plan = Choose sizes for the time and the memory there is, and write kwaya.lock
+help-plan-examples = Example: kwaya plan mymodel --within 2h
+help-build = Do all of it, or go on where it stopped
+help-build-examples = Example: kwaya build mymodel
+help-status = Say what is done and what is left
+help-generate = Let a model continue a text
+help-generate-examples = Example: kwaya generate mymodel "Mahindi yakikauka" --temperature 0.7
+help-chat = Talk to a model
+help-corpus = Look at the data, and at what was left out and why
+help-stats = Print the figures of the corpus
+help-show = Print the beginning of each document
+help-dropped = Print each file that was left out, and why
+help-arg-dir = The folder with the recipe (kwaya.toml)
+help-arg-model = A folder with a recipe that was built, or with a model
+help-arg-prompt = The text to continue
+help-flag-json = Print one JSON document instead of text
+help-flag-threads = Threads to use; all there are when left out. The result does not depend on it
+help-flag-from = The folder of documents
+help-flag-language = A language that belongs in the corpus, such as sw or en; may be given several times
+help-flag-licence = The licence of the documents, such as CC-BY-4.0
+help-flag-within = The time there is, such as 30m or 2h
+help-flag-limit = How many to print
+help-flag-tokens = Tokens to write, at most
+help-flag-temperature = 0 always takes the likeliest token; higher is freer
+help-flag-top-k = Choose among the K likeliest tokens; 0 for all
+help-flag-top-p = Choose among the likeliest tokens that make up this share; 1 for all
+help-flag-repetition-penalty = Above 1 avoids repeating; 1 for none
+help-flag-seed = The same seed gives the same text
+time-wrong = { $value } is not a length of time
+    .remedy = Write it as 90s, 30m, 2h or 1d.
+recipe-header =
+    # The recipe of a model. Edit it as you like; `kwaya plan` and `kwaya build` follow it.
+new-done =
+    Wrote { $path }
+    Next: kwaya plan { $folder } --within 30m
+plan-figures =
+    A model of { $millions } million parameters: { $layers } layers, width { $width }, { $vocabulary } tokens in the vocabulary, { $steps } training steps
+    Forecast: { $time }, { $memory } of memory, { $disk } of disk
+plan-next = Next: kwaya build { $folder }
+build-stage = { $stage }: done in { $time }
+build-stage-skipped = { $stage }: done before, nothing has changed
+build-evaluation = Bits per byte on text kept out of training (lower is better; it is what one byte of new text costs, and 8 means nothing was learned):
+build-language =   { $language }: { $trained } (before training { $untrained }, compressor zstd { $compressor }); { $tokens } tokens per byte
+build-cost = This run took { $time } and at most { $memory } of memory
+build-forecast = The forecast was { $time } and { $memory }
+build-sample = A sample of what it writes:
+build-next = Next: kwaya generate { $model } "…"
+status-left = { $stage }: still to be done
+chat-you = You
+chat-model = Model
+chat-hello = Type a line and press Enter. Ctrl-D ends the talk.
+corpus-missing = There is no corpus in { $path } yet
+    .remedy = Make it with: kwaya plan, or kwaya build
+prompt-failed = The text could not be turned into tokens: { $cause }
+    .remedy = Try another text.
+tokenizer-mismatch = The tokenizer { $path } has more tokens than the model
+    .remedy = Put the tokenizer.json of this model beside it.
+tokenizer-failed = The tokenizer { $path } failed: { $cause }
+    .remedy = Check that the file is a tokenizer.json, or build again.
+compressor-failed = The compressor failed: { $cause }
+    .remedy = Free some memory and run the same command again.
+too-many-languages = { $count } languages are too many for one corpus
+    .remedy = Name at most 256 in the recipe.
+ledger-figures = The figures in the ledger cannot be read: { $cause }
+    .remedy = Move the build folder away and build again.
+stage-tokenizer = Training the tokenizer
+stage-tokenize = Turning text into tokens
+
+### Documents
+
+scan-files = Looking through the documents
+corpus-documents = Reading and cleaning the documents
+source-missing = There is no folder { $path }
+    .remedy = Check the name in the recipe, and that the disk it is on is connected.
+source-empty = There is no file that can be read in { $path }
+    .remedy = Put documents there, or name another folder in the recipe.
+source-changed = { $path } was changed while it was being read
+    .remedy = Run kwaya plan again, and leave the documents as they are until the build is done.
+corpus-empty = None of the documents can be used ({ $reasons })
+    .remedy = `kwaya corpus dropped` shows each file and why. Check the languages in the recipe first.
+corpus-damaged = { $path } is damaged or is not a table of documents: { $cause }
+    .remedy = Delete the file and build again; it will be made anew.
+worker-failed = The program that reads documents, { $path }, could not be started: { $cause }
+    .remedy = Install Kwaya again, or check that the file may be run.
+reason-empty = The file is empty
+    .remedy = Nothing to do, unless it should hold text: then copy it again.
+reason-too-large = The file is too large
+    .remedy = Split it into parts, one document each.
+reason-unreadable = The file could not be opened
+    .remedy = Give yourself the right to read it, or copy it again.
+reason-special-file = Not a document but a pipe, socket or device
+    .remedy = Nothing to do.
+reason-link-loop = A link back to a folder that was already looked through
+    .remedy = Nothing to do; its documents are counted once.
+reason-picture = A picture
+    .remedy = If it shows text, have the text recognised (OCR) and add that.
+reason-unknown-format = A format that cannot be read
+    .remedy = Save it as DOCX, PDF, EPUB, HTML or plain text.
+reason-damaged = The file is damaged
+    .remedy = Open it in its own program, save it anew, or copy it again.
+reason-no-text = A PDF of pictures, without text
+    .remedy = Have its text recognised (OCR) and add the result.
+reason-time-limit = Reading it took too long
+    .remedy = Save it in another format, or split it.
+reason-not-text = No running text
+    .remedy = Nothing to do, unless it should hold text: then save it as plain text in UTF-8.
+reason-too-short = The text is too short
+    .remedy = Join short texts into one document, or lower the limit in the recipe.
+reason-other-language = The text is in another language
+    .remedy = Add that language to the recipe if you want it.
+reason-exact-duplicate = The same text as another document
+    .remedy = Nothing to do; the text is counted once.
+reason-near-duplicate = Nearly the same text as another document
+    .remedy = Nothing to do; the text is counted once.

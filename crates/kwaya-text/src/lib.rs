@@ -1,1 +1,25 @@
-//! To be written.
+//! From a folder of documents to a clean corpus and a tokenizer.
+//!
+//! The path of a document: [`sources`] lists the files, [`extract`] turns
+//! each into text, [`clean`], [`language`] and [`duplicates`] decide what of
+//! it is kept, and [`corpus`] joins them and writes what was kept and what
+//! was not, with the [`Reason`]. [`tokenizer`] learns from the result and
+//! [`compressor`] gives a figure to measure a model against. Nothing here
+//! depends on the number of threads.
+
+pub mod clean;
+pub mod compressor;
+pub mod corpus;
+pub mod duplicates;
+pub mod extract;
+pub mod language;
+mod parallel;
+mod pipeline;
+mod reason;
+mod redact;
+pub mod sources;
+mod table;
+pub mod tokenizer;
+mod worker;
+
+pub use reason::Reason;

@@ -1,0 +1,137 @@
+//! Putting a text in order: one Unicode form, one kind of line end, no
+//! control characters, no runs of blanks; and telling prose from junk.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+
+/// Below this share of letters among the visible characters, a text is not
+/// prose: tables of figures, code points in disguise, line art.
+const LETTERS_MIN: f64 = 0.5;
+/// Above this share of replacement characters, something was decoded wrongly.
+const REPLACEMENTS_MAX: f64 = 0.01;
+/// Above this share of bytes in lines that were there before, a text is a
+/// form, a log or a broken export.
+const REPEATED_MAX: f64 = 0.6;
+
+/// The text in NFC, with `\n` line ends, single blanks, at most one empty
+/// line in a row, and no control, zero-width or soft-hyphen characters. The
+/// joiners U+200C and U+200D stay: some scripts are spelled with them.
+pub fn normalise(text: &str) -> String {
+    let text = match is_nfc(text) {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(text.nfc().collect()),
+    };
+    let mut out = String::with_capacity(text.len());
+    let (mut blank, mut lines) = (false, 0);
+    let mut rest = text.as_ref();
+    while !rest.is_empty() {
+        // Most bytes are plain: they are copied by the run, not one by one.
+        let plain = rest.bytes().position(|b| !(0x21..0x7f).contains(&b)).unwrap_or(rest.len());
+        let (run, after) = rest.split_at(plain);
+        if !run.is_empty() {
+            separate(&mut out, &mut blank, &mut lines);
+            out.push_str(run);
+        }
+        let Some(character) = after.chars().next() else { break };
+        rest = &after[character.len_utf8()..];
+        match character {
+            '\r' if rest.starts_with('\n') => {}
+            '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => lines += 1,
+            _ if character.is_whitespace() => blank = true,
+            '\u{ad}' | '\u{200b}' | '\u{2060}' | '\u{feff}' => {}
+            _ if character.is_control() => {}
+            _ => {
+                separate(&mut out, &mut blank, &mut lines);
+                out.push(character);
+            }
+        }
+    }
+    out
+}
+
+/// Writes the blank or the line ends that wait before the next character.
+fn separate(out: &mut String, blank: &mut bool, lines: &mut usize) {
+    if !out.is_empty() {
+        match *lines {
+            0 if *blank => out.push(' '),
+            0 => {}
+            1 => out.push('\n'),
+            _ => out.push_str("\n\n"),
+        }
+    }
+    (*blank, *lines) = (false, 0);
+}
+
+fn is_nfc(text: &str) -> bool {
+    // A line feed never combines, so each line can be judged alone, and most
+    // lines of most languages are ASCII.
+    text.split('\n').all(|line| line.is_ascii() || is_nfc_quick(line.chars()) == IsNormalized::Yes)
+}
+
+/// Why this normalised text is not prose, as a word for experts; `None` when
+/// it may be.
+pub fn not_prose(text: &str) -> Option<&'static str> {
+    let (mut visible, mut letters, mut replaced) = (0_u64, 0_u64, 0_u64);
+    for character in text.chars().filter(|c| !c.is_whitespace()) {
+        visible += 1;
+        letters += u64::from(character.is_alphabetic() || is_mark(character));
+        replaced += u64::from(character == char::REPLACEMENT_CHARACTER);
+    }
+    let share = |part: u64| part as f64 / visible.max(1) as f64;
+    if share(letters) < LETTERS_MIN {
+        return Some("letters");
+    }
+    if share(replaced) > REPLACEMENTS_MAX {
+        return Some("replacement-characters");
+    }
+    (repeated(text) > REPEATED_MAX).then_some("repeated-lines")
+}
+
+/// Vowel signs and tone marks that Unicode does not count as alphabetic.
+fn is_mark(character: char) -> bool {
+    !character.is_ascii() && unicode_normalization::char::is_combining_mark(character)
+}
+
+/// The share of bytes in lines that occurred before.
+fn repeated(text: &str) -> f64 {
+    let mut seen: HashMap<&str, ()> = HashMap::new();
+    let again: usize =
+        text.lines().filter(|line| !line.is_empty() && seen.insert(line, ()).is_some()).map(str::len).sum();
+    again as f64 / text.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blanks_lines_and_controls_are_put_in_order() {
+        let text = "\u{feff}  Habari \t za\u{a0}leo \r\n\r\n\n\nNzuri\u{7}\u{ad} sana\rAsante  \n\n";
+        assert_eq!(normalise(text), "Habari za leo\n\nNzuri sana\nAsante");
+        assert_eq!(normalise(" \n\u{200b}\n"), "");
+    }
+
+    #[test]
+    fn letters_are_composed_and_joiners_stay() {
+        assert_eq!(normalise("o\u{323}\u{300}ro\u{323}"), "\u{1ecd}\u{300}r\u{1ecd}");
+        assert_eq!(normalise("ක්\u{200d}ෂ"), "ක්\u{200d}ෂ");
+    }
+
+    #[test]
+    fn normalising_twice_changes_nothing() {
+        for text in ["a\u{300} b\r\n\n c", "e\u{ad}\u{301}", "a \u{301}", "\u{1100}\u{200b}\u{1161}"] {
+            let once = normalise(text);
+            assert_eq!(normalise(&once), once, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn junk_is_told_from_prose() {
+        assert_eq!(not_prose("Mvua kubwa inatarajiwa kunyesha."), None);
+        assert_eq!(not_prose("ሰላም ለዓለም። हिन्दी भाषा"), None);
+        assert_eq!(not_prose("12.5 | 33.1 | 0x7f -- 88"), Some("letters"));
+        assert_eq!(not_prose("habari \u{fffd}\u{fffd} ya leo"), Some("replacement-characters"));
+        assert_eq!(not_prose(&"bonyeza hapa\n".repeat(9)), Some("repeated-lines"));
+    }
+}

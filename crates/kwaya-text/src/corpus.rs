@@ -1,0 +1,273 @@
+//! From a listing of files to `documents.parquet` and `dropped.parquet`.
+
+use std::path::Path;
+
+use kwaya_base::Result;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+pub use crate::{extract::Worker, pipeline::build};
+use crate::{
+    Reason,
+    table::{Cell, Cells, Reader, Row},
+};
+
+/// What decides which documents are kept and what is done to them. All but
+/// `threads` and `worker` decide the output.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The languages that are wanted, as codes such as `sw` or `yo`; empty
+    /// for all.
+    pub languages: Vec<String>,
+    /// Shorter documents are dropped.
+    pub min_characters: usize,
+    /// Larger files are dropped; texts too.
+    pub max_file_bytes: u64,
+    /// Two documents whose word 5-grams have this Jaccard similarity or more
+    /// are near duplicates; above 1, none is.
+    pub near_duplicate: f32,
+    /// The share of the documents of each language, 0 to 1, to hold out from
+    /// training, chosen by the hash of the text.
+    pub held_out: f64,
+    /// Whether to replace e-mail addresses and telephone numbers.
+    pub redact: bool,
+    /// How many threads work, at least 1.
+    pub threads: usize,
+    /// How PDF, DOCX, EPUB and HTML are taken apart.
+    pub worker: Worker,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            languages: Vec::new(),
+            min_characters: 100,
+            max_file_bytes: 64 << 20,
+            near_duplicate: 0.8,
+            held_out: 0.02,
+            redact: true,
+            threads: 1,
+            worker: Worker::InProcess,
+        }
+    }
+}
+
+/// What a build did, in figures. The same for the same documents and options.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Files looked at, those that could not be read included.
+    pub files: u64,
+    /// The bytes of these files.
+    pub file_bytes: u64,
+    /// Documents kept.
+    pub documents: u64,
+    /// UTF-8 bytes of the texts kept.
+    pub bytes: u64,
+    /// Documents dropped, by reason.
+    pub dropped: BTreeMap<Reason, u64>,
+    /// Documents kept, by language.
+    pub languages: BTreeMap<String, LanguageStats>,
+    /// Documents kept, by format: `txt`, `md`, `html`, `pdf`, `docx`, `epub`.
+    pub formats: BTreeMap<String, u64>,
+    /// E-mail addresses replaced in the documents kept.
+    pub emails_redacted: u64,
+    /// Telephone numbers replaced in the documents kept.
+    pub phones_redacted: u64,
+    /// Wanted languages that the detector cannot recognise; nothing was
+    /// dropped for being in another language then.
+    pub unknown_to_detector: Vec<String>,
+}
+
+/// The documents kept in one language.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LanguageStats {
+    /// Documents, held-out ones included.
+    pub documents: u64,
+    /// UTF-8 bytes, held-out ones included.
+    pub bytes: u64,
+    /// Documents held out from training.
+    pub held_out_documents: u64,
+    /// UTF-8 bytes held out from training.
+    pub held_out_bytes: u64,
+}
+
+/// What a document is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Split {
+    /// To train on.
+    Train,
+    /// Kept from training, to measure with.
+    HeldOut,
+}
+
+impl Split {
+    /// `train` or `held-out`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::HeldOut => "held-out",
+        }
+    }
+}
+
+/// A text that was kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// BLAKE3 of the text, in hex.
+    pub id: String,
+    /// The text: UTF-8, NFC, `\n` line ends.
+    pub text: String,
+    /// The name of the file, relative to its source.
+    pub source: String,
+    /// The licence of the source.
+    pub licence: String,
+    /// The code of its language, `und` when nobody knows.
+    pub language: String,
+    /// What it is for.
+    pub split: Split,
+    /// The UTF-8 bytes of the text.
+    pub bytes: u64,
+    /// What was done to it, in order.
+    pub history: Vec<Step>,
+}
+
+/// One thing that was done to a document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "kebab-case")]
+pub enum Step {
+    /// The text was taken out of a file of `bytes` bytes.
+    Extract {
+        /// `txt`, `md`, `html`, `pdf`, `docx` or `epub`.
+        format: String,
+        /// The library and its version; empty when the file is the text.
+        extractor: String,
+        /// The length of the file.
+        bytes: u64,
+    },
+    /// The file was not UTF-8.
+    Decode {
+        /// What it was taken for: `utf-16le`, `utf-16be` or `windows-1252`.
+        encoding: String,
+    },
+    /// Unicode, blanks and control characters were put in order.
+    Normalise {
+        /// UTF-8 bytes before.
+        before: u64,
+        /// UTF-8 bytes after.
+        after: u64,
+    },
+    /// The language was identified.
+    Identify {
+        /// What the detector said; empty when it was not asked.
+        detected: String,
+        /// Whether it was sure.
+        sure: bool,
+    },
+    /// Personal data was replaced.
+    Redact {
+        /// E-mail addresses.
+        emails: u64,
+        /// Telephone numbers.
+        phones: u64,
+    },
+}
+
+/// A file or text that was not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// The name of the file, relative to its source.
+    pub source: String,
+    /// Why.
+    pub reason: Reason,
+    /// More about why, for experts; may be empty.
+    pub detail: String,
+    /// The language, empty when it was dropped before that was looked at.
+    pub language: String,
+    /// The bytes of the file.
+    pub bytes: u64,
+    /// For duplicates, the name of the file that was kept; else empty.
+    pub duplicate_of: String,
+}
+
+/// Reads the documents that were kept, one at a time.
+///
+/// # Errors
+///
+/// When the file is not there or is no corpus; each item too.
+pub fn documents(path: &Path) -> Result<impl Iterator<Item = Result<Document>> + use<>> {
+    Reader::<Document>::open(path)
+}
+
+/// Reads what was dropped, one at a time.
+///
+/// # Errors
+///
+/// As [`documents`].
+pub fn dropped(path: &Path) -> Result<impl Iterator<Item = Result<Dropped>> + use<>> {
+    Reader::<Dropped>::open(path)
+}
+
+impl Row for Document {
+    const SCHEMA: &str = "message document {
+        required binary id (STRING); required binary text (STRING); required binary source (STRING);
+        required binary licence (STRING); required binary language (STRING); required binary split (STRING);
+        required int64 bytes; required binary history (STRING); }";
+
+    fn into_cells(self) -> Vec<Cell> {
+        vec![
+            Cell::Text(self.id),
+            Cell::Text(self.text),
+            Cell::Text(self.source),
+            Cell::Text(self.licence),
+            Cell::Text(self.language),
+            Cell::Text(self.split.as_str().to_owned()),
+            Cell::Number(self.bytes.cast_signed()),
+            Cell::Text(serde_json::to_string(&self.history).expect("a history is plain data")),
+        ]
+    }
+
+    fn from_cells(cells: &mut Cells<'_>) -> Option<Self> {
+        Some(Self {
+            id: cells.text()?,
+            text: cells.text()?,
+            source: cells.text()?,
+            licence: cells.text()?,
+            language: cells.text()?,
+            split: [Split::Train, Split::HeldOut].into_iter().find_map({
+                let name = cells.text()?;
+                move |split| (split.as_str() == name).then_some(split)
+            })?,
+            bytes: cells.number()?.try_into().ok()?,
+            history: serde_json::from_str(&cells.text()?).ok()?,
+        })
+    }
+}
+
+impl Row for Dropped {
+    const SCHEMA: &str = "message dropped {
+        required binary source (STRING); required binary reason (STRING); required binary detail (STRING);
+        required binary language (STRING); required int64 bytes; required binary duplicate_of (STRING); }";
+
+    fn into_cells(self) -> Vec<Cell> {
+        vec![
+            Cell::Text(self.source),
+            Cell::Text(self.reason.key().to_owned()),
+            Cell::Text(self.detail),
+            Cell::Text(self.language),
+            Cell::Number(self.bytes.cast_signed()),
+            Cell::Text(self.duplicate_of),
+        ]
+    }
+
+    fn from_cells(cells: &mut Cells<'_>) -> Option<Self> {
+        Some(Self {
+            source: cells.text()?,
+            reason: Reason::from_key(&cells.text()?)?,
+            detail: cells.text()?,
+            language: cells.text()?,
+            bytes: cells.number()?.try_into().ok()?,
+            duplicate_of: cells.text()?,
+        })
+    }
+}

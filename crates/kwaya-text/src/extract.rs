@@ -1,0 +1,292 @@
+//! From the bytes of a file to its text: what format it is, by content; the
+//! text of PDF, DOCX, EPUB, HTML and Markdown; and the encoding of the rest.
+
+use std::{ffi::OsString, io::Cursor, panic, path::PathBuf, time::Duration};
+
+use dom_smoothie::{Config, Readability, TextMode};
+use kwaya_base::Result;
+use pulldown_cmark::{Event, Options, Parser, TagEnd};
+
+pub use crate::worker::worker_main;
+use crate::{Reason, corpus::Step, worker::Child};
+
+/// Where PDF, DOCX, EPUB and HTML are taken apart. The parsers are large and
+/// the files are untrusted: a child process can be stopped.
+#[derive(Clone, Debug)]
+pub enum Worker {
+    /// In this process, without a limit. Panics are caught.
+    InProcess,
+    /// In a child process for each thread, which runs [`worker_main`] and is
+    /// replaced when it dies, takes too long, or takes too much memory.
+    Child {
+        /// The program to start.
+        program: PathBuf,
+        /// Its arguments.
+        arguments: Vec<OsString>,
+        /// How long one file may take.
+        time_limit: Duration,
+    },
+}
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Text,
+    Markdown,
+    Html,
+    Pdf,
+    Docx,
+    Epub,
+}
+
+impl Format {
+    pub(crate) const ALL: [Self; 6] = [Self::Text, Self::Markdown, Self::Html, Self::Pdf, Self::Docx, Self::Epub];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "txt",
+            Self::Markdown => "md",
+            Self::Html => "html",
+            Self::Pdf => "pdf",
+            Self::Docx => "docx",
+            Self::Epub => "epub",
+        }
+    }
+
+    /// The library that takes the text out, for the history of a document.
+    const fn extractor(self) -> &'static str {
+        match self {
+            Self::Text => "",
+            Self::Markdown => "pulldown-cmark 0.13",
+            Self::Html => "dom_smoothie 0.19",
+            Self::Pdf => "unpdf 0.52",
+            Self::Docx => "undoc 0.27",
+            Self::Epub => "rbook 0.7",
+        }
+    }
+}
+
+/// Why there is no text: the reason, and more for experts.
+pub(crate) type Refusal = (Reason, String);
+
+/// The text of a file and how it was got.
+#[derive(Debug)]
+pub(crate) struct Extracted {
+    pub(crate) text: String,
+    pub(crate) format: Format,
+    pub(crate) history: Vec<Step>,
+}
+
+/// Takes texts out of files; one for each thread.
+pub(crate) struct Extractor {
+    child: Option<Child>,
+}
+
+impl Extractor {
+    pub(crate) fn new(worker: &Worker) -> Self {
+        let child = match worker {
+            Worker::InProcess => None,
+            Worker::Child { program, arguments, time_limit } => Some(Child::new(program, arguments, *time_limit)),
+        };
+        Self { child }
+    }
+
+    /// The text of the file `name` with the content `bytes`.
+    ///
+    /// # Errors
+    /// When the child process cannot be started at all. What is wrong with
+    /// the file is the inner [`Refusal`].
+    pub(crate) fn extract(&mut self, name: &str, bytes: &[u8]) -> Result<Result<Extracted, Refusal>> {
+        let format = match detect(name, bytes) {
+            Ok(format) => format,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let mut history = vec![Step::Extract {
+            format: format.name().to_owned(),
+            extractor: format.extractor().to_owned(),
+            bytes: bytes.len() as u64,
+        }];
+        let text = match format {
+            Format::Pdf | Format::Docx | Format::Epub => self.parse(format, bytes)?,
+            Format::Text | Format::Markdown | Format::Html => {
+                let (text, encoding) = decode(bytes);
+                if let Some(encoding) = encoding {
+                    history.push(Step::Decode { encoding: encoding.to_owned() });
+                }
+                match format {
+                    Format::Text => Ok(text),
+                    Format::Markdown => Ok(markdown(&text)),
+                    _ => self.parse(format, text.as_bytes())?,
+                }
+            }
+        };
+        Ok(text.map(|text| Extracted { text, format, history }))
+    }
+
+    fn parse(&mut self, format: Format, bytes: &[u8]) -> Result<Result<String, Refusal>> {
+        match &mut self.child {
+            Some(child) => child.parse(format, bytes),
+            None => Ok(parse(format, bytes)),
+        }
+    }
+}
+
+/// What the file is: by its content, and between kinds of plain text by the
+/// ending of its name.
+pub(crate) fn detect(name: &str, bytes: &[u8]) -> Result<Format, Refusal> {
+    let unknown = |detail: &str| Err((Reason::UnknownFormat, detail.to_owned()));
+    let head = &bytes[..bytes.len().min(1024)];
+    if contains(head, b"%PDF-") {
+        return Ok(Format::Pdf);
+    }
+    if bytes.starts_with(b"PK\x03\x04") {
+        // The names of the parts stand uncompressed in the archive.
+        return match () {
+            () if contains(head, b"application/epub+zip") || contains(bytes, b"META-INF/container.xml") => {
+                Ok(Format::Epub)
+            }
+            () if contains(bytes, b"word/document.xml") => Ok(Format::Docx),
+            () => unknown("application/zip"),
+        };
+    }
+    let utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+    if !utf16 && !looks_like_text(bytes) {
+        return match infer::get(bytes) {
+            Some(kind) if kind.matcher_type() == infer::MatcherType::Image => {
+                Err((Reason::Picture, kind.mime_type().to_owned()))
+            }
+            Some(kind) => unknown(kind.mime_type()),
+            None => Err((Reason::NotText, String::new())),
+        };
+    }
+    let start = head.trim_ascii_start().to_ascii_lowercase();
+    let ending = name.rsplit_once('.').map_or(String::new(), |(_, ending)| ending.to_ascii_lowercase());
+    match ending.as_str() {
+        _ if start.starts_with(b"{\\rtf") => unknown("application/rtf"),
+        _ if start.starts_with(b"%!ps") => unknown("application/postscript"),
+        _ if start.starts_with(b"<!doctype html") || contains(&start, b"<html") => Ok(Format::Html),
+        "svg" => Err((Reason::Picture, "image/svg+xml".to_owned())),
+        "htm" | "html" | "xhtml" => Ok(Format::Html),
+        _ if start.starts_with(b"<?xml") => unknown("application/xml"),
+        "md" | "markdown" => Ok(Format::Markdown),
+        _ => Ok(Format::Text),
+    }
+}
+
+/// Text has no NUL and next to no control characters. All of the file is
+/// looked at, as junk often follows a readable header.
+fn looks_like_text(bytes: &[u8]) -> bool {
+    let controls = bytes.iter().filter(|&&b| b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r' | 0x0b | 0x0c | 0x1b));
+    !bytes.contains(&0) && controls.count() <= bytes.len() / 100
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// The text of a file without structure, and its encoding where that is not
+/// UTF-8. Any bytes are text in Windows-1252, so nothing is lost.
+fn decode(bytes: &[u8]) -> (String, Option<&'static str>) {
+    let utf16 = |of: fn([u8; 2]) -> u16| {
+        let units = bytes[2..].chunks(2).map(|pair| of([pair[0], *pair.get(1).unwrap_or(&0)]));
+        char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    };
+    if bytes.starts_with(&[0xff, 0xfe]) {
+        return (utf16(u16::from_le_bytes), Some("utf-16le"));
+    }
+    if bytes.starts_with(&[0xfe, 0xff]) {
+        return (utf16(u16::from_be_bytes), Some("utf-16be"));
+    }
+    match str::from_utf8(bytes) {
+        Ok(text) => (text.strip_prefix('\u{feff}').unwrap_or(text).to_owned(), None),
+        Err(_) => (bytes.iter().map(|&b| windows_1252(b)).collect(), Some("windows-1252")),
+    }
+}
+
+/// One byte of Windows-1252, as the Encoding Standard of the web maps it.
+fn windows_1252(byte: u8) -> char {
+    const UPPER: [char; 32] = [
+        '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}', '‘',
+        '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+    ];
+    match byte {
+        0x80..=0x9f => UPPER[usize::from(byte - 0x80)],
+        _ => char::from(byte),
+    }
+}
+
+/// The text of a file in a format that takes a parser. Panics of the parser
+/// are refusals.
+pub(crate) fn parse(format: Format, bytes: &[u8]) -> Result<String, Refusal> {
+    let parsed = panic::catch_unwind(|| match format {
+        Format::Pdf => pdf(bytes),
+        Format::Docx => undoc::parse_bytes(bytes).map(|d| d.plain_text()).map_err(damaged),
+        Format::Epub => epub(bytes),
+        Format::Html => Ok(html(&String::from_utf8_lossy(bytes))),
+        Format::Markdown => Ok(markdown(&String::from_utf8_lossy(bytes))),
+        Format::Text => Ok(decode(bytes).0),
+    });
+    parsed.unwrap_or_else(|_| Err((Reason::Damaged, "panic".to_owned())))
+}
+
+fn damaged(cause: impl std::fmt::Display) -> Refusal {
+    (Reason::Damaged, cause.to_string())
+}
+
+fn pdf(bytes: &[u8]) -> Result<String, Refusal> {
+    let parsed = unpdf::Unpdf::new().sequential().lenient().parse_bytes(bytes).map_err(damaged)?;
+    let text = parsed.plain_text();
+    match text.trim().is_empty() {
+        true => Err((Reason::NoText, String::new())),
+        false => Ok(text),
+    }
+}
+
+fn epub(bytes: &[u8]) -> Result<String, Refusal> {
+    let book = rbook::Epub::options().skip_toc(true).read(Cursor::new(bytes.to_vec())).map_err(damaged)?;
+    let mut text = String::new();
+    let mut reader = book.reader();
+    while let Some(chapter) = reader.read_next() {
+        let chapter = dom_query::Document::from(chapter.map_err(damaged)?.content());
+        text.push_str(&chapter.select("body").formatted_text());
+        text.push_str("\n\n");
+    }
+    Ok(text)
+}
+
+/// The main text of a page, without menus and the like; all of the page when
+/// no main text stands out.
+fn html(page: &str) -> String {
+    let config = Config { text_mode: TextMode::Formatted, ..Config::default() };
+    let article = Readability::new(page, None, Some(config)).and_then(|mut page| page.parse());
+    match article {
+        Ok(article) if !article.text_content.trim().is_empty() => {
+            // The heading is part of the text, and often no part of the body.
+            let (title, text) = (article.title.trim(), article.text_content.trim());
+            if title.is_empty() || text.starts_with(title) { text.to_owned() } else { format!("{title}\n\n{text}") }
+        }
+        _ => {
+            let document = dom_query::Document::from(page);
+            document.select("script, style, noscript, template").remove();
+            document.select("body").formatted_text().to_string()
+        }
+    }
+}
+
+fn markdown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for event in Parser::new_ext(text, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH) {
+        match event {
+            Event::Text(part) | Event::Code(part) => out.push_str(&part),
+            Event::SoftBreak | Event::HardBreak | Event::End(TagEnd::Item | TagEnd::TableRow | TagEnd::TableHead) => {
+                out.push('\n');
+            }
+            Event::End(TagEnd::TableCell) => out.push(' '),
+            Event::End(TagEnd::Paragraph | TagEnd::Heading(_) | TagEnd::CodeBlock | TagEnd::List(_)) => {
+                out.push_str("\n\n");
+            }
+            _ => {}
+        }
+    }
+    out
+}

@@ -1,0 +1,188 @@
+//! The files of a corpus: a sorted walk over folders, with a hash of each
+//! file and one of all.
+
+use std::{
+    collections::HashSet,
+    fs::File as OsFile,
+    path::{Path, PathBuf},
+};
+
+use kwaya_base::{Error, Progress, Result, Unit};
+use serde::{Deserialize, Serialize};
+use walkdir::{DirEntry, WalkDir};
+
+use crate::{Reason, corpus::Dropped};
+
+/// A folder (or one file) of documents, and what its owner says of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The licence of its documents, as an SPDX expression or in words.
+    pub licence: String,
+    /// The language of its documents, where the owner knows it.
+    pub language: Option<String>,
+}
+
+/// A file that was found.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its name relative to its source, with `/` between the parts; bytes
+    /// that are not UTF-8 are written `\xNN`.
+    pub name: String,
+    /// Which source it is from.
+    pub source: usize,
+    /// Its size.
+    pub bytes: u64,
+    /// The BLAKE3 hash of its content.
+    pub hash: blake3::Hash,
+}
+
+/// What a scan found.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// The files, by source and then by the bytes of their names.
+    pub files: Vec<File>,
+    /// BLAKE3 (hexadecimal) over licences, languages, names and contents of
+    /// all files, in order. Where the folders lie does not matter.
+    pub hash: String,
+    /// What could not be read.
+    pub skipped: Vec<Dropped>,
+}
+
+/// Lists and hashes the files of `sources`. Hidden and special files are
+/// passed over; links are followed, but no folder is visited twice.
+///
+/// # Errors
+/// `source-missing` for a folder that is not there, `source-empty` when there
+/// is no file in any, `interrupted`.
+pub fn scan(sources: &[Source], progress: &dyn Progress) -> Result<Listing> {
+    let mut files = Vec::new();
+    let mut skipped = Vec::new();
+    let mut visited = HashSet::new();
+    for (index, source) in sources.iter().enumerate() {
+        if !source.path.exists() {
+            return Err(Error::new("source-missing").path(&source.path));
+        }
+        walk(index, source, &mut visited, &mut files, &mut skipped);
+    }
+    progress.begin("scan-files", files.iter().map(|f| f.bytes).sum(), Unit::Bytes);
+    let mut done = 0;
+    let mut kept = Vec::with_capacity(files.len());
+    for mut file in files {
+        if progress.stopped() {
+            return Err(Error::new("interrupted"));
+        }
+        done += file.bytes;
+        match hash(&file.path) {
+            Ok((hash, bytes)) => {
+                (file.hash, file.bytes) = (hash, bytes);
+                kept.push(file);
+            }
+            Err(error) => skipped.push(dropped(file.name, file.bytes, Reason::Unreadable, error.to_string())),
+        }
+        progress.at(done);
+    }
+    progress.end();
+    if kept.is_empty() {
+        let paths: Vec<_> = sources.iter().map(|s| s.path.display().to_string()).collect();
+        return Err(Error::new("source-empty").arg("path", paths.join(", ")));
+    }
+    let hash = hash_all(sources, &kept);
+    Ok(Listing { files: kept, hash, skipped })
+}
+
+fn walk(
+    index: usize,
+    source: &Source,
+    visited: &mut HashSet<PathBuf>,
+    files: &mut Vec<File>,
+    skipped: &mut Vec<Dropped>,
+) {
+    let first = files.len();
+    let entries = WalkDir::new(&source.path)
+        .follow_links(true)
+        .sort_by(|a, b| a.file_name().as_encoded_bytes().cmp(b.file_name().as_encoded_bytes()))
+        .into_iter()
+        .filter_entry(|entry| {
+            let hidden = entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
+            !hidden && (!entry.file_type().is_dir() || is_new(entry, visited))
+        });
+    for entry in entries {
+        match entry {
+            Ok(entry) if entry.file_type().is_file() => files.push(File {
+                name: name(entry.path(), &source.path),
+                source: index,
+                bytes: entry.metadata().map_or(0, |m| m.len()),
+                hash: blake3::Hash::from_bytes([0; 32]),
+                path: entry.into_path(),
+            }),
+            Ok(entry) if entry.file_type().is_dir() => {}
+            Ok(entry) => {
+                skipped.push(dropped(name(entry.path(), &source.path), 0, Reason::SpecialFile, String::new()));
+            }
+            Err(error) if error.loop_ancestor().is_some() => {
+                let path = error.path().unwrap_or(&source.path);
+                skipped.push(dropped(name(path, &source.path), 0, Reason::LinkLoop, String::new()));
+            }
+            Err(error) => {
+                let path = error.path().unwrap_or(&source.path);
+                let detail = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
+                skipped.push(dropped(name(path, &source.path), 0, Reason::Unreadable, detail));
+            }
+        }
+    }
+    files[first..].sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
+}
+
+fn dropped(source: String, bytes: u64, reason: Reason, detail: String) -> Dropped {
+    Dropped { source, reason, detail, bytes, language: String::new(), duplicate_of: String::new() }
+}
+
+/// Whether this folder is met for the first time, whatever the path to it.
+fn is_new(entry: &DirEntry, visited: &mut HashSet<PathBuf>) -> bool {
+    // A folder that cannot be resolved gives its error when it is opened.
+    entry.path().canonicalize().map_or(true, |path| visited.insert(path))
+}
+
+fn name(path: &Path, root: &Path) -> String {
+    let relative = match path.strip_prefix(root) {
+        Ok(relative) if !relative.as_os_str().is_empty() => relative,
+        _ => Path::new(path.file_name().unwrap_or(path.as_os_str())),
+    };
+    let parts: Vec<String> = relative.iter().map(|part| escape(part.as_encoded_bytes())).collect();
+    parts.join("/")
+}
+
+fn escape(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    for chunk in bytes.utf8_chunks() {
+        out.push_str(chunk.valid());
+        out.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02X}")));
+    }
+    out
+}
+
+fn hash(path: &Path) -> std::io::Result<(blake3::Hash, u64)> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(OsFile::open(path)?)?;
+    Ok((hasher.finalize(), hasher.count()))
+}
+
+fn hash_all(sources: &[Source], files: &[File]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let mut field = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    for file in files {
+        let source = &sources[file.source];
+        field(source.licence.as_bytes());
+        field(source.language.as_deref().unwrap_or("").as_bytes());
+        field(file.name.as_bytes());
+        field(file.hash.as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}

@@ -1,0 +1,192 @@
+//! Tables of a corpus as Parquet files: columns of strings and whole numbers,
+//! zstd, row groups bounded by bytes so that a reader never holds much.
+
+use std::{
+    fs::File,
+    marker::PhantomData,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use kwaya_base::{Error, Result, error::At};
+use parquet::{
+    basic::{Compression, ZstdLevel},
+    data_type::{ByteArray, ByteArrayType, Int64Type},
+    errors::ParquetError,
+    file::{
+        properties::{WriterProperties, WriterVersion},
+        reader::{FileReader, SerializedFileReader},
+        writer::SerializedFileWriter,
+    },
+    record::{Field, reader::RowIter},
+    schema::{parser::parse_message_type, types::Type},
+};
+
+/// A row group is closed when its strings pass this many bytes.
+const GROUP_BYTES: usize = 16 << 20;
+/// A row group of a file not ours may not unpack to more than this.
+const GROUP_BYTES_MAX: i64 = 1 << 30;
+
+/// One value of a row.
+pub(crate) enum Cell {
+    Text(String),
+    Number(i64),
+}
+
+/// The values of a row, taken in the order of the columns.
+pub(crate) struct Cells<'a>(&'a mut dyn Iterator<Item = Field>);
+
+impl Cells<'_> {
+    /// The next value, when it is a string.
+    pub(crate) fn text(&mut self) -> Option<String> {
+        match self.0.next()? {
+            Field::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The next value, when it is a number.
+    pub(crate) fn number(&mut self) -> Option<i64> {
+        match self.0.next()? {
+            Field::Long(number) => Some(number),
+            _ => None,
+        }
+    }
+}
+
+/// A record that has a table of its own.
+pub(crate) trait Row: Sized {
+    /// The columns: required strings and 64-bit numbers.
+    const SCHEMA: &str;
+    /// The values, one per column.
+    fn into_cells(self) -> Vec<Cell>;
+    /// The record from its values; `None` when they do not make one.
+    fn from_cells(cells: &mut Cells<'_>) -> Option<Self>;
+}
+
+fn schema<R: Row>() -> Type {
+    parse_message_type(R::SCHEMA).expect("the schema is well formed")
+}
+
+/// Writes one table, row by row.
+pub(crate) struct Writer<'a, R> {
+    path: &'a Path,
+    file: SerializedFileWriter<File>,
+    columns: Vec<Vec<Cell>>,
+    bytes: usize,
+    row: PhantomData<R>,
+}
+
+impl<'a, R: Row> Writer<'a, R> {
+    /// Starts the table in `path`, which is not durable before it is
+    /// published.
+    pub(crate) fn create(path: &'a Path) -> Result<Self> {
+        let schema = schema::<R>();
+        let columns = empty_columns(schema.get_fields().len());
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_writer_version(WriterVersion::PARQUET_1_0)
+            .set_created_by("kwaya".to_owned())
+            .set_dictionary_enabled(true)
+            .build();
+        let file = SerializedFileWriter::new(File::create(path).at(path)?, Arc::new(schema), Arc::new(properties))
+            .map_err(|e| wrong(path, e))?;
+        Ok(Self { path, file, columns, bytes: 0, row: PhantomData })
+    }
+
+    pub(crate) fn push(&mut self, row: R) -> Result<()> {
+        for (column, value) in self.columns.iter_mut().zip(row.into_cells()) {
+            self.bytes += match &value {
+                Cell::Text(text) => text.len(),
+                Cell::Number(_) => 8,
+            };
+            column.push(value);
+        }
+        if self.bytes >= GROUP_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    pub(crate) fn finish(mut self) -> Result<()> {
+        self.flush()?;
+        self.file.close().map(drop).map_err(|e| wrong(self.path, e))
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if self.bytes > 0 {
+            let empty = empty_columns(self.columns.len());
+            let columns = std::mem::replace(&mut self.columns, empty);
+            self.bytes = 0;
+            write_group(&mut self.file, columns).map_err(|e| wrong(self.path, e))?;
+        }
+        Ok(())
+    }
+}
+
+fn empty_columns(count: usize) -> Vec<Vec<Cell>> {
+    (0..count).map(|_| Vec::new()).collect()
+}
+
+fn write_group(file: &mut SerializedFileWriter<File>, columns: Vec<Vec<Cell>>) -> Result<(), ParquetError> {
+    let mut group = file.next_row_group()?;
+    for column in columns {
+        let mut writer = group.next_column()?.expect("as many columns as in the schema");
+        let (mut texts, mut numbers) = (Vec::new(), Vec::new());
+        for cell in column {
+            match cell {
+                Cell::Text(text) => texts.push(ByteArray::from(text.into_bytes())),
+                Cell::Number(number) => numbers.push(number),
+            }
+        }
+        if numbers.is_empty() {
+            writer.typed::<ByteArrayType>().write_batch(&texts, None, None)?;
+        } else {
+            writer.typed::<Int64Type>().write_batch(&numbers, None, None)?;
+        }
+        writer.close()?;
+    }
+    group.close().map(drop)
+}
+
+/// Reads a table, row by row.
+pub(crate) struct Reader<R> {
+    path: PathBuf,
+    rows: RowIter<'static>,
+    row: PhantomData<R>,
+}
+
+impl<R: Row> Reader<R> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let reader = SerializedFileReader::new(File::open(path).at(path)?).map_err(|e| wrong(path, e))?;
+        let metadata = reader.metadata();
+        if metadata.file_metadata().schema() != &schema::<R>()
+            || metadata.row_groups().iter().any(|group| group.total_byte_size() > GROUP_BYTES_MAX)
+        {
+            return Err(Error::new("corpus-damaged").path(path).arg("cause", "columns"));
+        }
+        Ok(Self { path: path.to_owned(), rows: RowIter::from_file_into(Box::new(reader)), row: PhantomData })
+    }
+}
+
+impl<R: Row> Iterator for Reader<R> {
+    type Item = Result<R>;
+
+    fn next(&mut self) -> Option<Result<R>> {
+        let row = match self.rows.next()? {
+            Ok(row) => row,
+            Err(error) => return Some(Err(wrong(&self.path, error))),
+        };
+        let mut fields = row.into_columns().into_iter().map(|(_, field)| field);
+        let record = R::from_cells(&mut Cells(&mut fields));
+        Some(record.ok_or_else(|| Error::new("corpus-damaged").path(&self.path).arg("cause", "row")))
+    }
+}
+
+/// An I/O error keeps its own message; all else means that the file is wrong.
+fn wrong(path: &Path, error: ParquetError) -> Error {
+    match error {
+        ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
+            Ok(io) => Error::io(path, *io),
+            Err(other) => Error::new("corpus-damaged").path(path).arg("cause", other),
+        },
+        other => Error::new("corpus-damaged").path(path).arg("cause", other),
+    }
+}

@@ -1,0 +1,294 @@
+//! The tokenizer: byte-level byte-pair encoding (Sennrich et al. 2016,
+//! Radford et al. 2019), trained on the corpus by the `tokenizers` library,
+//! and the corpus turned into token files.
+//!
+//! A token file is a safetensors file:
+//!
+//! ```text
+//! tokens             U16 or U32 (tokens)     each document's tokens, then one end-of-text
+//! document_ends      U64 (documents)         index after each document's end-of-text
+//! document_bytes     U32 (documents)         bytes of each document's UTF-8 text
+//! document_language  U8  (documents)         index into the metadata "languages"
+//! metadata           vocab_size, end_of_text, languages (comma-separated tags)
+//! ```
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{BufWriter, Seek, SeekFrom, Write},
+    path::Path,
+};
+
+use kwaya_base::{Error, Progress, Result, Unit, error::At, files};
+use serde::{Deserialize, Serialize};
+use tokenizers::{
+    AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, Tokenizer,
+    TokenizerImpl,
+    models::bpe::{BPE, BpeTrainer},
+    pre_tokenizers::byte_level::ByteLevel,
+};
+
+/// The token that ends a document, and begins a text to be made.
+pub const END_OF_TEXT: &str = "<|endoftext|>";
+
+/// Text that the tokenizer is trained on, at most: more changes little and
+/// memory has to stay bounded.
+const TRAINING_BYTES_MAX: u64 = 64 << 20;
+
+/// Text encoded at once.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// The header of a token file is written last, into room kept for it.
+const HEADER_BYTES: usize = 8 << 10;
+
+/// A document as the tokenizer needs it.
+#[derive(Clone, Debug)]
+pub struct Text {
+    /// The cleaned text.
+    pub text: String,
+    /// Its language tag.
+    pub language: String,
+    /// Whether it is kept out of training.
+    pub held_out: bool,
+    /// The beginning of the hash of its content, by which an even sample is
+    /// taken.
+    pub hash: u64,
+}
+
+/// What tokens cost in one language, in one split.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// Documents.
+    pub documents: u64,
+    /// Bytes of UTF-8 text.
+    pub bytes: u64,
+    /// Tokens, without the end-of-text ones.
+    pub tokens: u64,
+}
+
+/// The figures of a tokenized corpus, by language.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenStats {
+    /// What the model is trained on.
+    pub training: BTreeMap<String, Count>,
+    /// What it is measured on.
+    pub held_out: BTreeMap<String, Count>,
+}
+
+impl TokenStats {
+    /// Tokens of the training split, end-of-text ones included.
+    pub fn training_tokens(&self) -> u64 {
+        self.training.values().map(|c| c.tokens + c.documents).sum()
+    }
+}
+
+fn library(path: &Path) -> impl Fn(tokenizers::Error) -> Error {
+    move |cause| Error::new("tokenizer-failed").path(path).arg("cause", cause)
+}
+
+/// Trains a tokenizer of at most `vocabulary` tokens on the training
+/// documents, in their order, and writes it to `out` as `tokenizer.json`.
+/// `bytes` is how much text there is in all. Gives the real size, which is
+/// smaller when the corpus has too few different pairs.
+///
+/// # Errors
+/// What the documents or the file bring.
+pub fn train(
+    documents: impl Iterator<Item = Result<Text>> + Send,
+    bytes: u64,
+    vocabulary: usize,
+    out: &Path,
+    progress: &dyn Progress,
+) -> Result<usize> {
+    let mut tokenizer: TokenizerImpl<
+        BPE,
+        NormalizerWrapper,
+        PreTokenizerWrapper,
+        PostProcessorWrapper,
+        DecoderWrapper,
+    > = TokenizerImpl::new(BPE::default());
+    let byte_level = ByteLevel::new(false, true, true);
+    tokenizer.with_pre_tokenizer(Some(PreTokenizerWrapper::ByteLevel(byte_level)));
+    tokenizer.with_decoder(Some(DecoderWrapper::ByteLevel(byte_level)));
+    let mut trainer = BpeTrainer::builder()
+        .show_progress(false)
+        .vocab_size(vocabulary)
+        .min_frequency(2)
+        .special_tokens(vec![AddedToken::from(END_OF_TEXT, true)])
+        .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+        .build();
+
+    progress.begin("stage-tokenizer", bytes, Unit::Bytes);
+    let mut failure = None;
+    let mut done = 0;
+    let texts = documents
+        .map_while(|document| document.map_err(|error| failure = Some(error)).ok())
+        .inspect(|document| {
+            done += document.text.len() as u64;
+            progress.at(done);
+        })
+        .filter(|document| !document.held_out && sampled(document.hash, bytes))
+        .map(|document| document.text);
+    tokenizer.train(&mut trainer, texts).map_err(library(out))?;
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    progress.end();
+    let json = tokenizer.to_string(false).map_err(library(out))?;
+    files::write(out, json.as_bytes())?;
+    Ok(tokenizer.get_vocab_size(true))
+}
+
+/// Whether a document is in the even sample that keeps memory bounded.
+fn sampled(hash: u64, bytes: u64) -> bool {
+    u128::from(hash) * u128::from(bytes.max(1)) <= u128::from(u64::MAX) * u128::from(TRAINING_BYTES_MAX)
+}
+
+/// Opens a `tokenizer.json` for text that people wrote: what looks like a
+/// special token in a text is text.
+///
+/// # Errors
+/// When it cannot be read or is no tokenizer.
+pub fn open(path: &Path) -> Result<Tokenizer> {
+    let json = std::fs::read(path).at(path)?;
+    let mut tokenizer = Tokenizer::from_bytes(json).map_err(library(path))?;
+    tokenizer.set_encode_special_tokens(true);
+    Ok(tokenizer)
+}
+
+/// Turns the documents into the token files `training` and `held_out`, in
+/// their order. `languages` are the tags that may occur, at most 256.
+///
+/// # Errors
+/// What the documents, the tokenizer or the files bring.
+pub fn tokenize(
+    documents: impl Iterator<Item = Result<Text>>,
+    bytes: u64,
+    languages: &[String],
+    tokenizer_json: &Path,
+    training: &Path,
+    held_out: &Path,
+    progress: &dyn Progress,
+) -> Result<TokenStats> {
+    let tokenizer = open(tokenizer_json)?;
+    let vocabulary = tokenizer.get_vocab_size(true);
+    let end = tokenizer
+        .token_to_id(END_OF_TEXT)
+        .ok_or_else(|| Error::new("tokenizer-failed").path(tokenizer_json).arg("cause", END_OF_TEXT))?;
+    let mut stats = TokenStats::default();
+    progress.begin("stage-tokenize", bytes, Unit::Bytes);
+    let mut done = 0;
+    files::write_with(training, |training| {
+        let mut training = Writer::new(training, vocabulary, end, languages)?;
+        files::write_with(held_out, |held_out| {
+            let mut held_out = Writer::new(held_out, vocabulary, end, languages)?;
+            let mut documents = documents.peekable();
+            while documents.peek().is_some() {
+                let mut batch = Vec::new();
+                let mut size = 0;
+                while size < BATCH_BYTES {
+                    let Some(document) = documents.next().transpose()? else { break };
+                    size += document.text.len();
+                    batch.push(document);
+                }
+                if progress.stopped() {
+                    return Err(Error::new("interrupted"));
+                }
+                let texts: Vec<&str> = batch.iter().map(|d| d.text.as_str()).collect();
+                let encodings = tokenizer.encode_batch_fast(texts, false).map_err(library(tokenizer_json))?;
+                for (document, encoding) in batch.iter().zip(&encodings) {
+                    let split = if document.held_out {
+                        held_out.document(encoding.get_ids(), document)?;
+                        &mut stats.held_out
+                    } else {
+                        training.document(encoding.get_ids(), document)?;
+                        &mut stats.training
+                    };
+                    let count = split.entry(document.language.clone()).or_default();
+                    count.documents += 1;
+                    count.bytes += document.text.len() as u64;
+                    count.tokens += encoding.get_ids().len() as u64;
+                }
+                done += size as u64;
+                progress.at(done);
+            }
+            held_out.finish()
+        })?;
+        training.finish()
+    })?;
+    progress.end();
+    Ok(stats)
+}
+
+/// Writes one token file as the documents come; 13 bytes a document wait in
+/// memory for the end.
+struct Writer<'f, 'l> {
+    file: &'f mut BufWriter<File>,
+    wide: bool,
+    vocabulary: usize,
+    end: u32,
+    languages: &'l [String],
+    tokens: u64,
+    ends: Vec<u8>,
+    bytes: Vec<u8>,
+    language: Vec<u8>,
+}
+
+impl<'f, 'l> Writer<'f, 'l> {
+    fn new(file: &'f mut BufWriter<File>, vocabulary: usize, end: u32, languages: &'l [String]) -> Result<Self> {
+        let path = Path::new("tokens.safetensors");
+        file.write_all(&[b' '; 8 + HEADER_BYTES]).at(path)?;
+        let wide = vocabulary > 1 << 16;
+        let (ends, bytes, language) = Default::default();
+        Ok(Self { file, wide, vocabulary, end, languages, tokens: 0, ends, bytes, language })
+    }
+
+    fn document(&mut self, ids: &[u32], document: &Text) -> Result<()> {
+        for id in ids.iter().chain([&self.end]) {
+            let id = id.to_le_bytes();
+            let width = if self.wide { 4 } else { 2 };
+            self.file.write_all(&id[..width]).at(Path::new("tokens.safetensors"))?;
+        }
+        self.tokens += ids.len() as u64 + 1;
+        let language = self.languages.iter().position(|l| *l == document.language).unwrap_or(0);
+        self.ends.extend(self.tokens.to_le_bytes());
+        self.bytes.extend((document.text.len() as u32).to_le_bytes());
+        self.language.push(language as u8);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<()> {
+        let path = Path::new("tokens.safetensors");
+        let documents = self.language.len();
+        let mut at = 0;
+        let mut tensor = |dtype: &str, count: u64, width: u64| {
+            let from = at;
+            at += count * width;
+            serde_json::json!({ "dtype": dtype, "shape": [count], "data_offsets": [from, at] })
+        };
+        let (dtype, width) = if self.wide { ("U32", 4) } else { ("U16", 2) };
+        let header = serde_json::json!({
+            "tokens": tensor(dtype, self.tokens, width),
+            "document_ends": tensor("U64", documents as u64, 8),
+            "document_bytes": tensor("U32", documents as u64, 4),
+            "document_language": tensor("U8", documents as u64, 1),
+            "__metadata__": {
+                "vocab_size": self.vocabulary.to_string(),
+                "end_of_text": self.end.to_string(),
+                "languages": self.languages.join(","),
+            },
+        })
+        .to_string();
+        if header.len() > HEADER_BYTES {
+            return Err(Error::usage("too-many-languages").arg("count", self.languages.len()));
+        }
+        for part in [&self.ends, &self.bytes, &self.language] {
+            self.file.write_all(part).at(path)?;
+        }
+        self.file.seek(SeekFrom::Start(0)).at(path)?;
+        self.file.write_all(&(HEADER_BYTES as u64).to_le_bytes()).at(path)?;
+        self.file.write_all(header.as_bytes()).at(path)?;
+        self.file.seek(SeekFrom::End(0)).at(path)?;
+        Ok(())
+    }
+}
