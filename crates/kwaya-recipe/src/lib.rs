@@ -1,1 +1,17 @@
-//! To be written.
+//! From a recipe to a model: the recipe and the lock, the store and the
+//! ledger, the plan and the build that goes through the stages.
+//!
+//! `kwaya.toml` (what a person wants) → `kwaya.lock` (exact numbers) →
+//! stages, each known by the hash of what goes in → artefacts in the store,
+//! a line each in the ledger.
+
+pub mod build;
+pub mod ledger;
+pub mod lock;
+pub mod machine;
+pub mod plan;
+pub mod recipe;
+pub mod stage;
+pub mod store;
+pub mod text_model;
+pub mod words;

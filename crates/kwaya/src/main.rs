@@ -1,1 +1,67 @@
-fn main() {}
+//! `kwaya`, the command line: reads what was typed, calls a library, prints
+//! what it says. Data goes to standard output, everything else to standard
+//! error. Exit codes: 0 done, 1 failed, 2 wrong use.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the program talks to people")]
+
+mod arguments;
+mod bar;
+mod commands;
+
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+
+use clap::ArgMatches;
+use kwaya_base::{Error, Result, error::Kind, say};
+
+fn main() -> ExitCode {
+    let matches = arguments::command().get_matches();
+    // The second Ctrl-C ends the program at once; nothing is lost by it but
+    // the work since the last checkpoint.
+    let handler = ctrlc::set_handler(|| {
+        if bar::STOPPED.swap(true, Ordering::Relaxed) {
+            std::process::abort();
+        }
+    });
+    if let Err(error) = handler {
+        eprintln!("{error}");
+    }
+    match run(&matches) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(&error, matches.get_flag("json")),
+    }
+}
+
+fn run(matches: &ArgMatches) -> Result<()> {
+    match matches.subcommand().expect("a command is required") {
+        ("new", m) => commands::new(m),
+        ("plan", m) => commands::plan(m),
+        ("build", m) => commands::build(m),
+        ("status", m) => commands::status(m),
+        ("generate", m) => commands::generate(m),
+        ("chat", m) => commands::chat(m),
+        ("corpus", m) => commands::corpus(m),
+        ("extract-worker", _) => kwaya_text::extract::worker_main(std::io::stdin().lock(), std::io::stdout().lock()),
+        (other, _) => unreachable!("clap knows no command {other}"),
+    }
+}
+
+fn report(error: &Error, json: bool) -> ExitCode {
+    let remedy = error.remedy();
+    if json {
+        let args: serde_json::Map<_, _> = error.args().iter().map(|(k, v)| ((*k).to_owned(), v.clone().into())).collect();
+        let body = serde_json::json!({
+            "error": { "key": error.key(), "message": error.to_string(), "remedy": remedy, "args": args }
+        });
+        println!("{body}");
+    } else {
+        eprintln!("{}: {error}", say!("word-error"));
+        if let Some(remedy) = remedy {
+            eprintln!("{}: {remedy}", say!("word-remedy"));
+        }
+    }
+    match error.kind() {
+        Kind::Usage => ExitCode::from(2),
+        Kind::Failed => ExitCode::from(1),
+    }
+}

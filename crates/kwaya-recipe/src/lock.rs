@@ -1,0 +1,132 @@
+//! The lock, `kwaya.lock`: the plan resolved to exact numbers. It alone,
+//! with the documents that it names by hash, defines every bit of the model.
+
+use std::{fs, path::Path};
+
+use kwaya_base::{Error, Result, error::At, files};
+use kwaya_model::Config;
+use kwaya_train::Schedule;
+use serde::{Deserialize, Serialize};
+
+use crate::recipe::CorpusWishes;
+
+/// The name of the lock in the recipe's folder.
+pub const LOCK: &str = "kwaya.lock";
+
+/// The format of the lock that this program reads and writes.
+const VERSION: u32 = 1;
+
+/// The arithmetic of docs/arithmetic.md that this program computes with.
+const ARITHMETIC: &str = "f32-1";
+
+const HEADER: &str = "# Written by `kwaya plan`. These numbers, with the documents, define every bit of the model.\n\n";
+
+/// All that decides the bits of a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lock {
+    /// Format of this file.
+    pub version: u32,
+    /// Which arithmetic the bits are in.
+    pub arithmetic: String,
+    /// BLAKE3 over the names, licences, languages and contents of all
+    /// documents, in sorted order.
+    pub documents: String,
+    /// The languages that belong in the corpus.
+    pub languages: Vec<String>,
+    /// How documents are chosen.
+    pub corpus: CorpusWishes,
+    /// Tokens asked for in the tokenizer.
+    pub vocabulary: usize,
+    /// Sizes of the model.
+    pub model: Sizes,
+    /// The training.
+    pub train: Schedule,
+}
+
+/// The sizes that are chosen; the rest of `config.json` follows from them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sizes {
+    /// Width.
+    pub hidden_size: usize,
+    /// Depth.
+    pub layers: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads.
+    pub key_value_heads: usize,
+    /// Width of the feed-forward layers.
+    pub intermediate_size: usize,
+    /// Tokens a model sees at once.
+    pub context: usize,
+}
+
+impl Sizes {
+    /// The model's configuration with a tokenizer of `vocabulary` tokens, of
+    /// which token 0 is the end of a text.
+    pub fn config(&self, vocabulary: usize) -> Config {
+        Config {
+            vocab_size: vocabulary,
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            num_hidden_layers: self.layers,
+            num_attention_heads: self.heads,
+            num_key_value_heads: self.key_value_heads,
+            head_dim: self.hidden_size / self.heads.max(1),
+            max_position_embeddings: self.context,
+            bos_token_id: Some(0),
+            eos_token_id: Some(0),
+            ..Config::default()
+        }
+    }
+}
+
+impl Lock {
+    /// A lock in this program's format and arithmetic.
+    pub fn new(
+        documents: String,
+        languages: Vec<String>,
+        corpus: CorpusWishes,
+        vocabulary: usize,
+        model: Sizes,
+        train: Schedule,
+    ) -> Self {
+        let arithmetic = ARITHMETIC.to_owned();
+        Self { version: VERSION, arithmetic, documents, languages, corpus, vocabulary, model, train }
+    }
+
+    /// Reads `folder/kwaya.lock`; `None` when there is none.
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(LOCK);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = fs::read_to_string(&path).at(&path)?;
+        let wrong = |e: toml::de::Error| {
+            Error::usage("lock-wrong").path(&path).arg("cause", e.to_string().trim_end())
+        };
+        // The version is looked at first: another version may have other keys.
+        let table: toml::Table = toml::from_str(&text).map_err(wrong)?;
+        let stated = |key| table.get(key).map(|v| v.to_string().trim_matches('"').to_owned()).unwrap_or_default();
+        let (version, arithmetic) = (stated("version"), stated("arithmetic"));
+        if version != VERSION.to_string() || arithmetic != ARITHMETIC {
+            return Err(Error::usage("lock-version")
+                .path(&path)
+                .arg("found", format!("{version}, {arithmetic}"))
+                .arg("known", format!("{VERSION}, {ARITHMETIC}")));
+        }
+        let lock: Self = toml::from_str(&text).map_err(wrong)?;
+        if lock.model.heads == 0 || !lock.model.hidden_size.is_multiple_of(lock.model.heads) {
+            return Err(Error::usage("lock-wrong").path(&path).arg("cause", "model.heads"));
+        }
+        lock.model.config(lock.vocabulary).validate()?;
+        Ok(Some(lock))
+    }
+
+    /// Writes `folder/kwaya.lock` durably.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let body = toml::to_string_pretty(self).expect("a lock is plain data");
+        files::write(&folder.join(LOCK), format!("{HEADER}{body}").as_bytes())
+    }
+}

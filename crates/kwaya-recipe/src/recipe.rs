@@ -1,0 +1,192 @@
+//! The recipe, `kwaya.toml`: what a person wants built, in their own words
+//! and numbers. It holds wishes; the lock holds what was decided.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use kwaya_base::{
+    Error, Result,
+    error::At,
+};
+use serde::{Deserialize, Serialize};
+
+/// The name of the recipe in its folder.
+pub const RECIPE: &str = "kwaya.toml";
+
+/// A recipe is a page of text; more is a mistake or an attack.
+const RECIPE_BYTES_MAX: u64 = 1 << 20;
+
+/// What to build. Unknown keys are refused, so that a typing error never
+/// passes for a default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// The name of the model.
+    pub name: String,
+    /// BCP 47 tags of the languages that belong in the corpus; documents in
+    /// others are set aside.
+    pub languages: Vec<String>,
+    /// Where the documents are.
+    pub source: Vec<SourceEntry>,
+    /// How documents are chosen.
+    #[serde(default)]
+    pub corpus: CorpusWishes,
+    /// Wishes for the training.
+    #[serde(default)]
+    pub train: TrainWishes,
+}
+
+/// One folder or file of documents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceEntry {
+    /// Absolute, or relative to the recipe's folder.
+    pub path: PathBuf,
+    /// The licence of these documents: an SPDX expression, or
+    /// `LicenseRef-…` for terms of one's own.
+    pub licence: String,
+    /// The language of all these documents, where it is known to be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+}
+
+/// How documents are chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CorpusWishes {
+    /// Shorter documents are dropped, in characters.
+    pub min_characters: usize,
+    /// Larger files are set aside, in megabytes (10^6 bytes).
+    pub max_file_mb: u64,
+    /// Documents at least this alike (Jaccard, 0 to 1) count as the same.
+    pub near_duplicate: f32,
+    /// The share of documents kept out of training, to measure on.
+    pub held_out: f64,
+    /// Whether e-mail addresses and telephone numbers are replaced.
+    pub redact: bool,
+}
+
+impl Default for CorpusWishes {
+    fn default() -> Self {
+        Self { min_characters: 200, max_file_mb: 64, near_duplicate: 0.8, held_out: 0.05, redact: true }
+    }
+}
+
+/// Wishes for the training; what is left out, `kwaya plan` decides.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainWishes {
+    /// The seed of every random choice.
+    pub seed: u64,
+    /// Tokens in the tokenizer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vocabulary: Option<usize>,
+    /// Width of the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hidden_size: Option<usize>,
+    /// Depth of the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers: Option<usize>,
+    /// Tokens a model sees at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<usize>,
+    /// Optimiser steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// Peak learning rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f32>,
+}
+
+impl Recipe {
+    /// A recipe for the documents in `from`.
+    pub fn new(name: &str, from: &Path, languages: &[String], licence: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            languages: languages.to_vec(),
+            source: vec![SourceEntry { path: from.to_owned(), licence: licence.to_owned(), language: None }],
+            corpus: CorpusWishes::default(),
+            train: TrainWishes::default(),
+        }
+    }
+
+    /// Reads and checks `folder/kwaya.toml`.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(RECIPE);
+        let bytes = match fs::metadata(&path) {
+            Ok(meta) => meta.len(),
+            Err(_) => return Err(Error::usage("recipe-missing").path(folder)),
+        };
+        if bytes > RECIPE_BYTES_MAX {
+            return Err(Error::usage("recipe-too-large").path(&path).arg("bytes", bytes));
+        }
+        let text = String::from_utf8(fs::read(&path).at(&path)?)
+            .map_err(|e| Error::usage("recipe-wrong").path(&path).arg("cause", e))?;
+        let recipe: Self = toml::from_str(&text)
+            .map_err(|e| Error::usage("recipe-wrong").path(&path).arg("cause", e.to_string().trim_end()))?;
+        recipe.check(&path)?;
+        Ok(recipe)
+    }
+
+    /// Refuses values that no build could follow, naming the key.
+    fn check(&self, path: &Path) -> Result<()> {
+        let wrong = |key: &str, value: &dyn std::fmt::Display, allowed: &str| {
+            Err(Error::usage("recipe-value").path(path).arg("key", key).arg("value", value).arg("allowed", allowed))
+        };
+        if self.languages.is_empty() {
+            return wrong("languages", &"[]", "[\"sw\"]");
+        }
+        for tag in self.languages.iter().chain(self.source.iter().filter_map(|s| s.language.as_ref())) {
+            let plain = tag.len() >= 2 && tag.len() <= 35 && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            if !plain {
+                return wrong("languages", &tag, "sw, en, yo, pt-MZ");
+            }
+        }
+        if self.source.is_empty() {
+            return wrong("source", &"[]", "[[source]] path = \"documents\"");
+        }
+        let corpus = &self.corpus;
+        if !(0.0..=0.5).contains(&corpus.held_out) || corpus.held_out == 0.0 {
+            return wrong("corpus.held_out", &corpus.held_out, "0.01 – 0.5");
+        }
+        if !(0.5..=1.0).contains(&corpus.near_duplicate) {
+            return wrong("corpus.near_duplicate", &corpus.near_duplicate, "0.5 – 1.0");
+        }
+        if corpus.max_file_mb == 0 || corpus.max_file_mb > 4096 {
+            return wrong("corpus.max_file_mb", &corpus.max_file_mb, "1 – 4096");
+        }
+        let train = &self.train;
+        let ranges: [(&str, Option<u64>, u64, u64); 5] = [
+            ("train.vocabulary", train.vocabulary.map(|v| v as u64), 300, 262_144),
+            ("train.hidden_size", train.hidden_size.map(|v| v as u64), 32, 16_384),
+            ("train.layers", train.layers.map(|v| v as u64), 1, 256),
+            ("train.context", train.context.map(|v| v as u64), 16, 65_536),
+            ("train.steps", train.steps, 1, 100_000_000),
+        ];
+        for (key, value, low, high) in ranges {
+            if let Some(v) = value
+                && !(low..=high).contains(&v)
+            {
+                return wrong(key, &v, &format!("{low} – {high}"));
+            }
+        }
+        match train.learning_rate {
+            Some(rate) if !(rate > 0.0 && rate <= 1.0) => wrong("train.learning_rate", &rate, "0.00001 – 1"),
+            _ => Ok(()),
+        }
+    }
+
+    /// The sources with their paths made absolute from the recipe's folder.
+    pub fn sources(&self, folder: &Path) -> Vec<kwaya_text::sources::Source> {
+        self.source
+            .iter()
+            .map(|s| kwaya_text::sources::Source {
+                path: folder.join(&s.path),
+                licence: s.licence.clone(),
+                language: s.language.clone(),
+            })
+            .collect()
+    }
+}

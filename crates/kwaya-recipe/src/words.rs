@@ -1,0 +1,59 @@
+//! Figures as people read them.
+
+/// Bytes with a unit: `1.5 MB` (10^6 bytes).
+pub fn bytes(n: u64) -> String {
+    let value = n as f64;
+    match n {
+        0..1_000 => format!("{n} bytes"),
+        1_000..1_000_000 => format!("{:.1} kB", value / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", value / 1e6),
+        _ => format!("{:.2} GB", value / 1e9),
+    }
+}
+
+/// Seconds with a unit: `45 s`, `12 min`, `3 h 20 min`.
+pub fn duration(seconds: f64) -> String {
+    let whole = seconds.max(0.0).round() as u64;
+    match whole {
+        0..100 if seconds < 10.0 => format!("{seconds:.1} s"),
+        0..100 => format!("{whole} s"),
+        100..3_600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3_600, whole % 3_600 / 60),
+    }
+}
+
+/// A length of time as people type it: `90s`, `30m`, `2h`, `1d`, or seconds.
+pub fn parse_duration(text: &str) -> Option<std::time::Duration> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..digits].parse().ok()?;
+    let unit = match text[digits..].trim() {
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3_600.0,
+        "d" => 86_400.0,
+        _ => return None,
+    };
+    let seconds = number * unit;
+    (seconds > 0.0 && seconds < 1e8).then(|| std::time::Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_read_and_written() {
+        assert_eq!(bytes(999), "999 bytes");
+        assert_eq!(bytes(1_540_000), "1.5 MB");
+        assert_eq!(duration(4.25), "4.2 s");
+        assert_eq!(duration(125.0), "2 min 5 s");
+        assert_eq!(duration(7_290.0), "2 h 1 min");
+        assert_eq!(parse_duration("30m").unwrap().as_secs(), 1_800);
+        assert_eq!(parse_duration("1.5h").unwrap().as_secs(), 5_400);
+        assert_eq!(parse_duration("90").unwrap().as_secs(), 90);
+        for wrong in ["", "m", "-3s", "3 weeks", "0", "1e9d", "infs"] {
+            assert!(parse_duration(wrong).is_none(), "{wrong}");
+        }
+    }
+}

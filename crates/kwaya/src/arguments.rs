@@ -1,0 +1,71 @@
+//! The command line: each command and flag once, with its words from the
+//! message file.
+
+use clap::{Arg, ArgAction, Command, value_parser};
+use kwaya_base::{messages, say};
+
+/// The whole command line of `kwaya`.
+pub(crate) fn command() -> Command {
+    let mut kwaya = Command::new("kwaya")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(say!("help-kwaya"))
+        .after_help(say!("help-kwaya-examples"))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .arg(flag("json").global(true))
+        .arg(option("threads", "N").value_parser(value_parser!(usize)).global(true));
+    kwaya = kwaya
+        .subcommand(
+            subcommand("new")
+                .arg(place("dir"))
+                .arg(option("from", "FOLDER").required(true))
+                .arg(option("language", "TAG").required(true).action(ArgAction::Append))
+                .arg(option("licence", "SPDX").default_value("LicenseRef-unknown")),
+        )
+        .subcommand(subcommand("plan").arg(place("dir")).arg(option("within", "TIME").default_value("30m")))
+        .subcommand(subcommand("build").arg(place("dir")).arg(option("within", "TIME").default_value("30m")))
+        .subcommand(subcommand("status").arg(place("dir")))
+        .subcommand(sampling(subcommand("generate").arg(place("model")).arg(place("prompt"))))
+        .subcommand(sampling(subcommand("chat").arg(place("model"))))
+        .subcommand(
+            subcommand("corpus")
+                .subcommand_required(true)
+                .subcommand(subcommand("stats").arg(place("dir")))
+                .subcommand(subcommand("show").arg(place("dir")).arg(limit()))
+                .subcommand(subcommand("dropped").arg(place("dir")).arg(limit())),
+        )
+        .subcommand(Command::new("extract-worker").hide(true));
+    kwaya
+}
+
+fn subcommand(name: &'static str) -> Command {
+    let command = Command::new(name).about(say!(&format!("help-{name}")));
+    let examples = format!("help-{name}-examples");
+    if messages::exists(&examples) { command.after_help(say!(&examples)) } else { command }
+}
+
+fn place(name: &'static str) -> Arg {
+    Arg::new(name).value_name(name.to_uppercase()).required(true).help(say!(&format!("help-arg-{name}")))
+}
+
+fn option(name: &'static str, value: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(value).help(say!(&format!("help-flag-{name}")))
+}
+
+fn flag(name: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue).help(say!(&format!("help-flag-{name}")))
+}
+
+fn limit() -> Arg {
+    option("limit", "N").value_parser(value_parser!(usize)).default_value("20")
+}
+
+fn sampling(command: Command) -> Command {
+    command
+        .arg(option("tokens", "N").value_parser(value_parser!(usize)).default_value("120"))
+        .arg(option("temperature", "T").value_parser(value_parser!(f32)).default_value("0.8"))
+        .arg(option("top-k", "K").value_parser(value_parser!(usize)).default_value("40"))
+        .arg(option("top-p", "P").value_parser(value_parser!(f32)).default_value("0.95"))
+        .arg(option("repetition-penalty", "R").value_parser(value_parser!(f32)).default_value("1.1"))
+        .arg(option("seed", "N").value_parser(value_parser!(u64)).default_value("0"))
+}
