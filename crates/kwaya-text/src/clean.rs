@@ -1,7 +1,7 @@
 //! Putting a text in order: one Unicode form, one kind of line end, no
 //! control characters, no runs of blanks; and telling prose from junk.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::collections::HashSet;
 
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
@@ -18,13 +18,9 @@ const REPEATED_MAX: f64 = 0.6;
 /// line in a row, and no control, zero-width or soft-hyphen characters. The
 /// joiners U+200C and U+200D stay: some scripts are spelled with them.
 pub fn normalise(text: &str) -> String {
-    let text = match is_nfc(text) {
-        true => Cow::Borrowed(text),
-        false => Cow::Owned(text.nfc().collect()),
-    };
     let mut out = String::with_capacity(text.len());
     let (mut blank, mut lines) = (false, 0);
-    let mut rest = text.as_ref();
+    let mut rest = text;
     while !rest.is_empty() {
         // Most bytes are plain: they are copied by the run, not one by one.
         let plain = rest.bytes().position(|b| !(0x21..0x7f).contains(&b)).unwrap_or(rest.len());
@@ -47,7 +43,8 @@ pub fn normalise(text: &str) -> String {
             }
         }
     }
-    out
+    // Last, as a character that is left out may have parted two that compose.
+    if is_nfc(&out) { out } else { out.nfc().collect() }
 }
 
 /// Writes the blank or the line ends that wait before the next character.
@@ -95,9 +92,8 @@ fn is_mark(character: char) -> bool {
 
 /// The share of bytes in lines that occurred before.
 fn repeated(text: &str) -> f64 {
-    let mut seen: HashMap<&str, ()> = HashMap::new();
-    let again: usize =
-        text.lines().filter(|line| !line.is_empty() && seen.insert(line, ()).is_some()).map(str::len).sum();
+    let mut seen = HashSet::new();
+    let again: usize = text.lines().filter(|line| !line.is_empty() && !seen.insert(*line)).map(str::len).sum();
     again as f64 / text.len().max(1) as f64
 }
 

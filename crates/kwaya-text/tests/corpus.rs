@@ -1,0 +1,180 @@
+//! Whole corpora from small folders: what is kept, what is dropped and why,
+//! and that the number of threads does not show.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use kwaya_base::Silent;
+use kwaya_text::{
+    Reason,
+    corpus::{self, Document, Options, Split, Stats},
+    sources::{self, Source},
+};
+
+/// Ten sentences of Swahili that differ with `seed`.
+fn swahili(seed: usize) -> String {
+    const WORDS: [&str; 24] = [
+        "serikali",
+        "wakulima",
+        "wananchi",
+        "mvua",
+        "shule",
+        "walimu",
+        "habari",
+        "maji",
+        "barabara",
+        "hospitali",
+        "watoto",
+        "chakula",
+        "biashara",
+        "soko",
+        "mkutano",
+        "viongozi",
+        "kijiji",
+        "mashamba",
+        "umeme",
+        "vijana",
+        "wanawake",
+        "afya",
+        "elimu",
+        "nchi",
+    ];
+    let mut state = seed as u64 + 1;
+    let mut word = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        WORDS[(state >> 33) as usize % WORDS.len()]
+    };
+    (0..10)
+        .map(|_| {
+            format!(
+                "Kwa mujibu wa {} na {} leo katika {} wamesema kuwa {} ni muhimu kwa {}.\n",
+                word(),
+                word(),
+                word(),
+                word(),
+                word()
+            )
+        })
+        .collect()
+}
+
+fn build(folder: &Path, out: &Path, threads: usize) -> Stats {
+    fs::create_dir_all(out).unwrap();
+    let sources = [Source { path: folder.to_owned(), licence: "CC-BY-4.0".into(), language: Some("sw".into()) }];
+    let listing = sources::scan(&sources, &Silent).unwrap();
+    let options = Options { languages: vec!["sw".into()], held_out: 0.1, threads, ..Options::default() };
+    corpus::build(&listing, &sources, &options, out, &Silent).unwrap()
+}
+
+fn documents(out: &Path) -> Vec<Document> {
+    corpus::documents(&out.join("documents.parquet")).unwrap().map(Result::unwrap).collect()
+}
+
+fn reasons(out: &Path) -> BTreeMap<String, Reason> {
+    let dropped = corpus::dropped(&out.join("dropped.parquet")).unwrap();
+    dropped.map(Result::unwrap).map(|d| (d.source, d.reason)).collect()
+}
+
+fn folder_of_all_sorts(folder: &Path) {
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).unwrap();
+    for i in 0..20 {
+        write(&format!("habari-{i:02}.txt"), swahili(i).as_bytes());
+    }
+    write("kichwa.md", format!("# Kichwa cha *habari*\n\n{}", swahili(100)).as_bytes());
+    let page = swahili(101).replace('\n', "</p><p>");
+    write(
+        "ukurasa.html",
+        format!("<!doctype html><title>Habari</title><body><article><p>{page}</p></article>").as_bytes(),
+    );
+    write(
+        "utf16.txt",
+        &[0xfe, 0xff].into_iter().chain(swahili(102).encode_utf16().flat_map(u16::to_be_bytes)).collect::<Vec<u8>>(),
+    );
+    write("simu.txt", format!("{}Piga 0712 345 678 au andika kwa a.b@c.co.tz\n", swahili(103)).as_bytes());
+    write("z-nakala.txt", swahili(3).as_bytes());
+    write("z-karibu.txt", format!("{}Asante.\n", swahili(4)).as_bytes());
+    write("tupu.txt", b"");
+    write("fupi.txt", b"Habari za leo.");
+    write("picha.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x02\0\0\0");
+    write("hesabu.txt", "12.5 | 33.1 | 0.77\n".repeat(20).as_bytes());
+    write("english.txt", "The government said that the farmers will receive new seeds before the rains begin, and that the roads to the markets would be repaired this year.\n".as_bytes());
+    write("mbovu.docx", b"PK\x03\x04\x14\0\0\0word/document.xml");
+    write("mbovu.pdf", b"%PDF-1.7\nnothing more");
+    write(".siri.txt", swahili(200).as_bytes());
+}
+
+#[test]
+fn each_thing_is_kept_or_dropped_for_its_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, out) = (dir.path().join("in"), dir.path().join("out"));
+    fs::create_dir(&folder).unwrap();
+    folder_of_all_sorts(&folder);
+    let stats = build(&folder, &out, 2);
+    let documents = documents(&out);
+    let reasons = reasons(&out);
+    for (name, reason) in [
+        ("z-nakala.txt", Reason::ExactDuplicate),
+        ("z-karibu.txt", Reason::NearDuplicate),
+        ("tupu.txt", Reason::Empty),
+        ("fupi.txt", Reason::TooShort),
+        ("picha.png", Reason::Picture),
+        ("hesabu.txt", Reason::NotText),
+        ("english.txt", Reason::OtherLanguage),
+        ("mbovu.docx", Reason::Damaged),
+        ("mbovu.pdf", Reason::Damaged),
+    ] {
+        assert_eq!(reasons.get(name), Some(&reason), "{name}");
+    }
+    assert_eq!((documents.len(), reasons.len()), (24, 9), "{reasons:?}");
+    assert_eq!((stats.documents, stats.emails_redacted, stats.phones_redacted), (24, 1, 1));
+    let by_name = |name: &str| documents.iter().find(|d| d.source == name).unwrap();
+    assert!(by_name("simu.txt").text.ends_with("Piga <phone> au andika kwa <email>"));
+    assert!(by_name("kichwa.md").text.starts_with("Kichwa cha habari\n"));
+    assert_eq!(by_name("utf16.txt").text, swahili(102).trim_end());
+    assert!(by_name("ukurasa.html").text.contains("wamesema kuwa"));
+    assert!(documents.iter().any(|d| d.split == Split::HeldOut) && documents.iter().any(|d| d.split == Split::Train));
+    assert!(documents.iter().all(|d| d.id == blake3::hash(d.text.as_bytes()).to_hex().as_str()));
+}
+
+#[test]
+fn the_number_of_threads_does_not_show() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("in");
+    fs::create_dir(&folder).unwrap();
+    folder_of_all_sorts(&folder);
+    let built: Vec<_> = [1, 2, 3]
+        .map(|threads| {
+            let out = dir.path().join(threads.to_string());
+            let stats = build(&folder, &out, threads);
+            (stats, ["documents.parquet", "dropped.parquet"].map(|name| fs::read(out.join(name)).unwrap()))
+        })
+        .into();
+    assert!(built[0] == built[1] && built[0] == built[2]);
+}
+
+#[cfg(unix)]
+#[test]
+fn link_loops_and_odd_names_are_harmless() {
+    use std::os::unix::{ffi::OsStrExt, fs::symlink};
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("in");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join(std::ffi::OsStr::from_bytes(b"jina-\xff.txt")), swahili(1)).unwrap();
+    symlink(&folder, folder.join("loop")).unwrap();
+    symlink("nowhere", folder.join("broken")).unwrap();
+    let source = [Source { path: folder, licence: String::new(), language: None }];
+    let listing = sources::scan(&source, &Silent).unwrap();
+    assert_eq!(listing.files.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(), ["jina-\\xFF.txt"]);
+    let skipped: Vec<_> = listing.skipped.iter().map(|d| (d.source.as_str(), d.reason)).collect();
+    assert_eq!(skipped, [("broken", Reason::Unreadable), ("loop", Reason::LinkLoop)]);
+}
+
+#[test]
+fn nothing_to_read_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let scan = |path: &Path| {
+        let source = Source { path: path.to_owned(), licence: String::new(), language: None };
+        sources::scan(&[source], &Silent).unwrap_err().key()
+    };
+    assert_eq!(scan(dir.path()), "source-empty");
+    assert_eq!(scan(&dir.path().join("none")), "source-missing");
+}
