@@ -6,11 +6,11 @@ use kwaya_base::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-pub use crate::{extract::Worker, pipeline::build};
 use crate::{
     Reason,
     table::{Cell, Cells, Reader, Row},
 };
+pub use crate::{extract::Worker, pipeline::build};
 
 /// What decides which documents are kept and what is done to them. All but
 /// `threads` and `worker` decide the output.

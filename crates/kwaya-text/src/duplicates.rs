@@ -125,7 +125,7 @@ impl Signature {
 /// One permutation for all slots: the high bits of the hash choose the slot,
 /// the low bits compete for it.
 fn add(slots: &mut [u32; SLOTS], hash: u64) {
-    let slot = (u128::from(hash) * SLOTS as u128 >> 64) as usize;
+    let slot = ((u128::from(hash) * SLOTS as u128) >> 64) as usize;
     slots[slot] = slots[slot].min(hash as u32);
 }
 
@@ -191,9 +191,15 @@ mod tests {
 
     /// Sentences that differ from one another by their numbers.
     fn text(seed: u64, sentences: u64) -> String {
-        let word = |i: u64| ["mahindi", "shamba", "mvua", "ghala", "mbegu", "mkulima", "kavu", "safi"][(mix(i) % 8) as usize];
+        let word =
+            |i: u64| ["mahindi", "shamba", "mvua", "ghala", "mbegu", "mkulima", "kavu", "safi"][(mix(i) % 8) as usize];
         (0..sentences)
-            .map(|s| (0..9).map(|w| format!("{}{} ", word(seed * 7919 + s * 31 + w), mix(seed + s * 17 + w) % 40)).collect::<String>() + ".\n")
+            .map(|s| {
+                (0..9)
+                    .map(|w| format!("{}{} ", word(seed * 7919 + s * 31 + w), mix(seed + s * 17 + w) % 40))
+                    .collect::<String>()
+                    + ".\n"
+            })
             .collect()
     }
 
@@ -227,7 +233,10 @@ mod tests {
     #[test]
     fn short_and_unparted_texts_have_signatures() {
         let mut index = Index::new(0.8);
-        for (number, text) in ["", "a", "moja mbili tatu", "ភាសាខ្មែរជាភាសាផ្លូវការរបស់ប្រទេសកម្ពុជា", "ຂ້ອຍຮັກພາສາລາວຫຼາຍທີ່ສຸດໃນໂລກນີ້"].iter().enumerate() {
+        for (number, text) in ["", "a", "moja mbili tatu", "ភាសាខ្មែរជាភាសាផ្លូវការរបស់ប្រទេសកម្ពុជា", "ຂ້ອຍຮັກພາສາລາວຫຼາຍທີ່ສຸດໃນໂລກນີ້"]
+            .iter()
+            .enumerate()
+        {
             assert_eq!(judge(&mut index, number as u32, text), Verdict::New, "{text}");
         }
     }
