@@ -320,7 +320,7 @@ fn sum_of_exponentials(row: &[f32]) -> (f32, f32) {
 fn cross_entropy_shape(logits: usize, losses: usize, targets: &[u32]) -> (usize, usize) {
     let n = targets.len();
     assert!(losses == n && (n == 0 || logits.is_multiple_of(n)), "cross_entropy: {logits} logits, {n} targets");
-    let v = if n == 0 { 0 } else { logits / n };
+    let v = logits.checked_div(n).unwrap_or(0);
     assert!(targets.iter().all(|t| *t == IGNORED || (*t as usize) < v), "cross_entropy: a target beyond {v}");
     (n, v)
 }

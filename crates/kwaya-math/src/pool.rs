@@ -217,7 +217,6 @@ impl<'a, T> Shards<'a, T> {
     ///
     /// # Safety
     /// No two parts that are alive at once may overlap.
-    #[expect(clippy::mut_from_ref, reason = "that is its purpose; see Safety")]
     pub(crate) unsafe fn part(&self, range: std::ops::Range<usize>) -> &'a mut [T] {
         assert!(range.start <= range.end && range.end <= self.length, "{range:?} of {}", self.length);
         // SAFETY: in bounds by the assertion, disjoint by the caller.

@@ -133,12 +133,7 @@ pub fn plan(context: &Context<'_>, within: Duration) -> Result<(Lock, Forecast)>
     plan_in(context, &recipe, &mut shop, within)
 }
 
-fn plan_in(
-    context: &Context<'_>,
-    recipe: &Recipe,
-    shop: &mut Workshop,
-    within: Duration,
-) -> Result<(Lock, Forecast)> {
+fn plan_in(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop, within: Duration) -> Result<(Lock, Forecast)> {
     let (listing, done) = gather(context, recipe, shop)?;
     let size = corpus_size(&shop.artefact(done.output("documents.parquet")))?;
     let pool = Pool::new(context.threads);
@@ -201,11 +196,7 @@ fn forecast(lock: &Lock, size: CorpusSize, pool: &Pool) -> Result<Forecast> {
 ///
 /// # Errors
 /// What any stage brings; finished stages and checkpoints stay.
-pub fn build(
-    context: &Context<'_>,
-    within: Duration,
-    announce: &mut dyn FnMut(&Lock, &Forecast),
-) -> Result<Built> {
+pub fn build(context: &Context<'_>, within: Duration, announce: &mut dyn FnMut(&Lock, &Forecast)) -> Result<Built> {
     let began = Instant::now();
     machine::reset_peak_memory();
     let recipe = Recipe::read(context.folder)?;
@@ -220,9 +211,7 @@ pub fn build(
     let documents = shop.artefact(corpus_done.output("documents.parquet"));
     let size = corpus_size(&documents)?;
     let bytes = size.training_bytes + size.held_out_bytes;
-    let texts = || -> Result<_> {
-        Ok(corpus::documents(&documents)?.map(|document| document.map(text_of)))
-    };
+    let texts = || -> Result<_> { Ok(corpus::documents(&documents)?.map(|document| document.map(text_of))) };
 
     let tokenizer_inputs = [corpus_done.output("documents.parquet").clone()];
     let tokenizer_stage = Stage {
@@ -282,7 +271,14 @@ pub fn build(
         fs::create_dir_all(&checkpoints).at(&checkpoints)?;
         let options = kwaya_train::Options { checkpoint_every: CHECKPOINT_EVERY, keep: 2 };
         let outcome = kwaya_train::train(
-            &config, &lock.train, &training, &held_out, &checkpoints, &options, &pool, context.progress,
+            &config,
+            &lock.train,
+            &training,
+            &held_out,
+            &checkpoints,
+            &options,
+            &pool,
+            context.progress,
         )?;
         outcome.model.save(folder)?;
         Ok(json!({
@@ -301,19 +297,13 @@ pub fn build(
 
     let evaluate_inputs =
         [train_done.output("model.safetensors").clone(), tokenize_done.output("held-out.safetensors").clone()];
-    let evaluate_stage = Stage {
-        name: "evaluate",
-        revision: 1,
-        options: &lock.model.context,
-        inputs: &evaluate_inputs,
-        outputs: &[],
-    };
+    let evaluate_stage =
+        Stage { name: "evaluate", revision: 1, options: &lock.model.context, inputs: &evaluate_inputs, outputs: &[] };
     let evaluate_done = shop.run(&evaluate_stage, |_, _| {
         let trained = Model::load(&model_folder)?;
         let untrained = Model::random(config.clone(), lock.train.seed, &pool);
-        let score = |model: &Model| {
-            kwaya_train::bits_per_byte(model, &held_out, lock.model.context, &pool, context.progress)
-        };
+        let score =
+            |model: &Model| kwaya_train::bits_per_byte(model, &held_out, lock.model.context, &pool, context.progress);
         let evaluation = evaluation(&score(&trained)?, &score(&untrained)?, &compressor::bits_per_byte(texts()?)?);
         Ok(serde_json::to_value(evaluation).expect("figures are plain data"))
     })?;

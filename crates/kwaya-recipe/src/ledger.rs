@@ -11,11 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kwaya_base::{
-    Error, Result,
-    error::At,
-    files,
-};
+use kwaya_base::{Error, Result, error::At, files};
 use serde::{Deserialize, Serialize};
 
 /// The hash before the first line.

@@ -103,9 +103,7 @@ impl Lock {
             return Ok(None);
         }
         let text = fs::read_to_string(&path).at(&path)?;
-        let wrong = |e: toml::de::Error| {
-            Error::usage("lock-wrong").path(&path).arg("cause", e.to_string().trim_end())
-        };
+        let wrong = |e: toml::de::Error| Error::usage("lock-wrong").path(&path).arg("cause", e.to_string().trim_end());
         // The version is looked at first: another version may have other keys.
         let table: toml::Table = toml::from_str(&text).map_err(wrong)?;
         let stated = |key| table.get(key).map(|v| v.to_string().trim_matches('"').to_owned()).unwrap_or_default();

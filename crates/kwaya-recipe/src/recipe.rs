@@ -6,10 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kwaya_base::{
-    Error, Result,
-    error::At,
-};
+use kwaya_base::{Error, Result, error::At};
 use serde::{Deserialize, Serialize};
 
 /// The name of the recipe in its folder.
@@ -139,7 +136,8 @@ impl Recipe {
             return wrong("languages", &"[]", "[\"sw\"]");
         }
         for tag in self.languages.iter().chain(self.source.iter().filter_map(|s| s.language.as_ref())) {
-            let plain = tag.len() >= 2 && tag.len() <= 35 && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            let plain =
+                tag.len() >= 2 && tag.len() <= 35 && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
             if !plain {
                 return wrong("languages", &tag, "sw, en, yo, pt-MZ");
             }

@@ -8,11 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kwaya_base::{
-    Error, Result,
-    error::At,
-    files,
-};
+use kwaya_base::{Error, Result, error::At, files};
 
 /// The artefacts of one build folder.
 pub struct Store {
@@ -109,8 +105,7 @@ impl FolderLock {
     pub fn take(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).at(folder)?;
         let path = folder.join("lock");
-        let mut file =
-            File::options().read(true).write(true).create(true).truncate(false).open(&path).at(&path)?;
+        let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).at(&path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -33,7 +33,8 @@ impl Bar {
 impl Progress for Bar {
     fn begin(&self, key: &'static str, total: u64, unit: Unit) {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(5));
-        let count = if unit == Unit::Bytes { "{decimal_bytes}/{decimal_total_bytes}" } else { "{human_pos}/{human_len}" };
+        let count =
+            if unit == Unit::Bytes { "{decimal_bytes}/{decimal_total_bytes}" } else { "{human_pos}/{human_len}" };
         let style = format!("{{prefix:<32}} {{wide_bar}} {count} {{msg}} {{eta}}");
         bar.set_style(ProgressStyle::with_template(&style).expect("the template is well formed"));
         let label = messages::format(key, &[]);

@@ -57,11 +57,7 @@ fn with_context<T>(m: &ArgMatches, work: impl FnOnce(&Context<'_>) -> Result<T>)
     work(&Context {
         folder: &folder,
         threads: machine::threads(m.get_one("threads").copied()),
-        worker: Worker::Child {
-            program,
-            arguments: vec!["extract-worker".into()],
-            time_limit: EXTRACTION_LIMIT,
-        },
+        worker: Worker::Child { program, arguments: vec!["extract-worker".into()], time_limit: EXTRACTION_LIMIT },
         progress: &progress,
     })
 }
@@ -119,7 +115,10 @@ pub(crate) fn build(m: &ArgMatches) -> Result<()> {
     }
     show_built(&built);
     let model = TextModel::load(&built.model, machine::threads(m.get_one("threads").copied()))?;
-    let options = Options { sampler: SamplerOptions { temperature: 0.8, top_k: 40, ..SamplerOptions::default() }, tokens_max: 60 };
+    let options = Options {
+        sampler: SamplerOptions { temperature: 0.8, top_k: 40, ..SamplerOptions::default() },
+        tokens_max: 60,
+    };
     println!("{}", say!("build-sample"));
     model.generate("", &options, |piece| {
         print!("{piece}");

@@ -49,7 +49,8 @@ fn run(matches: &ArgMatches) -> Result<()> {
 fn report(error: &Error, json: bool) -> ExitCode {
     let remedy = error.remedy();
     if json {
-        let args: serde_json::Map<_, _> = error.args().iter().map(|(k, v)| ((*k).to_owned(), v.clone().into())).collect();
+        let args: serde_json::Map<_, _> =
+            error.args().iter().map(|(k, v)| ((*k).to_owned(), v.clone().into())).collect();
         let body = serde_json::json!({
             "error": { "key": error.key(), "message": error.to_string(), "remedy": remedy, "args": args }
         });
