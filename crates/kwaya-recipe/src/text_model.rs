@@ -72,7 +72,7 @@ impl TextModel {
         let mut history = vec![self.end];
         history.extend(&ids[ids.len().saturating_sub(room - 1)..]);
         let mut session = Session::new(&self.model, &self.pool, context);
-        let mut sampler = Sampler::new(options.sampler.clone());
+        let mut sampler = Sampler::new(options.sampler);
         let mut written = Vec::new();
         let mut shown = 0;
         let mut logits = session.feed(&history)?.to_vec();
