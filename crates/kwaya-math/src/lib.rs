@@ -5,7 +5,7 @@
 //! accumulator that goes over `k` in order with fused multiply-add; a
 //! reduction has 16 lanes and a fixed tree; elementary functions are our own.
 //! Blocks, vector widths and threads are free to change, because none of them
-//! touches those three. `docs/arithmetic.md` has the whole of it.
+//! touches those three. The head of each module has its part of it.
 //!
 //! Everything works on row-major `f32` slices with the shapes stated, checks
 //! their lengths before it starts, and panics with the operation's name and

@@ -16,7 +16,7 @@ pub const LOCK: &str = "kwaya.lock";
 /// The format of the lock that this program reads and writes.
 const VERSION: u32 = 1;
 
-/// The arithmetic of docs/arithmetic.md that this program computes with.
+/// The version of the arithmetic of `kwaya-math` that this program computes with.
 const ARITHMETIC: &str = "f32-1";
 
 const HEADER: &str = "# Written by `kwaya plan`. These numbers, with the documents, define every bit of the model.\n\n";
