@@ -26,11 +26,15 @@ pub struct Session<'m> {
     cache: Vec<Cache>,
     rope: RopeTable,
     position: usize,
+    /// Positions that `cache` and `rope` have room for; grows with the text,
+    /// since a model may claim to read far longer texts than it is given.
+    room: usize,
     max_positions: usize,
     buffers: Buffers,
 }
 
-/// One layer's keys and values, (max_positions, K) each.
+/// One layer's keys and values, (room, K) each.
+#[derive(Clone, Default)]
 struct Cache {
     keys: Vec<f32>,
     values: Vec<f32>,
@@ -52,20 +56,19 @@ struct Buffers {
 
 impl<'m> Session<'m> {
     /// A session for a text of up to `max_positions` tokens. Takes as much
-    /// memory as the model, plus the cache.
+    /// memory as the model, plus the cache, which grows with the text.
     pub fn new(model: &'m Model, pool: &'m Pool, max_positions: usize) -> Self {
-        let Sizes { c, q, k, f, v, .. } = Sizes::of(&model.config);
+        let Sizes { c, q, f, v, .. } = Sizes::of(&model.config);
         let piece = PIECE.min(max_positions);
         let buffer = |width: usize| vec![0.0; piece * width];
         Self {
             model,
             pool,
             transposed: transpose(model),
-            cache: (0..model.config.num_hidden_layers)
-                .map(|_| Cache { keys: vec![0.0; max_positions * k], values: vec![0.0; max_positions * k] })
-                .collect(),
-            rope: RopeTable::new(model.config.rope_theta, model.config.head_dim, max_positions),
+            cache: vec![Cache::default(); model.config.num_hidden_layers],
+            rope: RopeTable::new(model.config.rope_theta, model.config.head_dim, 0),
             position: 0,
+            room: 0,
             max_positions,
             buffers: Buffers {
                 positions: vec![0; piece],
@@ -101,6 +104,7 @@ impl<'m> Session<'m> {
         if let Some(token) = tokens.iter().find(|&&token| token as usize >= vocabulary) {
             return Err(Error::new("session-token").arg("token", token).arg("vocabulary", vocabulary));
         }
+        self.make_room(self.position + tokens.len());
         for piece in tokens.chunks(PIECE) {
             self.read(piece);
         }
@@ -116,6 +120,20 @@ impl<'m> Session<'m> {
     /// How many tokens have been read.
     pub fn position(&self) -> usize {
         self.position
+    }
+
+    /// Doubles the room until `positions` fit.
+    fn make_room(&mut self, positions: usize) {
+        if positions <= self.room {
+            return;
+        }
+        let config = &self.model.config;
+        self.room = positions.next_power_of_two().max(PIECE).min(self.max_positions);
+        self.rope = RopeTable::new(config.rope_theta, config.head_dim, self.room);
+        for Cache { keys, values } in &mut self.cache {
+            keys.resize(self.room * config.key_value_size(), 0.0);
+            values.resize(self.room * config.key_value_size(), 0.0);
+        }
     }
 
     /// One piece through all layers: `forward.rs` over cached keys and values.
