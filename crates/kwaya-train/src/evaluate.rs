@@ -74,12 +74,15 @@ pub fn bits_per_byte(
     if held_out.vocab_size() as usize > model.config.vocab_size {
         return Err(TokenFile::unfit("vocab_size"));
     }
+    // No window is longer than a document, whatever the model claims to read.
+    let longest = held_out.documents().iter().map(|d| d.tokens.end - d.tokens.start).max().unwrap_or(1);
+    let context = context.clamp(1, longest as usize);
     let mut scorer = Scorer {
         model,
         file: held_out,
-        context: context.max(1),
-        activations: Activations::forward_only(&model.config, 1, context.max(1)),
-        losses: vec![0.0; context.max(1)],
+        context,
+        activations: Activations::forward_only(&model.config, 1, context),
+        losses: vec![0.0; context],
         batch: BatchBuffer::default(),
         pool,
     };
