@@ -143,22 +143,45 @@ recipe-header =
 new-done =
     Wrote { $path }
     Next: kwaya plan { $folder } --within 30m
+plan-table =
+    Measured on this machine (the arrow is the choice):
+    million weights  width  layers  ms a step    steps  times through the text
+plan-row = { $mark }         { $millions }  { $width }  { $layers }     { $milliseconds }  { $steps }                  { $epochs }
 plan-figures =
-    A model of { $millions } million parameters: { $layers } layers, width { $width }, { $vocabulary } tokens in the vocabulary, { $steps } training steps
-    Forecast: { $time }, { $memory } of memory, { $disk } of disk
+    The plan: { $millions } million weights in { $layers } layers of width { $width }, { $vocabulary } tokens in the vocabulary, { $steps } training steps
+    Forecast: { $cost }
 plan-next = Next: kwaya build { $folder }
-build-stage = { $stage }: done in { $time }
-build-stage-skipped = { $stage }: done before, nothing has changed
-build-evaluation = Bits per byte on text kept out of training (lower is better; it is what one byte of new text costs, and 8 means nothing was learned):
-build-language =   { $language }: { $trained } (before training { $untrained }, compressor zstd { $compressor }); { $tokens } tokens per byte
-build-cost = This run took { $time } and at most { $memory } of memory
-build-forecast = The forecast was { $time } and { $memory }
-build-sample = A sample of what it writes:
-build-next = Next: kwaya generate { $model } "…"
+cost = { $time }, { $memory } of memory, { $disk } of disk
+build-nothing-to-do = Everything was done before, and nothing has changed.
+build-figures =
+    Model      { $model }, { $millions } million weights
+    Documents  { $documents } kept ({ $text }), { $dropped } left out; kwaya corpus dropped { $folder } says why
+    Tokens     { $tokens } to train on
+    Training   { $steps } steps, { $seen } tokens seen, { $speed } tokens a second
+build-evaluation = Bits per byte on text that was kept out of training: what one byte of new text costs. Lower is better; 8 means nothing was learned.
+build-language = { $language }  this model { $trained }   before training { $untrained }   compressor (zstd -19) { $compressor }   tokens per byte { $tokens }
+build-cost =
+    Took       { $truth }
+    Forecast   { $forecast }
+build-sample = It writes:
+build-next =
+    Report: { $report }
+    Next:   kwaya generate { $folder } "…"   or   kwaya chat { $folder }
+stage-name-corpus = Corpus
+stage-name-tokenizer = Tokenizer
+stage-name-tokenize = Tokens
+stage-name-train = Training
+stage-name-evaluate = Figures
+status-done = { $stage }: done in { $time }
+status-reached = { $stage }: { $step } of { $steps } steps are safe; about { $time } are left
 status-left = { $stage }: still to be done
+status-next = Next: kwaya build { $folder }
+status-next-done = Next: kwaya generate { $folder } "…"
 chat-you = You
 chat-model = Model
 chat-hello = Type a line and press Enter. Ctrl-D ends the talk.
+corpus-language = { $language }: { $documents } documents, { $bytes }, of which { $held_out } are kept out of training
+corpus-dropped = { $why }: { $files } left out
 corpus-missing = There is no corpus in { $path } yet
     .remedy = Make it with: kwaya plan, or kwaya build
 prompt-failed = The text could not be turned into tokens: { $cause }
@@ -222,3 +245,62 @@ reason-exact-duplicate = The same text as another document
     .remedy = Nothing to do; the text is counted once.
 reason-near-duplicate = Nearly the same text as another document
     .remedy = Nothing to do; the text is counted once.
+
+### The report and the cards
+
+language-tag = en
+report-failed = The report could not be made: { $cause }
+    .remedy = The model itself is finished and whole. Please tell the makers of Kwaya what is written above.
+report-title = { $name }: what was built, from what, and how well
+report-intro = A language model of { $millions } million weights ({ $layers } layers, width { $width }) for { $languages }, trained from nothing on the documents listed here. Licence of the documents: { $licences }.
+report-figures = How well it predicts text that it has not seen
+report-figures-meaning = Bits per byte: what one byte of new text costs when the model has to guess it. Lower is better, and 8 means that nothing was learned. It was measured on documents that were kept out of training. The compressor, zstd at level 19, may look back at all the training text: a model that needs more bits than it has learned less than a list of repeated phrases.
+report-language = Language
+report-bits = Bits per byte
+report-documents = Documents
+report-text = Text
+report-tokens-per-byte = Tokens per byte
+report-trained = This model
+report-untrained = The same before training
+report-compressor = Compressor (zstd -19)
+report-samples = What it writes
+report-samples-meaning = Each begins with the words in bold, the first words of a document that the model has not seen; the first sample begins with nothing. A small model writes sentences that sound like its documents. Do not trust what they say.
+report-training = The training
+report-training-figures = { $steps } steps over { $tokens } tokens at { $speed } tokens a second: { $time }.
+report-loss-meaning = The loss is how surprised the model is by the next token, in nats. It should fall fast, then slowly. When the line of the text kept out begins to rise, the model learns its documents by heart.
+report-rate-meaning = The learning rate says how far each step moves the weights: up at first, then slowly to rest.
+report-axis-tokens = tokens seen
+report-axis-loss = nats per token
+report-axis-rate = learning rate
+report-line-training = training
+report-line-held-out = kept out
+report-line-rate = rate
+report-cost = What was foretold, and what it took
+report-forecast = Forecast
+report-truth = Truth
+report-time = Time
+report-memory = Memory, at most
+report-disk = Disk, at most
+report-machine = Measured on { $processor }, { $threads } threads, { $instructions }, { $memory } of memory.
+report-corpus = What went in
+report-corpus-figures = { $files } files ({ $file_bytes }) were read. { $documents } documents with { $bytes } of text were kept, { $dropped } files were left out. { $emails } e-mail addresses and { $phones } telephone numbers were replaced in the text.
+report-kept-out = Kept out of training
+report-format = Format
+report-dropped = What was left out, and why
+report-dropped-none = Nothing was left out.
+report-dropped-more = These are { $shown } of { $all }; kwaya corpus dropped lists them all.
+report-why = Why
+report-files = Files
+report-file = File
+report-source = Source
+report-licence = Licence
+report-ledger = The ledger
+report-ledger-meaning = Each stage of the build is a line of ledger.jsonl, which carries the hash of the line before. The names of what was made are the beginnings of the BLAKE3 hashes of its content.
+report-stage = Stage
+report-when = When
+report-made = Made
+report-lock = With the documents { $documents } and kwaya.lock, anybody gets the same model, bit for bit (arithmetic { $arithmetic }).
+card-use = What it is for
+card-use-text = To continue text in its languages, to learn how such models are built, and as a beginning for more training. It was trained on few documents and knows nothing beyond them: do not use it where a wrong sentence does harm.
+card-data-title = The documents of { $name }
+plan-measure = Measuring this machine

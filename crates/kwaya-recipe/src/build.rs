@@ -7,28 +7,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kwaya_base::{Error, Progress, Result, error::At};
+use kwaya_base::{Error, Progress, Result, error::At, files};
 use kwaya_math::Pool;
-use kwaya_model::Model;
-use kwaya_text::{compressor, corpus, extract::Worker, sources, tokenizer};
-use kwaya_train::TokenFile;
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use kwaya_text::{corpus, extract::Worker, sources, tokenizer};
+use kwaya_train::{LogEntry, TokenFile};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 
 use crate::{
-    ledger::Named,
+    evaluation::{self, Evaluation},
+    ledger::{Ledger, Named},
     lock::Lock,
     machine,
-    plan::{self, CorpusSize, Forecast},
+    plan::{self, CorpusSize, Cost, Rung},
     recipe::Recipe,
-    stage::{Done, Stage, Workshop},
+    report,
+    stage::{self, Done, Stage, Workshop},
 };
+
+/// The stages in order, by their names in the ledger.
+pub const STAGES: [&str; 5] = ["corpus", "tokenizer", "tokenize", "train", "evaluate"];
 
 /// The work that a power cut may cost.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 
-/// Time that a plan aims at when nobody says.
-pub const WITHIN: Duration = Duration::from_secs(30 * 60);
+/// Points of the loss curve that the ledger keeps.
+const CURVE_POINTS: usize = 400;
 
 /// What a build runs with and what does not decide bits.
 pub struct Context<'a> {
@@ -42,53 +46,66 @@ pub struct Context<'a> {
     pub progress: &'a dyn Progress,
 }
 
-/// What a build has made.
+/// What is told before the work starts.
+pub struct Announcement<'a> {
+    /// What was decided.
+    pub lock: &'a Lock,
+    /// What was measured to decide it, when this run did.
+    pub rungs: &'a [Rung],
+    /// What it will cost.
+    pub forecast: &'a Cost,
+}
+
+/// What a training came to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Training {
+    /// Seconds of it, over all runs.
+    pub seconds: f64,
+    /// Tokens per second, over all runs.
+    pub tokens_per_second: f64,
+    /// What was foretold of the build.
+    pub forecast: Cost,
+    /// The most bytes that the build folder took.
+    pub disk_bytes: u64,
+    /// The loss, at most some hundred points.
+    pub curve: Vec<LogEntry>,
+}
+
+/// What a build has made, with every figure that the report shows.
 #[derive(Serialize)]
 pub struct Built {
+    /// The recipe.
+    pub recipe: Recipe,
+    /// What was decided.
+    pub lock: Lock,
+    /// Weights of the model.
+    pub parameters: u64,
     /// Where the model is.
     pub model: PathBuf,
+    /// Where the report is.
+    pub report: PathBuf,
     /// The stages in order.
     pub stages: Vec<Done>,
-    /// Bits per byte on held-out text.
+    /// What became of the documents.
+    pub corpus: corpus::Stats,
+    /// What became of the text.
+    pub tokens: tokenizer::TokenStats,
+    /// The training.
+    pub training: Training,
+    /// Bits per byte on held-out text, and samples.
     pub evaluation: Evaluation,
-    /// What was foretold, when training was still to be done.
-    pub forecast: Option<Forecast>,
+    /// What the build cost, over all runs.
+    pub truth: Cost,
     /// How long this run took.
     pub seconds: f64,
-    /// The most memory that it had, where the system says.
-    pub peak_memory_bytes: Option<u64>,
 }
 
-/// The figures on held-out text of one language.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Score {
-    /// BCP 47 tag.
-    pub language: String,
-    /// Documents measured on.
-    pub documents: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// The trained model.
-    pub trained: f64,
-    /// The same model before training.
-    pub untrained: f64,
-    /// zstd -19 with the training text to look back at.
-    pub compressor: f64,
-    /// Tokens per byte.
-    pub tokens_per_byte: f64,
+fn plain(figures: impl Serialize) -> Value {
+    serde_json::to_value(figures).expect("figures are plain data")
 }
 
-/// All figures on held-out text, in bits per byte.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Evaluation {
-    /// By language.
-    pub languages: Vec<Score>,
-    /// Over all bytes.
-    pub trained: f64,
-    /// Over all bytes.
-    pub untrained: f64,
-    /// Over all bytes.
-    pub compressor: f64,
+fn figures<T: DeserializeOwned>(done: &Done) -> Result<T> {
+    serde_json::from_value(done.figures.clone()).map_err(|e| Error::new("ledger-figures").arg("cause", e))
 }
 
 /// Reads the documents and brings the corpus up to date.
@@ -108,14 +125,19 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
     let inputs = [Named { name: "documents".into(), hash: listing.hash.clone() }];
     let stage = Stage {
         name: "corpus",
-        revision: 1,
+        revision: 2,
         options: &(&recipe.languages, &recipe.corpus),
         inputs: &inputs,
         outputs: &["documents.parquet", "dropped.parquet"],
     };
     let done = shop.run(&stage, |_, folder| {
-        let stats = corpus::build(&listing, &sources, &options, folder, context.progress)?;
-        Ok(serde_json::to_value(stats).expect("figures are plain data"))
+        let built = corpus::build(&listing, &sources, &options, folder, context.progress);
+        // Where nothing was kept, the table that says why is all there is.
+        if matches!(&built, Err(error) if error.key() == "corpus-empty") {
+            let dropped = fs::read(folder.join("dropped.parquet")).at(folder)?;
+            files::write(&context.folder.join("build/corpus/dropped.parquet"), &dropped)?;
+        }
+        built.map(plain)
     })?;
     for name in ["documents.parquet", "dropped.parquet"] {
         shop.store.show(&done.output(name).hash, &shop.folder.join("corpus").join(name))?;
@@ -127,196 +149,171 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
 ///
 /// # Errors
 /// What the recipe, the documents, the machine or the time do not allow.
-pub fn plan(context: &Context<'_>, within: Duration) -> Result<(Lock, Forecast)> {
-    let recipe = Recipe::read(context.folder)?;
-    let mut shop = Workshop::open(context.folder)?;
-    plan_in(context, &recipe, &mut shop, within)
-}
-
-fn plan_in(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop, within: Duration) -> Result<(Lock, Forecast)> {
-    let (listing, done) = gather(context, recipe, shop)?;
-    let size = corpus_size(&shop.artefact(done.output("documents.parquet")))?;
-    let pool = Pool::new(context.threads);
-    let free = machine::Machine::look(context.folder, context.threads).memory_free_bytes;
-    let chosen = plan::choose(size, &recipe.train, within, free, &pool, &mut |_, _| {})?;
-    let lock = Lock::new(
-        listing.hash,
-        recipe.languages.clone(),
-        recipe.corpus.clone(),
-        chosen.vocabulary,
-        chosen.sizes,
-        chosen.schedule,
-    );
-    lock.write(context.folder)?;
-    let forecast = forecast(&lock, size, &pool)?;
-    Ok((lock, forecast))
-}
-
-fn corpus_size(documents: &Path) -> Result<CorpusSize> {
-    let mut size = CorpusSize { training_bytes: 0, held_out_bytes: 0 };
-    for document in corpus::documents(documents)? {
-        let document = document?;
-        let bytes = document.text.len() as u64;
-        *if is_held_out(&document) { &mut size.held_out_bytes } else { &mut size.training_bytes } += bytes;
-    }
-    Ok(size)
-}
-
-fn is_held_out(document: &corpus::Document) -> bool {
-    document.split == corpus::Split::HeldOut
-}
-
-/// What the rest of a build will cost: steps timed on this machine for the
-/// training, and rates measured once for the small stages.
-fn forecast(lock: &Lock, size: CorpusSize, pool: &Pool) -> Result<Forecast> {
-    let config = lock.model.config(lock.vocabulary);
-    let measured = kwaya_train::measure(&config, &lock.train, pool, 5)?;
-    let targets = (lock.train.sequence_length * lock.train.sequences_per_micro_batch) as f64
-        * lock.train.micro_batches_per_step as f64;
-    // A forward pass is a third of a step's work, and windows that overlap by
-    // half do it twice, for the trained and the untrained model.
-    let held_out_tokens = size.held_out_bytes as f64 / 3.0;
-    let looks = (lock.train.steps / lock.train.evaluate_every) as f64;
-    let forward = measured.seconds_per_step / targets / 3.0;
-    let training_seconds = measured.seconds_per_step * lock.train.steps as f64 + looks * held_out_tokens * forward;
-    let evaluation = 4.0 * held_out_tokens * forward;
-    let text = (size.training_bytes + size.held_out_bytes) as f64;
-    let small_stages = text / 1.5e6 + 1.0;
-    let weights = 4 * config.parameters();
-    Ok(Forecast {
-        training_seconds,
-        seconds: training_seconds + evaluation + small_stages,
-        memory_bytes: measured.bytes + (60 << 20),
-        disk_bytes: 8 * weights + 4 * (text as u64),
-    })
-}
-
-/// Does all of it, or goes on where it stopped. `announce` gets the forecast
-/// before the work starts.
-///
-/// # Errors
-/// What any stage brings; finished stages and checkpoints stay.
-pub fn build(context: &Context<'_>, within: Duration, announce: &mut dyn FnMut(&Lock, &Forecast)) -> Result<Built> {
-    let began = Instant::now();
-    machine::reset_peak_memory();
+pub fn plan(context: &Context<'_>, within: Duration) -> Result<(Lock, Vec<Rung>, Cost)> {
     let recipe = Recipe::read(context.folder)?;
     let mut shop = Workshop::open(context.folder)?;
     let (listing, corpus_done) = gather(context, &recipe, &mut shop)?;
-    let lock = match Lock::read(context.folder)? {
-        Some(lock) => lock,
-        None => plan_in(context, &recipe, &mut shop, within)?.0,
+    let size = corpus_size(&corpus_done)?;
+    let pool = Pool::new(context.threads);
+    let within = within.saturating_sub(Duration::from_secs_f64(corpus_done.seconds));
+    let (lock, rungs) = decide(context, &recipe, listing.hash, size, &pool, within)?;
+    let forecast = plan::forecast(&lock, size, &pool)?;
+    Ok((lock, rungs, forecast))
+}
+
+fn decide(
+    context: &Context<'_>,
+    recipe: &Recipe,
+    documents: String,
+    size: CorpusSize,
+    pool: &Pool,
+    within: Duration,
+) -> Result<(Lock, Vec<Rung>)> {
+    let free = machine::Machine::look(context.folder, context.threads).memory_free_bytes;
+    let chosen = plan::choose(size, &recipe.train, within, free, pool, context.progress)?;
+    let (languages, wishes) = (recipe.languages.clone(), recipe.corpus.clone());
+    let lock = Lock::new(documents, languages, wishes, chosen.vocabulary, chosen.sizes, chosen.schedule);
+    lock.write(context.folder)?;
+    Ok((lock, chosen.rungs))
+}
+
+fn corpus_size(corpus_done: &Done) -> Result<CorpusSize> {
+    let stats: corpus::Stats = figures(corpus_done)?;
+    let held_out_bytes = stats.languages.values().map(|l| l.held_out_bytes).sum();
+    Ok(CorpusSize { training_bytes: stats.bytes - held_out_bytes, held_out_bytes })
+}
+
+/// Does all of it, or goes on where it stopped. Without a lock it plans
+/// first, for the time `within`. `announce` is called before the training
+/// starts.
+///
+/// # Errors
+/// What any stage brings; finished stages and checkpoints stay.
+pub fn build(context: &Context<'_>, within: Duration, announce: &mut dyn FnMut(&Announcement<'_>)) -> Result<Built> {
+    let began = Instant::now();
+    let recipe = Recipe::read(context.folder)?;
+    let mut shop = Workshop::open(context.folder)?;
+    let existing = Lock::read(context.folder)?;
+    let (listing, corpus_done) = gather(context, &recipe, &mut shop)?;
+    let size = corpus_size(&corpus_done)?;
+    let pool = Pool::new(context.threads);
+    let (lock, rungs) = match existing {
+        Some(lock) => (lock, Vec::new()),
+        None => {
+            let within = within.saturating_sub(Duration::from_secs_f64(corpus_done.seconds));
+            decide(context, &recipe, listing.hash.clone(), size, &pool, within)?
+        }
     };
     agree(context.folder, &lock, &recipe, &listing.hash)?;
+    let mut work = Work { context, shop: &mut shop, lock: &lock, pool: &pool, size, corpus: &corpus_done };
 
-    let documents = shop.artefact(corpus_done.output("documents.parquet"));
-    let size = corpus_size(&documents)?;
-    let bytes = size.training_bytes + size.held_out_bytes;
-    let texts = || -> Result<_> { Ok(corpus::documents(&documents)?.map(|document| document.map(text_of))) };
-
-    let tokenizer_inputs = [corpus_done.output("documents.parquet").clone()];
-    let tokenizer_stage = Stage {
-        name: "tokenizer",
-        revision: 1,
-        options: &lock.vocabulary,
-        inputs: &tokenizer_inputs,
-        outputs: &["tokenizer.json"],
-    };
-    let tokenizer_done = shop.run(&tokenizer_stage, |_, folder| {
-        let out = folder.join("tokenizer.json");
-        let size = tokenizer::train(texts()?, bytes, lock.vocabulary, &out, context.progress)?;
-        Ok(json!({ "vocabulary": size }))
+    let tokenizer_done = work.tokenizer()?;
+    let tokenize_done = work.tokenize(&tokenizer_done)?;
+    let training = work.tokens(&tokenize_done, "training.safetensors")?;
+    let held_out = work.tokens(&tokenize_done, "held-out.safetensors")?;
+    let train_done = work.train(&tokenize_done, &training, &held_out, &mut |forecast| {
+        announce(&Announcement { lock: &lock, rungs: &rungs, forecast });
     })?;
-
-    let tokenize_inputs = [tokenizer_inputs[0].clone(), tokenizer_done.output("tokenizer.json").clone()];
-    let tokenize_stage = Stage {
-        name: "tokenize",
-        revision: 1,
-        options: &lock.languages,
-        inputs: &tokenize_inputs,
-        outputs: &["training.safetensors", "held-out.safetensors"],
-    };
-    let tokenize_done = shop.run(&tokenize_stage, |shop, folder| {
-        let stats = tokenizer::tokenize(
-            texts()?,
-            bytes,
-            &lock.languages,
-            &shop.artefact(tokenizer_done.output("tokenizer.json")),
-            &folder.join("training.safetensors"),
-            &folder.join("held-out.safetensors"),
-            context.progress,
-        )?;
-        Ok(serde_json::to_value(stats).expect("figures are plain data"))
-    })?;
-
-    let pool = Pool::new(context.threads);
-    let training = TokenFile::open(&shop.artefact(tokenize_done.output("training.safetensors")))?;
-    let held_out = TokenFile::open(&shop.artefact(tokenize_done.output("held-out.safetensors")))?;
-    let config = lock.model.config(training.vocab_size() as usize);
-    let train_inputs = tokenize_done.outputs.clone();
-    let train_stage = Stage {
-        name: "train",
-        revision: 1,
-        options: &(&lock.model, &lock.train, &lock.arithmetic),
-        inputs: &train_inputs,
-        outputs: &["config.json", "generation_config.json", "model.safetensors"],
-    };
-    let mut foretold = None;
-    if shop.known(&train_stage).is_none() {
-        let forecast = forecast(&lock, size, &pool)?;
-        announce(&lock, &forecast);
-        foretold = Some(forecast);
-    }
-    let checkpoints = shop.folder.join("checkpoints");
-    let train_done = shop.run(&train_stage, |_, folder| {
-        fs::create_dir_all(&checkpoints).at(&checkpoints)?;
-        let options = kwaya_train::Options { checkpoint_every: CHECKPOINT_EVERY, keep: 2 };
-        let outcome = kwaya_train::train(
-            &config,
-            &lock.train,
-            &training,
-            &held_out,
-            &checkpoints,
-            &options,
-            &pool,
-            context.progress,
-        )?;
-        outcome.model.save(folder)?;
-        Ok(json!({
-            "seconds": outcome.seconds,
-            "tokens_per_second": outcome.tokens_per_second,
-            "log": outcome.log,
-        }))
-    })?;
-    if checkpoints.exists() {
-        fs::remove_dir_all(&checkpoints).at(&checkpoints)?;
-    }
-    let model_folder = shop.folder.join("model");
+    let model = work.shop.folder.join("model");
     for output in train_done.outputs.iter().chain(&tokenizer_done.outputs) {
-        shop.store.show(&output.hash, &model_folder.join(&output.name))?;
+        work.shop.store.show(&output.hash, &model.join(&output.name))?;
     }
+    let shown = work.shop.folder.join("tokenizer.json");
+    work.shop.store.show(&tokenizer_done.output("tokenizer.json").hash, &shown)?;
+    let evaluate_done = work.evaluate(&train_done, &tokenize_done, &model, &held_out)?;
 
-    let evaluate_inputs =
-        [train_done.output("model.safetensors").clone(), tokenize_done.output("held-out.safetensors").clone()];
-    let evaluate_stage =
-        Stage { name: "evaluate", revision: 1, options: &lock.model.context, inputs: &evaluate_inputs, outputs: &[] };
-    let evaluate_done = shop.run(&evaluate_stage, |_, _| {
-        let trained = Model::load(&model_folder)?;
-        let untrained = Model::random(config.clone(), lock.train.seed, &pool);
-        let score =
-            |model: &Model| kwaya_train::bits_per_byte(model, &held_out, lock.model.context, &pool, context.progress);
-        let evaluation = evaluation(&score(&trained)?, &score(&untrained)?, &compressor::bits_per_byte(texts()?)?);
-        Ok(serde_json::to_value(evaluation).expect("figures are plain data"))
-    })?;
-    let evaluation = serde_json::from_value(evaluate_done.figures.clone())
-        .map_err(|e| Error::new("ledger-figures").arg("cause", e))?;
-    Ok(Built {
-        model: model_folder,
-        stages: vec![corpus_done, tokenizer_done, tokenize_done, train_done, evaluate_done],
+    let (corpus, tokens, evaluation) = (figures(&corpus_done)?, figures(&tokenize_done)?, figures(&evaluate_done)?);
+    let trained: Training = figures(&train_done)?;
+    let stages = vec![corpus_done, tokenizer_done, tokenize_done, train_done, evaluate_done];
+    let truth = Cost {
+        seconds: stages[1..].iter().map(|s| s.seconds).sum(),
+        training_seconds: trained.seconds,
+        memory_bytes: stages[1..].iter().map(|s| s.peak_memory_bytes).max().flatten(),
+        disk_bytes: trained.disk_bytes,
+    };
+    let parameters = lock.model.config(training.vocab_size() as usize).parameters();
+    let built = Built {
+        recipe,
+        lock,
+        parameters,
+        model,
+        report: shop.folder.join("report.html"),
+        stages,
+        corpus,
+        tokens,
+        training: trained,
         evaluation,
-        forecast: foretold,
+        truth,
         seconds: began.elapsed().as_secs_f64(),
-        peak_memory_bytes: machine::peak_memory(),
-    })
+    };
+    let machine = machine::Machine::look(context.folder, context.threads);
+    report::write(&built, &machine, shop.ledger.entries(), &shop.folder)?;
+    Ok(built)
+}
+
+/// The figures of the corpus in `folder`, from its ledger.
+///
+/// # Errors
+/// `corpus-missing` before there is one.
+pub fn corpus_stats(folder: &Path) -> Result<corpus::Stats> {
+    let build = folder.join("build");
+    let ledger = Ledger::read(&build.join("ledger.jsonl"))?;
+    let entry = ledger.entries().iter().rev().find(|e| e.stage == "corpus");
+    let entry = entry.ok_or_else(|| Error::new("corpus-missing").path(&build))?;
+    serde_json::from_value(entry.figures.clone()).map_err(|e| Error::new("ledger-figures").arg("cause", e))
+}
+
+/// How far one stage is.
+#[derive(Clone, Debug, Serialize)]
+pub struct StageStatus {
+    /// Its name in the ledger.
+    pub stage: &'static str,
+    /// How long it took, when it is done.
+    pub seconds: Option<f64>,
+    /// Where the newest checkpoint is, when it is not done.
+    pub reached: Option<Reached>,
+}
+
+/// How far a training is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Reached {
+    /// The step of the newest checkpoint.
+    pub step: u64,
+    /// Steps in all.
+    pub steps: u64,
+    /// What is left from there, at the speed so far.
+    pub seconds_left: f64,
+}
+
+/// What is done in `folder` and what is left, as the ledger and the newest
+/// checkpoint have it. A build may be at work meanwhile.
+///
+/// # Errors
+/// When there is no recipe, or the ledger or the lock are not as written.
+pub fn status(folder: &Path) -> Result<Vec<StageStatus>> {
+    Recipe::read(folder)?;
+    let lock = Lock::read(folder)?;
+    let build = folder.join("build");
+    let ledger = Ledger::read(&build.join("ledger.jsonl"))?;
+    let reached = || {
+        let steps = lock.as_ref()?.train.steps;
+        let newest = fs::read_dir(build.join("checkpoints")).ok()?.flatten();
+        let point = newest.filter_map(|entry| kwaya_train::reached(&entry.path())).max_by_key(|point| point.step)?;
+        let seconds_left = point.seconds / point.step as f64 * steps.saturating_sub(point.step) as f64;
+        Some(Reached { step: point.step, steps, seconds_left })
+    };
+    // A stage that ran before the one ahead of it ran again is to be done anew.
+    let mut since = 0;
+    let mut whole = true;
+    let stages = STAGES.map(|stage| {
+        let entry = ledger.entries().iter().rev().find(|e| e.stage == stage);
+        let entry = entry.filter(|entry| whole && entry.index >= since);
+        whole = entry.is_some();
+        since = entry.map_or(since, |entry| entry.index);
+        let reached = (stage == "train" && entry.is_none()).then(reached).flatten();
+        StageStatus { stage, seconds: entry.map(|e| e.seconds), reached }
+    });
+    Ok(stages.into())
 }
 
 /// The lock must be about this recipe and these documents.
@@ -332,37 +329,181 @@ fn agree(folder: &Path, lock: &Lock, recipe: &Recipe, documents: &str) -> Result
     Ok(())
 }
 
+/// What the stages after the corpus have in common.
+struct Work<'a> {
+    context: &'a Context<'a>,
+    shop: &'a mut Workshop,
+    lock: &'a Lock,
+    pool: &'a Pool,
+    size: CorpusSize,
+    corpus: &'a Done,
+}
+
+/// All texts of the corpus at `documents`, as the tokenizer wants them.
+fn texts(documents: &Path) -> Result<impl Iterator<Item = Result<tokenizer::Text>> + use<>> {
+    Ok(corpus::documents(documents)?.map(|document| document.map(text_of)))
+}
+
 fn text_of(document: corpus::Document) -> tokenizer::Text {
-    let held_out = is_held_out(&document);
+    let held_out = document.split == corpus::Split::HeldOut;
     let hash = u64::from_str_radix(document.id.get(..16).unwrap_or("0"), 16).unwrap_or(0);
     tokenizer::Text { held_out, hash, text: document.text, language: document.language }
 }
 
-fn evaluation(
-    trained: &[kwaya_train::LanguageScore],
-    untrained: &[kwaya_train::LanguageScore],
-    packed: &[compressor::Packed],
-) -> Evaluation {
-    let languages: Vec<Score> = trained
-        .iter()
-        .map(|score| Score {
-            language: score.language.clone(),
-            documents: score.documents,
-            bytes: score.bytes,
-            trained: score.bits_per_byte,
-            untrained: untrained.iter().find(|s| s.language == score.language).map_or(f64::NAN, |s| s.bits_per_byte),
-            compressor: packed.iter().find(|p| p.language == score.language).map_or(f64::NAN, |p| p.bits_per_byte),
-            tokens_per_byte: score.tokens as f64 / score.bytes.max(1) as f64,
+impl Work<'_> {
+    fn documents(&self) -> &Named {
+        self.corpus.output("documents.parquet")
+    }
+
+    fn bytes(&self) -> u64 {
+        self.size.training_bytes + self.size.held_out_bytes
+    }
+
+    fn tokens(&self, tokenize: &Done, name: &str) -> Result<TokenFile> {
+        TokenFile::open(&self.shop.artefact(tokenize.output(name)))
+    }
+
+    fn tokenizer(&mut self) -> Result<Done> {
+        let inputs = [self.documents().clone()];
+        let stage = Stage {
+            name: "tokenizer",
+            revision: 2,
+            options: &self.lock.vocabulary,
+            inputs: &inputs,
+            outputs: &["tokenizer.json", "tokenizer_config.json"],
+        };
+        let (bytes, vocabulary, progress) = (self.bytes(), self.lock.vocabulary, self.context.progress);
+        self.shop.run(&stage, |shop, folder| {
+            let texts = texts(&shop.artefact(&inputs[0]))?;
+            let size = tokenizer::train(texts, bytes, vocabulary, &folder.join("tokenizer.json"), progress)?;
+            files::write(&folder.join("tokenizer_config.json"), tokenizer_config().as_bytes())?;
+            Ok(json!({ "vocabulary": size }))
         })
-        .collect();
-    let bytes: u64 = languages.iter().map(|s| s.bytes).sum();
-    let mean = |figure: fn(&Score) -> f64| {
-        languages.iter().map(|s| figure(s) * s.bytes as f64).sum::<f64>() / bytes.max(1) as f64
-    };
-    Evaluation {
-        trained: mean(|s| s.trained),
-        untrained: mean(|s| s.untrained),
-        compressor: mean(|s| s.compressor),
-        languages,
+    }
+
+    fn tokenize(&mut self, tokenizer: &Done) -> Result<Done> {
+        let inputs = [self.documents().clone(), tokenizer.output("tokenizer.json").clone()];
+        let stage = Stage {
+            name: "tokenize",
+            revision: 1,
+            options: &self.lock.languages,
+            inputs: &inputs,
+            outputs: &["training.safetensors", "held-out.safetensors"],
+        };
+        let (bytes, languages, progress) = (self.bytes(), &self.lock.languages, self.context.progress);
+        self.shop.run(&stage, |shop, folder| {
+            let [documents, tokenizer] = [0, 1].map(|i| shop.artefact(&inputs[i]));
+            let [training, held_out] = [0, 1].map(|i| folder.join(stage.outputs[i]));
+            let texts = texts(&documents)?;
+            tokenizer::tokenize(texts, bytes, languages, &tokenizer, &training, &held_out, progress).map(plain)
+        })
+    }
+
+    fn train(
+        &mut self,
+        tokenize: &Done,
+        training: &TokenFile,
+        held_out: &TokenFile,
+        announce: &mut dyn FnMut(&Cost),
+    ) -> Result<Done> {
+        let (lock, pool, progress) = (self.lock, self.pool, self.context.progress);
+        let stage = Stage {
+            name: "train",
+            revision: 1,
+            options: &(&lock.model, &lock.train, &lock.arithmetic),
+            inputs: &tokenize.outputs,
+            outputs: &["config.json", "generation_config.json", "model.safetensors"],
+        };
+        if let Some(done) = self.shop.known(&stage) {
+            return Ok(done);
+        }
+        let forecast = plan::forecast(lock, self.size, pool)?;
+        announce(&forecast);
+        let config = lock.model.config(training.vocab_size() as usize);
+        let all_checkpoints = self.shop.folder.join("checkpoints");
+        // A folder for each plan: one that was given up does not stand in the
+        // way of the next.
+        let checkpoints = all_checkpoints.join(&stage::key(&stage)[..16]);
+        let build_folder = self.shop.folder.clone();
+        let done = self.shop.run(&stage, |_, folder| {
+            let options = kwaya_train::Options { checkpoint_every: CHECKPOINT_EVERY, keep: 2 };
+            let trained =
+                kwaya_train::train(&config, &lock.train, training, held_out, &checkpoints, &options, pool, progress)?;
+            trained.model.save(folder)?;
+            Ok(plain(Training {
+                seconds: trained.seconds,
+                tokens_per_second: trained.tokens_per_second,
+                forecast,
+                disk_bytes: machine::folder_bytes(&build_folder),
+                curve: curve(&trained.log),
+            }))
+        })?;
+        fs::remove_dir_all(&all_checkpoints).at(&all_checkpoints)?;
+        Ok(done)
+    }
+
+    fn evaluate(&mut self, train: &Done, tokenize: &Done, model: &Path, held_out: &TokenFile) -> Result<Done> {
+        let inputs = [
+            train.output("model.safetensors").clone(),
+            tokenize.output("held-out.safetensors").clone(),
+            self.documents().clone(),
+        ];
+        let stage =
+            Stage { name: "evaluate", revision: 2, options: &self.lock.model.context, inputs: &inputs, outputs: &[] };
+        let (seed, pool, progress) = (self.lock.train.seed, self.pool, self.context.progress);
+        self.shop.run(&stage, |shop, _| {
+            let documents = shop.artefact(&inputs[2]);
+            evaluation::evaluate(model, seed, held_out, &|| texts(&documents), pool, progress).map(plain)
+        })
+    }
+}
+
+/// What `transformers` needs to load `tokenizer.json` by itself.
+fn tokenizer_config() -> String {
+    let config = json!({
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": tokenizer::END_OF_TEXT,
+        "eos_token": tokenizer::END_OF_TEXT,
+        "clean_up_tokenization_spaces": false,
+    });
+    format!("{config:#}\n")
+}
+
+/// The log with neighbouring steps averaged, so that a ledger line stays
+/// short however long the training was. Each held-out figure stays.
+fn curve(log: &[LogEntry]) -> Vec<LogEntry> {
+    log.chunks(log.len().div_ceil(CURVE_POINTS).max(1))
+        .filter_map(|chunk| {
+            let mut point = chunk.last()?.clone();
+            point.loss = chunk.iter().map(|e| e.loss).sum::<f32>() / chunk.len() as f32;
+            point.held_out = chunk.iter().rev().find_map(|e| e.held_out);
+            Some(point)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_log_becomes_a_short_curve_with_the_same_mean() {
+        let entry = |step: u64| LogEntry {
+            step,
+            loss: step as f32,
+            learning_rate: 0.1,
+            gradient_norm: 1.0,
+            tokens: step,
+            seconds: 0.0,
+            held_out: step.is_multiple_of(5_000).then_some(2.0),
+        };
+        let log: Vec<LogEntry> = (1..=100_000).map(entry).collect();
+        let curve = curve(&log);
+        assert_eq!(curve.len(), CURVE_POINTS);
+        assert_eq!(curve.iter().filter(|e| e.held_out.is_some()).count(), 20);
+        let mean = curve.iter().map(|e| f64::from(e.loss)).sum::<f64>() / curve.len() as f64;
+        assert!((mean - 50_000.5).abs() < 1.0, "{mean}");
+        assert_eq!(self::curve(&log[..7]).len(), 7);
+        assert!(self::curve(&[]).is_empty());
     }
 }

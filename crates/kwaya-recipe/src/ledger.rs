@@ -41,6 +41,8 @@ pub struct Entry {
     pub version: String,
     /// How long it took.
     pub seconds: f64,
+    /// The most memory the program had meanwhile, where the system says.
+    pub peak_memory_bytes: Option<u64>,
     /// The figures of the stage.
     pub figures: serde_json::Value,
 }
@@ -62,13 +64,30 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens and checks the whole chain. A last line that was cut off by a
-    /// power cut is removed: it was never finished. Anything else that is
-    /// wrong is an error.
+    /// Opens and checks the whole chain, to go on with it. A last line that
+    /// was cut off by a power cut is removed: it was never finished. Anything
+    /// else that is wrong is an error.
     pub fn open(path: &Path) -> Result<Self> {
+        let (ledger, whole) = Self::walk(path)?;
+        if let Some(whole) = whole {
+            let file = OpenOptions::new().write(true).open(path).at(path)?;
+            file.set_len(whole).at(path)?;
+            file.sync_all().at(path)?;
+        }
+        Ok(ledger)
+    }
+
+    /// Reads and checks the whole chain and changes nothing: another process
+    /// may be writing.
+    pub fn read(path: &Path) -> Result<Self> {
+        Ok(Self::walk(path)?.0)
+    }
+
+    /// The ledger, and the length of its whole lines when the last is not.
+    fn walk(path: &Path) -> Result<(Self, Option<u64>)> {
         let mut ledger = Self { path: path.to_owned(), entries: Vec::new(), last: GENESIS.to_owned() };
         if !path.exists() {
-            return Ok(ledger);
+            return Ok((ledger, None));
         }
         let mut reader = BufReader::new(File::open(path).at(path)?);
         let mut whole = 0;
@@ -76,10 +95,10 @@ impl Ledger {
             let mut line = Vec::new();
             let read = (&mut reader).take(LINE_BYTES_MAX).read_until(b'\n', &mut line).at(path)?;
             if read == 0 {
-                return Ok(ledger);
+                return Ok((ledger, None));
             }
             if line.pop() != Some(b'\n') {
-                break;
+                return Ok((ledger, Some(whole)));
             }
             let number = ledger.entries.len() + 1;
             let (entry, hash) = check(&line, &ledger.last, number as u64 - 1)
@@ -88,10 +107,6 @@ impl Ledger {
             ledger.last = hash;
             whole += read as u64;
         }
-        let file = OpenOptions::new().write(true).open(path).at(path)?;
-        file.set_len(whole).at(path)?;
-        file.sync_all().at(path)?;
-        Ok(ledger)
     }
 
     /// All lines, first to last.
@@ -166,6 +181,7 @@ mod tests {
             outputs: vec![Named { name: "a".into(), hash: "b".into() }],
             version: "0".into(),
             seconds: 0.1,
+            peak_memory_bytes: None,
             figures: serde_json::json!({"x": [1.5, "}\",\"hash\":\""]}),
         }
     }

@@ -6,11 +6,13 @@
 //! a line each in the ledger.
 
 pub mod build;
+pub mod evaluation;
 pub mod ledger;
 pub mod lock;
 pub mod machine;
 pub mod plan;
 pub mod recipe;
+pub mod report;
 pub mod stage;
 pub mod store;
 pub mod text_model;

@@ -62,6 +62,35 @@ fn disk_free(folder: &Path) -> Option<u64> {
         .map(sysinfo::Disk::available_space)
 }
 
+/// Bytes of all files under `folder`, a file with several names counted once.
+pub fn folder_bytes(folder: &Path) -> u64 {
+    let mut seen = std::collections::HashSet::new();
+    let mut folders = vec![folder.to_owned()];
+    let mut bytes = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let Ok(meta) = entry.metadata() else { continue };
+            if meta.is_dir() {
+                folders.push(entry.path());
+            } else if seen.insert(identity(&entry.path(), &meta)) {
+                bytes += meta.len();
+            }
+        }
+    }
+    bytes
+}
+
+#[cfg(unix)]
+fn identity(_: &Path, meta: &std::fs::Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt;
+    (meta.dev(), meta.ino())
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path, _: &std::fs::Metadata) -> std::path::PathBuf {
+    path.to_owned()
+}
+
 /// The most memory this process has had, in bytes; `None` where the system
 /// does not say.
 pub fn peak_memory() -> Option<u64> {

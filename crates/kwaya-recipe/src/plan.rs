@@ -5,18 +5,23 @@
 
 use std::time::Duration;
 
-use kwaya_base::{Error, Result};
+use kwaya_base::{Error, Progress, Result, Unit};
 use kwaya_math::Pool;
+use kwaya_model::Config;
 use kwaya_train::{Decay, Schedule};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::{lock::Sizes, recipe::TrainWishes};
+use crate::{
+    lock::{Lock, Sizes},
+    recipe::TrainWishes,
+    words,
+};
 
 /// Below this much training text no tokenizer and no model make sense.
 pub const TEXT_BYTES_MIN: u64 = 20_000;
 
 /// Tokens per step: enough for a steady gradient, few enough for many steps.
-const STEP_TOKENS: usize = 4096;
+const STEP_TOKENS: usize = 2048;
 
 /// How often the model may see the same text: more only learns it by heart
 /// (Muennighoff et al., "Scaling data-constrained language models", 2023,
@@ -25,13 +30,19 @@ const EPOCHS_MAX: f64 = 16.0;
 
 /// A larger model is taken only when the time lets it see the text at least
 /// so often; a smaller one learns more otherwise.
-const EPOCHS_MIN: f64 = 6.0;
+const EPOCHS_MIN: f64 = 4.0;
 
-/// The part of the time that training gets; the other stages have the rest.
-const TRAINING_SHARE: f64 = 0.85;
+/// Fewer steps teach nothing.
+const STEPS_MIN: u64 = 10;
 
-/// Steps timed for each rung of the ladder.
-const TIMED_STEPS: usize = 3;
+/// What is kept back of the time, for a machine that is busier than it was.
+const SPARE: f64 = 0.08;
+
+/// Steps timed for each rung of the ladder, and for the forecast.
+const TIMED_STEPS: usize = 5;
+
+/// Looks at held-out text during a training.
+const LOOKS: u64 = 20;
 
 /// (hidden size, layers, heads, feed-forward size), from small to large:
 /// heads of 32 to 64, feed-forward 8/3 of the width, as Llama has.
@@ -45,16 +56,16 @@ const LADDER: [(usize, usize, usize, usize); 7] = [
     (768, 12, 12, 2048),
 ];
 
-/// What a build will cost.
-#[derive(Clone, Copy, Debug, Serialize, serde::Deserialize, PartialEq)]
-pub struct Forecast {
-    /// Seconds of training.
-    pub training_seconds: f64,
-    /// Seconds of all stages.
+/// What a build costs, foretold or measured.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Seconds of all stages after the corpus.
     pub seconds: f64,
-    /// Peak bytes of memory.
-    pub memory_bytes: u64,
-    /// Bytes on disk at the most.
+    /// Seconds of the training alone.
+    pub training_seconds: f64,
+    /// Peak bytes of memory; `None` where the system does not say.
+    pub memory_bytes: Option<u64>,
+    /// Bytes on disk.
     pub disk_bytes: u64,
 }
 
@@ -67,7 +78,24 @@ pub struct CorpusSize {
     pub held_out_bytes: u64,
 }
 
-/// What was chosen.
+/// A rung of the ladder as it was measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rung {
+    /// Sizes of the model.
+    pub sizes: Sizes,
+    /// Weights of the model.
+    pub parameters: u64,
+    /// Seconds of a step on this machine.
+    pub seconds_per_step: f64,
+    /// Steps that there is time for.
+    pub steps: u64,
+    /// How often the model would see the training text.
+    pub epochs: f64,
+    /// Whether this is the one.
+    pub chosen: bool,
+}
+
+/// What was chosen, and from what.
 #[derive(Clone, Debug)]
 pub struct Chosen {
     /// Tokens asked for in the tokenizer.
@@ -76,6 +104,8 @@ pub struct Chosen {
     pub sizes: Sizes,
     /// The training.
     pub schedule: Schedule,
+    /// All rungs that were timed.
+    pub rungs: Vec<Rung>,
 }
 
 /// A vocabulary that fits the corpus: a token should be seen often enough to
@@ -94,68 +124,99 @@ fn vocabulary(bytes: u64) -> usize {
 fn bytes_per_token(vocabulary: usize) -> f64 {
     match vocabulary {
         0..1500 => 2.8,
-        1500..3000 => 3.2,
-        3000..6000 => 3.7,
-        6000..12_000 => 4.1,
+        1500..3000 => 3.3,
+        3000..6000 => 3.8,
+        6000..12_000 => 4.2,
         _ => 4.5,
     }
 }
+
+/// Seconds of everything but the training steps, given the seconds that a
+/// token of a training step takes on this machine.
+fn other_seconds(corpus: CorpusSize, vocabulary: usize, seconds_per_token: f64) -> f64 {
+    // A forward pass is a third of a step. The figures read each document in
+    // windows that overlap by half, for the trained and the untrained model.
+    let forward = seconds_per_token / 3.0;
+    let held_out_tokens = corpus.held_out_bytes as f64 / bytes_per_token(vocabulary);
+    let looks = LOOKS as f64 * held_out_tokens.min(kwaya_train::SAMPLED_TOKENS as f64) * forward;
+    let figures = 2.0 * 2.0 * held_out_tokens * forward;
+    // Tokenizer, tokens, compressor and samples: seconds per megabyte, from
+    // the stages' own times (see BENCHMARKS.md).
+    let text = (corpus.training_bytes + corpus.held_out_bytes) as f64 / 1e6;
+    looks + figures + SECONDS_PER_MEGABYTE * text + 0.5
+}
+
+/// Seconds per megabyte of text of the stages that no model is in.
+const SECONDS_PER_MEGABYTE: f64 = 1.6;
 
 /// Chooses sizes and steps for `corpus` so that a build takes about `within`,
 /// keeping every wish of the recipe.
 ///
 /// # Errors
-/// `corpus-too-small`, `time-too-short`, `memory-too-short`.
+/// `corpus-too-small`, `time-too-short`, `memory-too-short`, `interrupted`.
 pub fn choose(
     corpus: CorpusSize,
     wishes: &TrainWishes,
     within: Duration,
     memory_free: u64,
     pool: &Pool,
-    measured: &mut dyn FnMut(&Sizes, f64),
+    progress: &dyn Progress,
 ) -> Result<Chosen> {
     if corpus.training_bytes < TEXT_BYTES_MIN {
         return Err(Error::new("corpus-too-small")
-            .arg("found", crate::words::bytes(corpus.training_bytes))
-            .arg("needed", crate::words::bytes(TEXT_BYTES_MIN)));
+            .arg("found", words::bytes(corpus.training_bytes))
+            .arg("needed", words::bytes(TEXT_BYTES_MIN)));
     }
     let vocabulary = wishes.vocabulary.unwrap_or_else(|| vocabulary(corpus.training_bytes));
     let tokens = corpus.training_bytes as f64 / bytes_per_token(vocabulary);
-    let seconds = within.as_secs_f64() * TRAINING_SHARE;
     let fixed = wishes.hidden_size.is_some() || wishes.layers.is_some();
-    let mut best: Option<Chosen> = None;
+    let mut rungs: Vec<Rung> = Vec::new();
+    let mut best: Option<(Sizes, Schedule)> = None;
+    progress.begin("plan-measure", LADDER.len() as u64, Unit::Steps);
     for rung in LADDER {
+        if progress.stopped() {
+            return Err(Error::new("interrupted"));
+        }
         let sizes = sized(rung, wishes);
-        let mut schedule = schedule(&sizes, wishes, 1);
         let config = sizes.config(vocabulary);
-        let need = kwaya_train::memory(&config, &schedule).total();
+        let trial = schedule(&sizes, wishes, 1);
+        let need = kwaya_train::memory(&config, &trial).total();
         if need > memory_free / 10 * 9 {
             if best.is_none() {
                 return Err(Error::new("memory-too-short")
-                    .arg("needed", crate::words::bytes(need))
-                    .arg("free", crate::words::bytes(memory_free)));
+                    .arg("needed", words::bytes(need))
+                    .arg("free", words::bytes(memory_free)));
             }
             break;
         }
-        let step = kwaya_train::measure(&config, &schedule, pool, TIMED_STEPS)?.seconds_per_step;
-        measured(&sizes, step);
-        let affordable = (seconds / step) as u64;
-        let epochs = affordable as f64 * STEP_TOKENS as f64 / tokens;
-        if best.is_some() && (fixed || epochs < EPOCHS_MIN) {
-            break;
-        }
-        let useful = (EPOCHS_MAX * tokens / STEP_TOKENS as f64).ceil() as u64;
-        let steps = wishes.steps.unwrap_or(affordable.min(useful.max(50)));
-        if steps < 10 && wishes.steps.is_none() {
-            let needed = (10.0 * step / TRAINING_SHARE).ceil().max(1.0);
+        let step = kwaya_train::measure(&config, &trial, pool, TIMED_STEPS)?.seconds_per_step;
+        let step_tokens = trial.targets_per_step() as f64;
+        let other = other_seconds(corpus, vocabulary, step / step_tokens);
+        let affordable = ((within.as_secs_f64() * (1.0 - SPARE) - other).max(0.0) / step) as u64;
+        if best.is_none() && affordable < STEPS_MIN && wishes.steps.is_none() {
+            let needed = ((STEPS_MIN as f64 * step + other) / (1.0 - SPARE)).ceil() + 1.0;
             return Err(Error::usage("time-too-short")
-                .arg("within", crate::words::duration(within.as_secs_f64()))
+                .arg("within", words::duration(within.as_secs_f64()))
                 .arg("needed", format!("{needed}s")));
         }
-        schedule = self::schedule(&sizes, wishes, steps);
-        best = Some(Chosen { vocabulary, sizes, schedule });
+        let useful = (EPOCHS_MAX * tokens / step_tokens).ceil() as u64;
+        let steps = wishes.steps.unwrap_or(affordable.min(useful.max(50)));
+        let epochs = steps as f64 * step_tokens / tokens;
+        let better = best.is_none() || (!fixed && affordable as f64 * step_tokens / tokens >= EPOCHS_MIN);
+        if better {
+            rungs.iter_mut().for_each(|rung| rung.chosen = false);
+            best = Some((sizes, schedule(&sizes, wishes, steps)));
+        }
+        let parameters = config.parameters();
+        rungs.push(Rung { sizes, parameters, seconds_per_step: step, steps, epochs, chosen: better });
+        progress.at(rungs.len() as u64);
+        if !better || fixed {
+            break;
+        }
     }
-    Ok(best.expect("the first rung is chosen or refused"))
+    progress.end();
+    let (sizes, schedule) = best.expect("the first rung is chosen or refused");
+    Ok(Chosen { vocabulary, sizes, schedule, rungs })
 }
 
 fn sized(rung: (usize, usize, usize, usize), wishes: &TrainWishes) -> Sizes {
@@ -179,7 +240,7 @@ fn schedule(sizes: &Sizes, wishes: &TrainWishes, steps: u64) -> Schedule {
     // Wider models want smaller steps; 0.004 at width 192 was found by trial.
     let rate = wishes.learning_rate.unwrap_or_else(|| (0.768 / sizes.hidden_size as f32).min(0.004));
     let rows = (STEP_TOKENS / sizes.context).max(1);
-    let micro_batches = rows.min(4);
+    let micro_batches = rows.min(2);
     Schedule {
         seed: wishes.seed,
         steps,
@@ -195,6 +256,44 @@ fn schedule(sizes: &Sizes, wishes: &TrainWishes, steps: u64) -> Schedule {
         epsilon: 1e-8,
         weight_decay: 0.1,
         clip_norm: 1.0,
-        evaluate_every: (steps / 20).max(1),
+        evaluate_every: (steps / LOOKS).max(1),
     }
+}
+
+/// What a build of `lock` will cost on this machine: training steps timed
+/// now, and rates for the small stages.
+///
+/// # Errors
+/// When the lock's numbers are not valid.
+pub fn forecast(lock: &Lock, corpus: CorpusSize, pool: &Pool) -> Result<Cost> {
+    let config = lock.model.config(lock.vocabulary);
+    let measured = kwaya_train::measure(&config, &lock.train, pool, TIMED_STEPS)?;
+    let step = measured.seconds_per_step;
+    let other = other_seconds(corpus, lock.vocabulary, step / lock.train.targets_per_step() as f64);
+    let training_seconds = step * lock.train.steps as f64;
+    Ok(Cost {
+        seconds: training_seconds + other,
+        training_seconds,
+        memory_bytes: Some(memory(measured.bytes, corpus)),
+        disk_bytes: disk(&config, corpus, lock.vocabulary),
+    })
+}
+
+/// The program, its threads and what the library of the tokenizer keeps.
+const PROGRAM_BYTES: u64 = 40 << 20;
+
+/// The hungriest stage: the training, or the compressor, which looks back at
+/// up to 64 MB of text with tables for its level.
+fn memory(training: u64, corpus: CorpusSize) -> u64 {
+    let text = corpus.training_bytes.min(64 << 20);
+    let compressor = (100 << 20) + 3 * text;
+    PROGRAM_BYTES + training.max(compressor)
+}
+
+/// The store, with two checkpoints of weights and both averages.
+fn disk(config: &Config, corpus: CorpusSize, vocabulary: usize) -> u64 {
+    let weights = 4 * config.parameters();
+    let text = corpus.training_bytes + corpus.held_out_bytes;
+    let tokens = (text as f64 / bytes_per_token(vocabulary) * 2.0) as u64;
+    weights * 7 + tokens + text / 2 + (1 << 20)
 }

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::{
     ledger::{Entry, Ledger, Named},
+    machine,
     store::{FolderLock, Store},
 };
 
@@ -51,6 +52,8 @@ pub struct Done {
     pub skipped: bool,
     /// How long it took, when it ran.
     pub seconds: f64,
+    /// The most memory the program had meanwhile, where the system says.
+    pub peak_memory_bytes: Option<u64>,
     /// What it made.
     pub outputs: Vec<Named>,
     /// Its figures.
@@ -85,6 +88,7 @@ impl Workshop {
             stage: stage.name,
             skipped: true,
             seconds: entry.seconds,
+            peak_memory_bytes: entry.peak_memory_bytes,
             outputs: entry.outputs.clone(),
             figures: entry.figures.clone(),
         })
@@ -101,6 +105,7 @@ impl Workshop {
             return Ok(done);
         }
         let began = Instant::now();
+        machine::reset_peak_memory();
         let scratch = self.store.scratch()?;
         let figures = work(self, scratch.path())?;
         let mut outputs = Vec::with_capacity(stage.outputs.len());
@@ -109,6 +114,7 @@ impl Workshop {
             outputs.push(Named { name: (*name).to_owned(), hash });
         }
         let seconds = began.elapsed().as_secs_f64();
+        let peak_memory_bytes = machine::peak_memory();
         self.ledger.append(Entry {
             index: 0,
             previous: String::new(),
@@ -119,10 +125,11 @@ impl Workshop {
             outputs: outputs.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             seconds,
+            peak_memory_bytes,
             figures: figures.clone(),
         })?;
         scratch.close().at(&self.folder)?;
-        Ok(Done { stage: stage.name, skipped: false, seconds, outputs, figures })
+        Ok(Done { stage: stage.name, skipped: false, seconds, peak_memory_bytes, outputs, figures })
     }
 
     /// Where an output of a stage lies.
@@ -131,7 +138,8 @@ impl Workshop {
     }
 }
 
-fn key<O: Serialize>(stage: &Stage<'_, O>) -> String {
+/// The name of a stage with its inputs and options: their hash.
+pub fn key<O: Serialize>(stage: &Stage<'_, O>) -> String {
     #[derive(Serialize)]
     struct Key<'a, O> {
         stage: &'a str,

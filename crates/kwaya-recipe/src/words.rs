@@ -11,6 +11,25 @@ pub fn bytes(n: u64) -> String {
     }
 }
 
+/// A whole number with its thousands apart: `1,234,567`.
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Seconds since 1970 as a day and a time, in UTC.
+pub fn date(seconds: u64) -> String {
+    let time = i64::try_from(seconds).ok().and_then(|seconds| chrono::DateTime::from_timestamp(seconds, 0));
+    time.map_or_else(|| seconds.to_string(), |time| time.format("%Y-%m-%d %H:%M UTC").to_string())
+}
+
 /// Seconds with a unit: `45 s`, `12 min`, `3 h 20 min`.
 pub fn duration(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;
@@ -46,6 +65,13 @@ mod tests {
     fn figures_are_read_and_written() {
         assert_eq!(bytes(999), "999 bytes");
         assert_eq!(bytes(1_540_000), "1.5 MB");
+        assert_eq!(
+            (count(0), count(999), count(1_000), count(12_345_678)),
+            ("0".into(), "999".into(), "1,000".into(), "12,345,678".into())
+        );
+        assert_eq!(date(0), "1970-01-01 00:00 UTC");
+        assert_eq!(date(951_868_799), "2000-02-29 23:59 UTC");
+        date(u64::MAX);
         assert_eq!(duration(4.25), "4.2 s");
         assert_eq!(duration(125.0), "2 min 5 s");
         assert_eq!(duration(7_290.0), "2 h 1 min");

@@ -20,6 +20,17 @@ use crate::{step::State, train::LogEntry};
 
 const TENSORS: [&str; 3] = ["weights", "first_moment", "second_moment"];
 
+/// How far a training with checkpoints in `folder` has come, by the newest
+/// that can be read; `None` when there is none. For showing, not for going on:
+/// the checksum is not looked at.
+pub fn reached(folder: &Path) -> Option<LogEntry> {
+    let (_, path) = list(folder).ok()?.pop()?;
+    let mapped = tensors::Mapped::open(&path).ok()?;
+    let (_, header) = mapped.header(&path).ok()?;
+    let log: Vec<LogEntry> = serde_json::from_str(header.metadata().as_ref()?.get("log")?).ok()?;
+    log.into_iter().last()
+}
+
 /// The checkpoints of one training, in a folder of their own.
 pub(crate) struct Checkpoints<'a> {
     folder: &'a Path,
@@ -48,7 +59,7 @@ impl<'a> Checkpoints<'a> {
     /// `checkpoint-foreign` when the newest whole one belongs to another
     /// training: nothing is overwritten then.
     pub(crate) fn latest(&self, config: &Config, progress: &dyn Progress) -> Result<Option<(State, Vec<LogEntry>)>> {
-        for (_, path) in self.list()?.into_iter().rev() {
+        for (_, path) in list(self.folder)?.into_iter().rev() {
             match self.read(&path, config) {
                 Ok(found) => return Ok(Some(found)),
                 Err(error) if error.key() == "checkpoint-foreign" => return Err(error),
@@ -87,7 +98,7 @@ impl<'a> Checkpoints<'a> {
         let entries: Vec<tensors::Entry<'_>> =
             TENSORS.into_iter().zip(values).map(|(name, values)| (name, &shape[..], values)).collect();
         tensors::write(&path, &metadata, &entries)?;
-        let list = self.list()?;
+        let list = list(self.folder)?;
         for (_, path) in &list[..list.len().saturating_sub(self.keep)] {
             fs::remove_file(path).at(path)?;
         }
@@ -127,21 +138,6 @@ impl<'a> Checkpoints<'a> {
         Ok((state, serde_json::from_str(log).map_err(|_| damaged())?))
     }
 
-    /// Steps and paths of the checkpoints there are, oldest first.
-    fn list(&self) -> Result<Vec<(u64, PathBuf)>> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(self.folder).at(self.folder)? {
-            let path = entry.at(self.folder)?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let step = name.strip_prefix("step-").and_then(|rest| rest.strip_suffix(".safetensors"));
-            if let Some(step) = step.and_then(|digits| digits.parse().ok()) {
-                found.push((step, path));
-            }
-        }
-        found.sort();
-        Ok(found)
-    }
-
     fn remove(&self, which: impl Fn(&str) -> bool) -> Result<()> {
         for entry in fs::read_dir(self.folder).at(self.folder)? {
             let path = entry.at(self.folder)?.path();
@@ -156,6 +152,21 @@ impl<'a> Checkpoints<'a> {
 fn f32_bytes<'a>(file: &SafeTensors<'a>, name: &str) -> Option<&'a [u8]> {
     let view = file.tensor(name).ok()?;
     (view.dtype() == Dtype::F32).then(|| view.data())
+}
+
+/// Steps and paths of the checkpoints in `folder`, oldest first.
+fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).at(folder)? {
+        let path = entry.at(folder)?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let step = name.strip_prefix("step-").and_then(|rest| rest.strip_suffix(".safetensors"));
+        if let Some(step) = step.and_then(|digits| digits.parse().ok()) {
+            found.push((step, path));
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// The checksum covers the metadata, each text with its length, and the

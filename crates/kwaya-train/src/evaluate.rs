@@ -13,7 +13,7 @@ use crate::{
 
 /// While training, the held-out loss is that of at most this many tokens, in
 /// rows spread evenly over the file: a look that costs about a step.
-const SAMPLED_TOKENS: u64 = 1 << 15;
+pub const SAMPLED_TOKENS: u64 = 1 << 15;
 
 /// The mean loss over a sample of rows, in nats per token; `None` without
 /// tokens.

@@ -15,7 +15,8 @@ mod step;
 mod tokens;
 mod train;
 
-pub use evaluate::{LanguageScore, bits_per_byte};
+pub use checkpoint::reached;
+pub use evaluate::{LanguageScore, SAMPLED_TOKENS, bits_per_byte};
 pub use measure::{Measured, Memory, measure, memory};
 pub use schedule::{Decay, Schedule};
 pub use tokens::{Document, TokenFile};

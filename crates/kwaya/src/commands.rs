@@ -9,14 +9,12 @@ use std::{
 };
 
 use clap::ArgMatches;
-use kwaya_base::{Error, Result, error::At, files, say};
+use kwaya_base::{Error, Result, error::At, files, messages, say};
 use kwaya_model::SamplerOptions;
 use kwaya_recipe::{
-    build::{self, Built, Context},
-    ledger::Ledger,
-    lock::Lock,
+    build::{self, Announcement, Built, Context},
     machine,
-    plan::Forecast,
+    plan::Cost,
     recipe::{RECIPE, Recipe},
     text_model::{Ended, Options, TextModel},
     words,
@@ -41,11 +39,31 @@ fn within(m: &ArgMatches) -> Result<Duration> {
     words::parse_duration(typed).ok_or_else(|| Error::usage("time-wrong").arg("value", typed))
 }
 
+/// Prints a line of data. When nobody reads any more, as after `| head`, the
+/// program ends in peace: all work is done by the time anything is printed.
+#[expect(clippy::exit, reason = "what ripgrep and others do, and what pipes expect")]
+fn print(line: &str) {
+    if let Err(error) = writeln!(io::stdout().lock(), "{line}")
+        && error.kind() == io::ErrorKind::BrokenPipe
+    {
+        std::process::exit(0);
+    }
+}
+
 /// Prints `figures` as JSON when that was asked for, and says whether it was.
 fn json(m: &ArgMatches, figures: &impl serde::Serialize) -> bool {
     let asked = m.get_flag("json");
     if asked {
-        println!("{}", serde_json::to_string_pretty(figures).expect("figures are plain data"));
+        print(&serde_json::to_string_pretty(figures).expect("figures are plain data"));
+    }
+    asked
+}
+
+/// Prints one of many rows as a line of JSON when that was asked for.
+fn json_line(m: &ArgMatches, row: impl FnOnce() -> serde_json::Value) -> bool {
+    let asked = m.get_flag("json");
+    if asked {
+        print(&row().to_string());
     }
     asked
 }
@@ -77,98 +95,133 @@ pub(crate) fn new(m: &ArgMatches) -> Result<()> {
     let body = toml::to_string_pretty(&recipe).expect("a recipe is plain data");
     files::write(&path, format!("{}\n{body}", say!("recipe-header")).as_bytes())?;
     if !json(m, &recipe) {
-        println!("{}", say!("new-done", path = path.display(), folder = folder.display()));
+        print(&say!("new-done", path = path.display(), folder = folder.display()));
     }
     Ok(())
 }
 
-fn show_plan(lock: &Lock, forecast: &Forecast) -> String {
+fn show_plan(announcement: &Announcement<'_>) -> String {
+    let Announcement { lock, rungs, forecast } = announcement;
+    let mut lines = String::new();
+    if !rungs.is_empty() {
+        lines = format!("{}\n", say!("plan-table"));
+    }
+    for rung in *rungs {
+        lines += &say!(
+            "plan-row",
+            mark = if rung.chosen { "→" } else { " " },
+            millions = format!("{:>7.1}", rung.parameters as f64 / 1e6),
+            width = format!("{:>5}", rung.sizes.hidden_size),
+            layers = format!("{:>6}", rung.sizes.layers),
+            milliseconds = format!("{:>7.0}", rung.seconds_per_step * 1e3),
+            steps = format!("{:>7}", rung.steps),
+            epochs = format!("{:>6.1}", rung.epochs),
+        );
+        lines.push('\n');
+    }
     let parameters = lock.model.config(lock.vocabulary).parameters();
+    lines
+        + &say!(
+            "plan-figures",
+            millions = format!("{:.1}", parameters as f64 / 1e6),
+            layers = lock.model.layers,
+            width = lock.model.hidden_size,
+            vocabulary = lock.vocabulary,
+            steps = lock.train.steps,
+            cost = cost(forecast),
+        )
+}
+
+fn cost(cost: &Cost) -> String {
     say!(
-        "plan-figures",
-        millions = format!("{:.1}", parameters as f64 / 1e6),
-        layers = lock.model.layers,
-        width = lock.model.hidden_size,
-        vocabulary = lock.vocabulary,
-        steps = lock.train.steps,
-        time = words::duration(forecast.seconds),
-        memory = words::bytes(forecast.memory_bytes),
-        disk = words::bytes(forecast.disk_bytes),
+        "cost",
+        time = words::duration(cost.seconds),
+        memory = cost.memory_bytes.map_or_else(|| "?".to_owned(), words::bytes),
+        disk = words::bytes(cost.disk_bytes),
     )
 }
 
 pub(crate) fn plan(m: &ArgMatches) -> Result<()> {
-    let (lock, forecast) = with_context(m, |context| build::plan(context, within(m)?))?;
-    if !json(m, &serde_json::json!({ "lock": lock, "forecast": forecast })) {
-        println!("{}", show_plan(&lock, &forecast));
-        println!("{}", say!("plan-next", folder = text(m, "dir")));
+    let (lock, rungs, forecast) = with_context(m, |context| build::plan(context, within(m)?))?;
+    if !json(m, &serde_json::json!({ "lock": lock, "measured": rungs, "forecast": forecast })) {
+        print(&show_plan(&Announcement { lock: &lock, rungs: &rungs, forecast: &forecast }));
+        print(&say!("plan-next", folder = text(m, "dir")));
     }
     Ok(())
 }
 
 pub(crate) fn build(m: &ArgMatches) -> Result<()> {
     let built = with_context(m, |context| {
-        build::build(context, within(m)?, &mut |lock, forecast| eprintln!("{}", show_plan(lock, forecast)))
+        build::build(context, within(m)?, &mut |announcement| eprintln!("{}", show_plan(announcement)))
     })?;
-    if json(m, &built) {
-        return Ok(());
+    if !json(m, &built) {
+        show_built(text(m, "dir"), &built);
     }
-    show_built(&built);
-    let model = TextModel::load(&built.model, machine::threads(m.get_one("threads").copied()))?;
-    let options = Options {
-        sampler: SamplerOptions { temperature: 0.8, top_k: 40, ..SamplerOptions::default() },
-        tokens_max: 60,
-    };
-    println!("{}", say!("build-sample"));
-    model.generate("", &options, |piece| {
-        print!("{piece}");
-        true
-    })?;
-    println!("\n\n{}", say!("build-next", model = built.model.display()));
     Ok(())
 }
 
-fn show_built(built: &Built) {
-    for stage in &built.stages {
-        let key = if stage.skipped { "build-stage-skipped" } else { "build-stage" };
-        println!("{}", say!(key, stage = stage.stage, time = words::duration(stage.seconds)));
+fn show_built(folder: &str, built: &Built) {
+    let (corpus, tokens, training) = (&built.corpus, &built.tokens, &built.training);
+    if built.stages.iter().all(|stage| stage.skipped) {
+        print(&say!("build-nothing-to-do"));
     }
-    let evaluation = &built.evaluation;
-    println!("{}", say!("build-evaluation"));
-    for score in &evaluation.languages {
-        println!(
-            "{}",
-            say!(
-                "build-language",
-                language = score.language,
-                trained = format!("{:.3}", score.trained),
-                untrained = format!("{:.3}", score.untrained),
-                compressor = format!("{:.3}", score.compressor),
-                tokens = format!("{:.3}", score.tokens_per_byte),
-            )
-        );
+    print(&say!(
+        "build-figures",
+        model = built.model.display(),
+        millions = format!("{:.1}", built.parameters as f64 / 1e6),
+        documents = words::count(corpus.documents),
+        text = words::bytes(corpus.bytes),
+        dropped = words::count(corpus.dropped.values().sum()),
+        folder = folder,
+        tokens = words::count(tokens.training_tokens()),
+        steps = words::count(built.lock.train.steps),
+        seen = words::count(training.curve.last().map_or(0, |e| e.tokens)),
+        speed = words::count(training.tokens_per_second as u64),
+    ));
+    print("");
+    print(&say!("build-evaluation"));
+    for score in &built.evaluation.languages {
+        print(&say!(
+            "build-language",
+            language = score.language,
+            trained = format!("{:.3}", score.trained),
+            untrained = format!("{:.3}", score.untrained),
+            compressor = format!("{:.3}", score.compressor),
+            tokens = format!("{:.3}", score.tokens_per_byte),
+        ));
     }
-    let memory = built.peak_memory_bytes.map_or_else(|| "?".to_owned(), words::bytes);
-    println!("{}", say!("build-cost", time = words::duration(built.seconds), memory = memory));
-    if let Some(forecast) = &built.forecast {
-        let (time, memory) = (words::duration(forecast.seconds), words::bytes(forecast.memory_bytes));
-        println!("{}", say!("build-forecast", time = time, memory = memory));
+    print("");
+    print(&say!("build-cost", truth = cost(&built.truth), forecast = cost(&training.forecast)));
+    print(&format!("\n{}", say!("build-sample")));
+    for sample in &built.evaluation.samples {
+        print(&format!("  {}{}", sample.prompt, sample.text.trim_end().replace('\n', "\n  ")));
     }
+    print("");
+    print(&say!("build-next", folder = folder, report = built.report.display()));
 }
 
 pub(crate) fn status(m: &ArgMatches) -> Result<()> {
     let folder = folder(m);
-    Recipe::read(&folder)?;
-    let ledger = Ledger::open(&folder.join("build").join("ledger.jsonl"))?;
-    if json(m, &ledger.entries()) {
+    let stages = build::status(&folder)?;
+    if json(m, &stages) {
         return Ok(());
     }
-    for stage in ["corpus", "tokenizer", "tokenize", "train", "evaluate"] {
-        match ledger.entries().iter().rev().find(|e| e.stage == stage) {
-            Some(entry) => println!("{}", say!("build-stage", stage = stage, time = words::duration(entry.seconds))),
-            None => println!("{}", say!("status-left", stage = stage)),
-        }
+    for stage in &stages {
+        let name = say!(&format!("stage-name-{}", stage.stage));
+        print(&match (stage.seconds, &stage.reached) {
+            (Some(seconds), _) => say!("status-done", stage = name, time = words::duration(seconds)),
+            (None, Some(reached)) => say!(
+                "status-reached",
+                stage = name,
+                step = words::count(reached.step),
+                steps = words::count(reached.steps),
+                time = words::duration(reached.seconds_left),
+            ),
+            (None, None) => say!("status-left", stage = name),
+        });
     }
+    let next = if stages.iter().all(|s| s.seconds.is_some()) { "status-next-done" } else { "status-next" };
+    print(&say!(next, folder = folder.display()));
     Ok(())
 }
 
@@ -249,27 +302,72 @@ pub(crate) fn chat(m: &ArgMatches) -> Result<()> {
 pub(crate) fn corpus(m: &ArgMatches) -> Result<()> {
     let (command, m) = m.subcommand().expect("a command is required");
     let build = folder(m).join("build");
-    let limit = |m: &ArgMatches| *m.get_one::<usize>("limit").expect("has a default");
+    let limit = m.try_get_one::<usize>("limit").ok().flatten().copied().unwrap_or(0);
     match command {
         "stats" => {
-            let ledger = Ledger::open(&build.join("ledger.jsonl"))?;
-            let entry = ledger.entries().iter().rev().find(|e| e.stage == "corpus");
-            let entry = entry.ok_or_else(|| Error::new("corpus-missing").path(&build))?;
-            println!("{}", serde_json::to_string_pretty(&entry.figures).expect("figures are plain data"));
+            let stats = build::corpus_stats(&folder(m))?;
+            if !json(m, &stats) {
+                show_stats(&stats);
+            }
         }
         "show" => {
-            for document in corpus::documents(&build.join("corpus/documents.parquet"))?.take(limit(m)) {
+            let documents = corpus::documents(&table(&build, "documents.parquet")?)?;
+            for document in documents.take(limit) {
                 let d = document?;
                 let start: String = d.text.chars().take(200).collect();
-                println!("{}\t{}\t{}\t{}", d.source, d.language, d.bytes, start.replace('\n', " "));
+                if !json_line(
+                    m,
+                    || serde_json::json!({ "source": d.source, "language": d.language, "bytes": d.bytes, "licence": d.licence, "split": d.split, "history": d.history, "start": start }),
+                ) {
+                    print(&format!("{}\t{}\t{}\t{}", d.source, d.language, d.bytes, start.replace('\n', " ")));
+                }
             }
         }
         _ => {
-            for dropped in corpus::dropped(&build.join("corpus/dropped.parquet"))?.take(limit(m)) {
+            let dropped = corpus::dropped(&table(&build, "dropped.parquet")?)?;
+            for dropped in dropped.take(limit) {
                 let d = dropped?;
-                println!("{}\t{}\t{}", d.source, say!(&format!("reason-{}", d.reason)), d.duplicate_of);
+                let key = format!("reason-{}", d.reason);
+                let remedy = messages::attribute(&key, "remedy", &[]).unwrap_or_default();
+                if !json_line(
+                    m,
+                    || serde_json::json!({ "source": d.source, "reason": d.reason, "why": say!(&key), "remedy": remedy, "detail": d.detail, "duplicate_of": d.duplicate_of, "bytes": d.bytes }),
+                ) {
+                    print(&format!("{}\t{}. {remedy}\t{}", d.source, say!(&key), d.duplicate_of));
+                }
             }
         }
     }
     Ok(())
+}
+
+/// A table of the corpus, if it has been made.
+fn table(build: &Path, name: &str) -> Result<PathBuf> {
+    let path = build.join("corpus").join(name);
+    if path.exists() { Ok(path) } else { Err(Error::new("corpus-missing").path(build)) }
+}
+
+fn show_stats(stats: &corpus::Stats) {
+    print(&say!(
+        "report-corpus-figures",
+        files = words::count(stats.files),
+        file_bytes = words::bytes(stats.file_bytes),
+        documents = words::count(stats.documents),
+        bytes = words::bytes(stats.bytes),
+        dropped = words::count(stats.dropped.values().sum()),
+        emails = words::count(stats.emails_redacted),
+        phones = words::count(stats.phones_redacted),
+    ));
+    for (language, figures) in &stats.languages {
+        print(&say!(
+            "corpus-language",
+            language = language,
+            documents = words::count(figures.documents),
+            bytes = words::bytes(figures.bytes),
+            held_out = words::bytes(figures.held_out_bytes),
+        ));
+    }
+    for (reason, files) in &stats.dropped {
+        print(&say!("corpus-dropped", why = say!(&format!("reason-{reason}")), files = words::count(*files)));
+    }
 }

@@ -1,0 +1,192 @@
+//! What people read of a build: `report.html`, one page that needs no
+//! network, and the cards. All of it comes from the ledger's figures and the
+//! tables of the corpus; the words come from the message file, the curves
+//! from a plotting library.
+
+use std::{fs, path::Path};
+
+use kwaya_base::{Error, Result, error::At, files, messages};
+use kwaya_text::corpus;
+use kwaya_train::LogEntry;
+use minijinja::{
+    Environment, Value, context,
+    value::{Kwargs, Serde},
+};
+use plotters::prelude::*;
+use serde::Serialize;
+
+use crate::{build::Built, ledger::Entry, machine::Machine, words};
+
+/// Dropped files that the page lists; `kwaya corpus dropped` has them all.
+const DROPPED_MAX: usize = 200;
+
+/// The pages: name in the build folder, and template.
+const PAGES: [(&str, &str); 3] = [
+    ("report.html", include_str!("../templates/report.html")),
+    ("cards/data.md", include_str!("../templates/data.md")),
+    ("cards/model.md", include_str!("../templates/model.md")),
+];
+
+/// A dropped file, for the page.
+#[derive(Serialize)]
+struct Dropped {
+    source: String,
+    reason: String,
+    duplicate_of: String,
+}
+
+/// Writes the report and the cards of `built` into the build folder.
+///
+/// # Errors
+/// What the disk brings.
+pub fn write(built: &Built, machine: &Machine, ledger: &[Entry], folder: &Path) -> Result<()> {
+    let mut dropped = Vec::new();
+    for row in corpus::dropped(&folder.join("corpus/dropped.parquet"))?.take(DROPPED_MAX) {
+        let row = row?;
+        dropped.push(Dropped {
+            source: row.source,
+            reason: row.reason.key().to_owned(),
+            duplicate_of: row.duplicate_of,
+        });
+    }
+    let dropped_count: u64 = built.corpus.dropped.values().sum();
+    let environment = environment();
+    let curve = &built.training.curve;
+    let page = context! {
+        built => Value::from(Serde(built)),
+        machine => Value::from(Serde(machine)),
+        ledger => Value::from(Serde(ledger)),
+        dropped => Value::from(Serde(&dropped)),
+        dropped_count => dropped_count,
+        licences => Value::from(Serde(licences(built))),
+        loss_svg => Value::from_safe_string(loss_chart(curve)?),
+        rate_svg => Value::from_safe_string(rate_chart(curve)?),
+    };
+    for (name, _) in PAGES {
+        let template = environment.get_template(name).expect("every page has a template");
+        let text = template.render(&page).map_err(|e| Error::new("report-failed").arg("cause", format!("{e:#}")))?;
+        let path = folder.join(name);
+        let parent = path.parent().expect("a page is in a folder");
+        fs::create_dir_all(parent).at(parent)?;
+        files::write(&path, text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The licences of all sources, each once, in the order of the recipe.
+fn licences(built: &Built) -> Vec<&str> {
+    let mut licences: Vec<&str> = Vec::new();
+    for source in &built.recipe.source {
+        if !licences.contains(&source.licence.as_str()) {
+            licences.push(&source.licence);
+        }
+    }
+    licences
+}
+
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+    for (name, template) in PAGES {
+        environment.add_template(name, template).expect("the templates are well formed");
+    }
+    environment.add_function("say", say);
+    environment.add_filter("bytes", words::bytes);
+    environment.add_filter("duration", words::duration);
+    environment.add_filter("count", words::count);
+    environment.add_filter("fixed", |figure: f64, digits: usize| format!("{figure:.digits$}"));
+    environment.add_filter("date", words::date);
+    environment
+}
+
+/// `say("key", name=value)` in a template: the message with the values.
+fn say(key: &str, values: Kwargs) -> Result<String, minijinja::Error> {
+    let args: Vec<(&str, String)> = values
+        .args()
+        .map(|name| Ok((name, values.get::<Value>(name)?.to_string())))
+        .collect::<Result<_, minijinja::Error>>()?;
+    Ok(messages::format(key, &args))
+}
+
+const SIZE: (u32, u32) = (720, 260);
+const BLUE: RGBColor = RGBColor(0x1f, 0x6f, 0xb4);
+const ORANGE: RGBColor = RGBColor(0xd9, 0x5f, 0x02);
+
+/// The loss on training text and on held-out text, in nats per token.
+fn loss_chart(curve: &[LogEntry]) -> Result<String> {
+    let training: Vec<_> = curve.iter().map(|e| (e.tokens as f64, f64::from(e.loss))).collect();
+    let held_out: Vec<_> = curve.iter().filter_map(|e| Some((e.tokens as f64, f64::from(e.held_out?)))).collect();
+    chart("report-axis-loss", &[("report-line-training", BLUE, training), ("report-line-held-out", ORANGE, held_out)])
+}
+
+fn rate_chart(curve: &[LogEntry]) -> Result<String> {
+    let rate: Vec<_> = curve.iter().map(|e| (e.tokens as f64, f64::from(e.learning_rate))).collect();
+    chart("report-axis-rate", &[("report-line-rate", BLUE, rate)])
+}
+
+type Line<'a> = (&'a str, RGBColor, Vec<(f64, f64)>);
+
+/// Lines over the tokens seen, as an SVG. Every line is named by a word
+/// beside its end, so that no meaning hangs on colour alone.
+fn chart(label: &str, lines: &[Line<'_>]) -> Result<String> {
+    let failed = |cause: String| Error::new("report-failed").arg("cause", cause);
+    let points = || lines.iter().flat_map(|(_, _, points)| points);
+    let right = points().map(|p| p.0).fold(1.0, f64::max);
+    let (low, high) = points().fold((f64::MAX, f64::MIN), |(low, high), p| (low.min(p.1), high.max(p.1)));
+    let (low, high) = if low < high { (low, high) } else { (low.min(0.0), low.max(0.0) + 1.0) };
+    let margin = (high - low) * 0.05;
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        let mut chart = ChartBuilder::on(&root)
+            .margin(8)
+            .x_label_area_size(36)
+            .y_label_area_size(64)
+            .build_cartesian_2d(0.0..right * 1.18, low - margin..high + margin)
+            .map_err(|e| failed(e.to_string()))?;
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .light_line_style(TRANSPARENT)
+            .x_desc(messages::format("report-axis-tokens", &[]))
+            .y_desc(messages::format(label, &[]))
+            .x_label_formatter(&|x| words::count(*x as u64))
+            .draw()
+            .map_err(|e| failed(e.to_string()))?;
+        for (name, colour, points) in lines {
+            chart
+                .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))
+                .map_err(|e| failed(e.to_string()))?;
+            if let Some(&end) = points.last() {
+                let name = Text::new(messages::format(name, &[]), end, ("sans-serif", 13).into_font().color(colour));
+                chart.draw_series([name]).map_err(|e| failed(e.to_string()))?;
+            }
+        }
+        root.present().map_err(|e| failed(e.to_string()))?;
+    }
+    Ok(svg)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chart_names_its_lines_and_stands_odd_curves() {
+        let entry = |tokens, loss, held_out| LogEntry {
+            step: 1,
+            loss,
+            learning_rate: 0.0,
+            gradient_norm: 0.0,
+            tokens,
+            seconds: 0.0,
+            held_out,
+        };
+        let svg = loss_chart(&[entry(100, 5.0, None), entry(200, 4.0, Some(4.5))]).unwrap();
+        assert!(svg.starts_with("<svg") && svg.contains(&messages::format("report-line-held-out", &[])), "{svg}");
+        for curve in [vec![], vec![entry(1, 3.0, None)], vec![entry(1, 3.0, None), entry(2, 3.0, None)]] {
+            loss_chart(&curve).unwrap();
+            rate_chart(&curve).unwrap();
+        }
+    }
+}
