@@ -60,6 +60,8 @@ pub struct Sizes {
     pub intermediate_size: usize,
     /// Tokens a model sees at once.
     pub context: usize,
+    /// The standard deviation of fresh weights.
+    pub initializer_range: f64,
 }
 
 impl Sizes {
@@ -75,6 +77,7 @@ impl Sizes {
             num_key_value_heads: self.key_value_heads,
             head_dim: self.hidden_size / self.heads.max(1),
             max_position_embeddings: self.context,
+            initializer_range: self.initializer_range,
             bos_token_id: Some(0),
             eos_token_id: Some(0),
             ..Config::default()
