@@ -10,11 +10,15 @@ use std::{
 
 use crate::error::{At, Result};
 
+/// What an unfinished file is called, with chance letters between.
+const PREFIX: &str = ".writing-";
+const SUFFIX: &str = ".tmp";
+
 /// Writes `path` durably with what `fill` writes. On any error the old file,
 /// if there was one, is untouched and the temporary file is gone.
 pub fn write_with<T>(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> Result<T>) -> Result<T> {
     let folder = parent(path);
-    let temporary = tempfile::Builder::new().prefix(".writing-").suffix(".tmp").tempfile_in(folder).at(folder)?;
+    let temporary = tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempfile_in(folder).at(folder)?;
     let mut writer = BufWriter::with_capacity(1 << 20, temporary.reopen().at(path)?);
     let value = fill(&mut writer)?;
     let file = writer.into_inner().map_err(io::IntoInnerError::into_error).at(path)?;
@@ -40,6 +44,23 @@ pub fn publish(from: &Path, to: &Path) -> Result<()> {
     drop(file);
     fs::rename(from, to).at(to)?;
     sync_folder(parent(to))
+}
+
+/// Removes what interrupted writes left in `folder`, if it is there. Only for
+/// folders that nobody else is writing in.
+pub fn clear_unfinished(folder: &Path) -> Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.at(folder)?,
+    };
+    for entry in entries {
+        let path = entry.at(folder)?.path();
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        if name.starts_with(PREFIX.as_bytes()) && name.ends_with(SUFFIX.as_bytes()) {
+            fs::remove_file(&path).at(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes the names in `folder` durable. Windows has no such call and needs
@@ -89,6 +110,18 @@ mod tests {
         assert_eq!(failed.unwrap_err().key(), "interrupted");
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_cleared_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [".writing-abc.tmp", ".writing", "a.tmp", "b.txt"] {
+            fs::write(dir.path().join(name), b"x").unwrap();
+        }
+        clear_unfinished(dir.path()).unwrap();
+        assert!(!dir.path().join(".writing-abc.tmp").exists());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
+        clear_unfinished(&dir.path().join("missing")).unwrap();
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use kwaya_base::{Result, error::At};
+use kwaya_base::{Result, error::At, files};
 use serde::Serialize;
 
 use crate::{
@@ -75,6 +75,9 @@ impl Workshop {
     pub fn open(recipe_folder: &Path) -> Result<Self> {
         let folder = recipe_folder.join("build");
         let lock = FolderLock::take(&folder)?;
+        for place in ["", "build", "build/corpus", "build/model", "build/cards"] {
+            files::clear_unfinished(&recipe_folder.join(place))?;
+        }
         let store = Store::open(&folder.join("store"))?;
         let ledger = Ledger::open(&folder.join("ledger.jsonl"))?;
         Ok(Self { folder, store, ledger, _lock: lock })

@@ -34,15 +34,11 @@ impl Store {
         tempfile::tempdir_in(&scratch).at(&scratch)
     }
 
-    /// Takes the finished file `from` in and gives its hash.
+    /// Takes the finished file `from` in and gives its hash. What lies under
+    /// that name already may be damaged, so it is replaced.
     pub fn add(&self, from: &Path) -> Result<String> {
         let hash = hash_file(from)?;
-        let to = self.path(&hash);
-        if to.exists() {
-            fs::remove_file(from).at(from)?;
-        } else {
-            files::publish(from, &to)?;
-        }
+        files::publish(from, &self.path(&hash))?;
         Ok(hash)
     }
 
@@ -65,12 +61,15 @@ impl Store {
         if let Some(parent) = link.parent() {
             fs::create_dir_all(parent).at(parent)?;
         }
-        if link.exists() {
-            fs::remove_file(link).at(link)?;
+        // Renamed into place, so that a reader never finds it missing.
+        let temporary = link.with_file_name(".writing-link.tmp");
+        let _ = fs::remove_file(&temporary);
+        if fs::hard_link(&from, &temporary).is_err() {
+            fs::copy(&from, &temporary).at(link)?;
         }
-        if fs::hard_link(&from, link).is_err() {
-            fs::copy(&from, link).at(link)?;
-        }
+        fs::rename(&temporary, link).at(link)?;
+        // A rename between two names of one file does nothing.
+        let _ = fs::remove_file(&temporary);
         files::sync_folder(link.parent().unwrap_or(Path::new(".")))
     }
 
@@ -143,6 +142,10 @@ mod tests {
         assert_eq!(fs::read(&link).unwrap(), b"ugali");
         fs::write(store.path(&hash), b"uji").unwrap();
         assert!(!store.holds(&hash), "a changed artefact is not held");
+        fs::write(dir.path().join("again"), b"ugali").unwrap();
+        store.add(&dir.path().join("again")).unwrap();
+        assert!(store.holds(&hash), "made again, it takes the place of the damaged one");
+        fs::write(store.path(&hash), b"uji").unwrap();
         store.sweep(&[]).unwrap();
         assert!(!store.path(&hash).exists());
     }
