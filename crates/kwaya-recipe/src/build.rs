@@ -28,9 +28,6 @@ use crate::{
 /// The stages in order, by their names in the ledger.
 pub const STAGES: [&str; 5] = ["corpus", "tokenizer", "tokenize", "train", "evaluate"];
 
-/// The work that a power cut may cost.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
-
 /// Points of the loss curve that the ledger keeps.
 const CURVE_POINTS: usize = 400;
 
@@ -44,6 +41,8 @@ pub struct Context<'a> {
     pub worker: Worker,
     /// Who watches.
     pub progress: &'a dyn Progress,
+    /// Between two checkpoints of the training: what a power cut may cost.
+    pub checkpoint_every: Duration,
 }
 
 /// What is told before the work starts.
@@ -111,7 +110,7 @@ fn figures<T: DeserializeOwned>(done: &Done) -> Result<T> {
 /// Reads the documents and brings the corpus up to date.
 fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result<(sources::Listing, Done)> {
     let sources = recipe.sources(context.folder);
-    let listing = sources::scan(&sources, context.progress)?;
+    let listing = sources::scan(&sources, recipe.corpus.max_file_mb * 1_000_000, context.progress)?;
     let options = corpus::Options {
         languages: recipe.languages.clone(),
         min_characters: recipe.corpus.min_characters,
@@ -259,7 +258,7 @@ pub fn corpus_stats(folder: &Path) -> Result<corpus::Stats> {
     let build = folder.join("build");
     let ledger = Ledger::read(&build.join("ledger.jsonl"))?;
     let entry = ledger.entries().iter().rev().find(|e| e.stage == "corpus");
-    let entry = entry.ok_or_else(|| Error::new("corpus-missing").path(&build))?;
+    let entry = entry.ok_or_else(|| Error::new("corpus-missing").path(folder))?;
     serde_json::from_value(entry.figures.clone()).map_err(|e| Error::new("ledger-figures").arg("cause", e))
 }
 
@@ -425,8 +424,9 @@ impl Work<'_> {
         // way of the next.
         let checkpoints = all_checkpoints.join(&stage::key(&stage)[..16]);
         let build_folder = self.shop.folder.clone();
+        let checkpoint_every = self.context.checkpoint_every;
         let done = self.shop.run(&stage, |_, folder| {
-            let options = kwaya_train::Options { checkpoint_every: CHECKPOINT_EVERY, keep: 2 };
+            let options = kwaya_train::Options { checkpoint_every, keep: 2 };
             let trained =
                 kwaya_train::train(&config, &lock.train, training, held_out, &checkpoints, &options, pool, progress)?;
             trained.model.save(folder)?;

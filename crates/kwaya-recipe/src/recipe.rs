@@ -128,7 +128,10 @@ impl Recipe {
     }
 
     /// Refuses values that no build could follow, naming the key.
-    fn check(&self, path: &Path) -> Result<()> {
+    ///
+    /// # Errors
+    /// `recipe-value`; `path` is named as the place of the recipe.
+    pub fn check(&self, path: &Path) -> Result<()> {
         let wrong = |key: &str, value: &dyn std::fmt::Display, allowed: &str| {
             Err(Error::usage("recipe-value").path(path).arg("key", key).arg("value", value).arg("allowed", allowed))
         };

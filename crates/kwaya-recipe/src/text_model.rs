@@ -28,6 +28,18 @@ pub enum Ended {
     Stopped,
 }
 
+impl Ended {
+    /// The stable name, for programs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EndOfText => "end-of-text",
+            Self::Length => "length",
+            Self::Context => "context",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 /// How to write.
 #[derive(Clone, Debug)]
 pub struct Options {

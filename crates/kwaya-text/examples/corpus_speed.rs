@@ -16,7 +16,7 @@ fn main() -> Result<()> {
     let threads = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(1);
     let sources = [Source { path, licence: String::new(), language: None }];
     let start = Instant::now();
-    let listing = sources::scan(&sources, &Silent)?;
+    let listing = sources::scan(&sources, u64::MAX, &Silent)?;
     let scanned = start.elapsed().as_secs_f64();
     let temporary = std::env::temp_dir();
     let out = tempfile::tempdir_in(&temporary).at(&temporary)?;

@@ -52,13 +52,19 @@ pub struct Listing {
     pub skipped: Vec<Dropped>,
 }
 
-/// Lists and hashes the files of `sources`. Hidden and special files are
-/// passed over; links are followed, but no folder is visited twice.
+/// In a folder with a recipe, what is Kwaya's own and no document.
+const RECIPE: &str = "kwaya.toml";
+const OWN: [&str; 3] = [RECIPE, "kwaya.lock", "build"];
+
+/// Lists and hashes the files of `sources`. Hidden and special files and
+/// Kwaya's own are passed over; links are followed, but no folder is visited
+/// twice. Files over `max_file_bytes` are listed but not read: their hash is
+/// of their size.
 ///
 /// # Errors
 /// `source-missing` for a folder that is not there, `source-empty` when there
 /// is no file in any, `interrupted`.
-pub fn scan(sources: &[Source], progress: &dyn Progress) -> Result<Listing> {
+pub fn scan(sources: &[Source], max_file_bytes: u64, progress: &dyn Progress) -> Result<Listing> {
     let mut files = Vec::new();
     let mut skipped = Vec::new();
     let mut visited = HashSet::new();
@@ -76,7 +82,12 @@ pub fn scan(sources: &[Source], progress: &dyn Progress) -> Result<Listing> {
             return Err(Error::new("interrupted"));
         }
         done += file.bytes;
-        match hash(&file.path) {
+        let hashed = if file.bytes > max_file_bytes {
+            Ok((blake3::hash(&file.bytes.to_le_bytes()), file.bytes))
+        } else {
+            hash(&file.path)
+        };
+        match hashed {
             Ok((hash, bytes)) => {
                 (file.hash, file.bytes) = (hash, bytes);
                 kept.push(file);
@@ -108,7 +119,7 @@ fn walk(
         .into_iter()
         .filter_entry(|entry| {
             let hidden = entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
-            !hidden && (!entry.file_type().is_dir() || is_new(entry, visited))
+            !hidden && !is_own(entry) && (!entry.file_type().is_dir() || is_new(entry, visited))
         });
     for entry in entries {
         match entry {
@@ -139,6 +150,14 @@ fn walk(
 
 fn dropped(source: String, bytes: u64, reason: Reason, detail: String) -> Dropped {
     Dropped { source, reason, detail, bytes, language: String::new(), duplicate_of: String::new() }
+}
+
+/// Whether this is a recipe, its lock or its build, which may well lie among
+/// the documents.
+fn is_own(entry: &DirEntry) -> bool {
+    entry.depth() > 0
+        && OWN.iter().any(|name| entry.file_name() == *name)
+        && entry.path().with_file_name(RECIPE).is_file()
 }
 
 /// Whether this folder is met for the first time, whatever the path to it.

@@ -60,7 +60,7 @@ fn swahili(seed: usize) -> String {
 fn build(folder: &Path, out: &Path, threads: usize) -> Stats {
     fs::create_dir_all(out).unwrap();
     let sources = [Source { path: folder.to_owned(), licence: "CC-BY-4.0".into(), language: Some("sw".into()) }];
-    let listing = sources::scan(&sources, &Silent).unwrap();
+    let listing = sources::scan(&sources, u64::MAX, &Silent).unwrap();
     let options = Options { languages: vec!["sw".into()], held_out: 0.1, threads, ..Options::default() };
     corpus::build(&listing, &sources, &options, out, &Silent).unwrap()
 }
@@ -162,7 +162,7 @@ fn link_loops_and_odd_names_are_harmless() {
     symlink(&folder, folder.join("loop")).unwrap();
     symlink("nowhere", folder.join("broken")).unwrap();
     let source = [Source { path: folder, licence: String::new(), language: None }];
-    let listing = sources::scan(&source, &Silent).unwrap();
+    let listing = sources::scan(&source, u64::MAX, &Silent).unwrap();
     assert_eq!(listing.files.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(), ["jina-\\xFF.txt"]);
     let skipped: Vec<_> = listing.skipped.iter().map(|d| (d.source.as_str(), d.reason)).collect();
     assert_eq!(skipped, [("broken", Reason::Unreadable), ("loop", Reason::LinkLoop)]);
@@ -173,7 +173,7 @@ fn nothing_to_read_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let scan = |path: &Path| {
         let source = Source { path: path.to_owned(), licence: String::new(), language: None };
-        sources::scan(&[source], &Silent).unwrap_err().key()
+        sources::scan(&[source], u64::MAX, &Silent).unwrap_err().key()
     };
     assert_eq!(scan(dir.path()), "source-empty");
     assert_eq!(scan(&dir.path().join("none")), "source-missing");

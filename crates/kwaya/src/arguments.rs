@@ -1,6 +1,8 @@
 //! The command line: each command and flag once, with its words from the
 //! message file.
 
+use std::{fmt::Display, str::FromStr};
+
 use clap::{Arg, ArgAction, Command, value_parser};
 use kwaya_base::{messages, say};
 
@@ -13,7 +15,7 @@ pub(crate) fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .arg(flag("json").global(true))
-        .arg(option("threads", "N").value_parser(value_parser!(usize)).global(true));
+        .arg(option("threads", "N").value_parser(number(1_usize, 1024)).global(true));
     kwaya = kwaya
         .subcommand(
             subcommand("new")
@@ -23,7 +25,12 @@ pub(crate) fn command() -> Command {
                 .arg(option("licence", "SPDX").default_value("LicenseRef-unknown")),
         )
         .subcommand(subcommand("plan").arg(place("dir")).arg(option("within", "TIME").default_value("30m")))
-        .subcommand(subcommand("build").arg(place("dir")).arg(option("within", "TIME").default_value("30m")))
+        .subcommand(
+            subcommand("build")
+                .arg(place("dir"))
+                .arg(option("within", "TIME").default_value("30m"))
+                .arg(option("checkpoint-every", "TIME").default_value("30s")),
+        )
         .subcommand(subcommand("status").arg(place("dir")))
         .subcommand(sampling(subcommand("generate").arg(place("model")).arg(place("prompt"))))
         .subcommand(sampling(subcommand("chat").arg(place("model"))))
@@ -56,6 +63,17 @@ fn flag(name: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue).help(say!(&format!("help-flag-{name}")))
 }
 
+/// Reads a number and holds it to its bounds; NaN is in none.
+fn number<T>(low: T, high: T) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
+where
+    T: FromStr + PartialOrd + Display + Clone + Send + Sync + 'static,
+{
+    move |text| match text.parse() {
+        Ok(number) if low <= number && number <= high => Ok(number),
+        _ => Err(say!("number-wrong", low = low, high = high)),
+    }
+}
+
 fn limit() -> Arg {
     option("limit", "N").value_parser(value_parser!(usize)).default_value("20")
 }
@@ -63,9 +81,9 @@ fn limit() -> Arg {
 fn sampling(command: Command) -> Command {
     command
         .arg(option("tokens", "N").value_parser(value_parser!(usize)).default_value("120"))
-        .arg(option("temperature", "T").value_parser(value_parser!(f32)).default_value("0.8"))
+        .arg(option("temperature", "T").value_parser(number(0.0_f32, 100.0)).default_value("0.8"))
         .arg(option("top-k", "K").value_parser(value_parser!(usize)).default_value("40"))
-        .arg(option("top-p", "P").value_parser(value_parser!(f32)).default_value("0.95"))
-        .arg(option("repetition-penalty", "R").value_parser(value_parser!(f32)).default_value("1.1"))
+        .arg(option("top-p", "P").value_parser(number(0.0_f32, 1.0)).default_value("0.95"))
+        .arg(option("repetition-penalty", "R").value_parser(number(0.01_f32, 100.0)).default_value("1.1"))
         .arg(option("seed", "N").value_parser(value_parser!(u64)).default_value("0"))
 }

@@ -2,6 +2,7 @@
 //! where there is no terminal.
 
 use std::{
+    io::{self, Write},
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
@@ -17,6 +18,12 @@ pub(crate) static STOPPED: AtomicBool = AtomicBool::new(false);
 
 /// Between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(30);
+
+/// Says a line beside the data, on standard error. That nobody reads it must
+/// not end a build.
+pub(crate) fn note(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
 
 /// Draws on standard error.
 pub(crate) struct Bar {
@@ -39,7 +46,7 @@ impl Progress for Bar {
         bar.set_style(ProgressStyle::with_template(&style).expect("the template is well formed"));
         let label = messages::format(key, &[]);
         if bar.is_hidden() {
-            eprintln!("{label} …");
+            note(&format!("{label} …"));
         }
         bar.set_prefix(label);
         *self.bar.lock().expect("nobody panics holding this") = bar;
@@ -53,7 +60,7 @@ impl Progress for Bar {
         if bar.is_hidden() && line.elapsed() > LINE_EVERY {
             *line = Instant::now();
             let left = kwaya_recipe::words::duration(bar.eta().as_secs_f64());
-            eprintln!("  {done}/{} {} {left}", bar.length().unwrap_or(0), bar.message());
+            note(&format!("  {done}/{} {} {left}", bar.length().unwrap_or(0), bar.message()));
         }
     }
 
@@ -62,7 +69,7 @@ impl Progress for Bar {
     }
 
     fn warn(&self, text: &str) {
-        self.bar.lock().expect("nobody panics holding this").suspend(|| eprintln!("{text}"));
+        self.bar.lock().expect("nobody panics holding this").suspend(|| note(text));
     }
 
     fn end(&self) {

@@ -20,8 +20,9 @@ use kwaya_recipe::{
     words,
 };
 use kwaya_text::{corpus, extract::Worker};
+use serde_json::json;
 
-use crate::bar::{Bar, STOPPED};
+use crate::bar::{Bar, STOPPED, note};
 
 /// A document that takes longer to parse is set aside.
 const EXTRACTION_LIMIT: Duration = Duration::from_secs(10);
@@ -34,19 +35,21 @@ fn folder(m: &ArgMatches) -> PathBuf {
     PathBuf::from(text(m, "dir"))
 }
 
-fn within(m: &ArgMatches) -> Result<Duration> {
-    let typed = text(m, "within");
+fn time(m: &ArgMatches, name: &str) -> Result<Duration> {
+    let typed = text(m, name);
     words::parse_duration(typed).ok_or_else(|| Error::usage("time-wrong").arg("value", typed))
 }
 
 /// Prints a line of data. When nobody reads any more, as after `| head`, the
 /// program ends in peace: all work is done by the time anything is printed.
 #[expect(clippy::exit, reason = "what ripgrep and others do, and what pipes expect")]
-fn print(line: &str) {
-    if let Err(error) = writeln!(io::stdout().lock(), "{line}")
-        && error.kind() == io::ErrorKind::BrokenPipe
-    {
-        std::process::exit(0);
+pub(crate) fn print(line: &str) {
+    if let Err(error) = writeln!(io::stdout().lock(), "{line}") {
+        let unread = error.kind() == io::ErrorKind::BrokenPipe;
+        if !unread {
+            note(&Error::io(Path::new("-"), error).to_string());
+        }
+        std::process::exit(if unread { 0 } else { 1 });
     }
 }
 
@@ -71,12 +74,18 @@ fn json_line(m: &ArgMatches, row: impl FnOnce() -> serde_json::Value) -> bool {
 fn with_context<T>(m: &ArgMatches, work: impl FnOnce(&Context<'_>) -> Result<T>) -> Result<T> {
     let folder = folder(m);
     let progress = Bar::new();
+    // Only a build takes a long time and has the flag.
+    let checkpoint_every = match m.try_contains_id("checkpoint-every") {
+        Ok(true) => time(m, "checkpoint-every")?,
+        _ => Duration::MAX,
+    };
     let program = std::env::current_exe().map_err(|e| Error::io(Path::new("kwaya"), e))?;
     work(&Context {
         folder: &folder,
         threads: machine::threads(m.get_one("threads").copied()),
         worker: Worker::Child { program, arguments: vec!["extract-worker".into()], time_limit: EXTRACTION_LIMIT },
         progress: &progress,
+        checkpoint_every,
     })
 }
 
@@ -88,9 +97,13 @@ pub(crate) fn new(m: &ArgMatches) -> Result<()> {
     }
     let from = Path::new(text(m, "from"));
     let from = from.canonicalize().at(from)?;
+    if from.to_str().is_none() {
+        return Err(Error::usage("path-not-utf8").path(&from));
+    }
     let languages: Vec<String> = m.get_many::<String>("language").expect("required").cloned().collect();
     let name = folder.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
     let recipe = Recipe::new(&name, &from, &languages, text(m, "licence"));
+    recipe.check(&path)?;
     fs::create_dir_all(&folder).at(&folder)?;
     let body = toml::to_string_pretty(&recipe).expect("a recipe is plain data");
     files::write(&path, format!("{}\n{body}", say!("recipe-header")).as_bytes())?;
@@ -142,7 +155,7 @@ fn cost(cost: &Cost) -> String {
 }
 
 pub(crate) fn plan(m: &ArgMatches) -> Result<()> {
-    let (lock, rungs, forecast) = with_context(m, |context| build::plan(context, within(m)?))?;
+    let (lock, rungs, forecast) = with_context(m, |context| build::plan(context, time(m, "within")?))?;
     if !json(m, &serde_json::json!({ "lock": lock, "measured": rungs, "forecast": forecast })) {
         print(&show_plan(&Announcement { lock: &lock, rungs: &rungs, forecast: &forecast }));
         print(&say!("plan-next", folder = text(m, "dir")));
@@ -152,7 +165,7 @@ pub(crate) fn plan(m: &ArgMatches) -> Result<()> {
 
 pub(crate) fn build(m: &ArgMatches) -> Result<()> {
     let built = with_context(m, |context| {
-        build::build(context, within(m)?, &mut |announcement| eprintln!("{}", show_plan(announcement)))
+        build::build(context, time(m, "within")?, &mut |announcement| note(&show_plan(announcement)))
     })?;
     if !json(m, &built) {
         show_built(text(m, "dir"), &built);
@@ -229,6 +242,9 @@ pub(crate) fn status(m: &ArgMatches) -> Result<()> {
 fn load(m: &ArgMatches) -> Result<TextModel> {
     let folder = PathBuf::from(text(m, "model"));
     let built = folder.join("build").join("model");
+    if folder.join(RECIPE).exists() && !built.exists() {
+        return Err(Error::new("model-missing").path(&folder));
+    }
     let folder = if built.exists() { built } else { folder };
     TextModel::load(&folder, machine::threads(m.get_one("threads").copied()))
 }
@@ -262,77 +278,87 @@ pub(crate) fn generate(m: &ArgMatches) -> Result<()> {
             written.push_str(piece);
             !STOPPED.load(Ordering::Relaxed)
         })?;
-        json(m, &serde_json::json!({ "prompt": prompt, "text": written, "ended": format!("{ended:?}") }));
+        json(m, &serde_json::json!({ "prompt": prompt, "text": written, "ended": ended.as_str() }));
         return Ok(());
     }
     show(prompt);
     model.generate(prompt, &options(m), show)?;
-    println!();
+    print("");
     Ok(())
 }
 
 pub(crate) fn chat(m: &ArgMatches) -> Result<()> {
-    let (model, options) = (load(m)?, options(m));
+    let (model, options, as_json) = (load(m)?, options(m), m.get_flag("json"));
     let (you, it) = (say!("chat-you"), say!("chat-model"));
-    eprintln!("{}", say!("chat-hello"));
+    let turn = format!("\n{you}:");
+    note(&say!("chat-hello"));
     let mut history = String::new();
-    loop {
-        eprint!("{you}: ");
-        let mut line = String::new();
-        if io::stdin().lock().read_line(&mut line).at(Path::new("-"))? == 0 || STOPPED.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        history.push_str(&format!("{you}: {}\n{it}:", line.trim()));
+    while let Some(prompt) = ask(&you)? {
+        history.push_str(&format!("{you}: {prompt}\n{it}:"));
         let mut answer = String::new();
-        let turn = format!("\n{you}:");
         let ended = model.generate(&history, &options, |piece| {
             answer.push_str(piece);
             // The model would go on and write the person's part too.
-            !answer.contains(&turn) && show(piece)
+            !answer.contains(&turn) && (as_json || show(piece)) && !STOPPED.load(Ordering::Relaxed)
         })?;
         if ended == Ended::Stopped && !answer.contains(&turn) {
-            return Ok(());
+            break;
         }
-        println!();
         let own = answer.split(&turn).next().unwrap_or_default();
+        if !json_line(m, || serde_json::json!({ "prompt": prompt, "text": own, "ended": ended.as_str() })) {
+            print("");
+        }
         history.push_str(&format!(" {}\n", own.trim()));
     }
+    Ok(())
+}
+
+/// The next line that is typed; `None` at the end and after Ctrl-C.
+fn ask(who: &str) -> Result<Option<String>> {
+    let mut prompt = io::stderr().lock();
+    let _ = write!(prompt, "{who}: ").and_then(|()| prompt.flush());
+    let mut line = Vec::new();
+    let read = io::stdin().lock().read_until(b'\n', &mut line).at(Path::new("-"))?;
+    let line = String::from_utf8_lossy(&line).trim().to_owned();
+    Ok((read > 0 && !STOPPED.load(Ordering::Relaxed)).then_some(line))
 }
 
 pub(crate) fn corpus(m: &ArgMatches) -> Result<()> {
     let (command, m) = m.subcommand().expect("a command is required");
-    let build = folder(m).join("build");
+    let folder = folder(m);
     let limit = m.try_get_one::<usize>("limit").ok().flatten().copied().unwrap_or(0);
     match command {
         "stats" => {
-            let stats = build::corpus_stats(&folder(m))?;
+            let stats = build::corpus_stats(&folder)?;
             if !json(m, &stats) {
                 show_stats(&stats);
             }
         }
         "show" => {
-            let documents = corpus::documents(&table(&build, "documents.parquet")?)?;
+            let documents = corpus::documents(&table(&folder, "documents.parquet")?)?;
             for document in documents.take(limit) {
                 let d = document?;
                 let start: String = d.text.chars().take(200).collect();
-                if !json_line(
-                    m,
-                    || serde_json::json!({ "source": d.source, "language": d.language, "bytes": d.bytes, "licence": d.licence, "split": d.split, "history": d.history, "start": start }),
-                ) {
+                let row = || {
+                    json!({ "source": d.source, "language": d.language, "bytes": d.bytes, "licence": d.licence,
+                        "split": d.split, "history": d.history, "start": start })
+                };
+                if !json_line(m, row) {
                     print(&format!("{}\t{}\t{}\t{}", d.source, d.language, d.bytes, start.replace('\n', " ")));
                 }
             }
         }
         _ => {
-            let dropped = corpus::dropped(&table(&build, "dropped.parquet")?)?;
+            let dropped = corpus::dropped(&table(&folder, "dropped.parquet")?)?;
             for dropped in dropped.take(limit) {
                 let d = dropped?;
                 let key = format!("reason-{}", d.reason);
                 let remedy = messages::attribute(&key, "remedy", &[]).unwrap_or_default();
-                if !json_line(
-                    m,
-                    || serde_json::json!({ "source": d.source, "reason": d.reason, "why": say!(&key), "remedy": remedy, "detail": d.detail, "duplicate_of": d.duplicate_of, "bytes": d.bytes }),
-                ) {
+                let row = || {
+                    json!({ "source": d.source, "reason": d.reason, "why": say!(&key), "remedy": remedy,
+                        "detail": d.detail, "duplicate_of": d.duplicate_of, "bytes": d.bytes })
+                };
+                if !json_line(m, row) {
                     print(&format!("{}\t{}. {remedy}\t{}", d.source, say!(&key), d.duplicate_of));
                 }
             }
@@ -342,9 +368,9 @@ pub(crate) fn corpus(m: &ArgMatches) -> Result<()> {
 }
 
 /// A table of the corpus, if it has been made.
-fn table(build: &Path, name: &str) -> Result<PathBuf> {
-    let path = build.join("corpus").join(name);
-    if path.exists() { Ok(path) } else { Err(Error::new("corpus-missing").path(build)) }
+fn table(folder: &Path, name: &str) -> Result<PathBuf> {
+    let path = folder.join("build/corpus").join(name);
+    if path.exists() { Ok(path) } else { Err(Error::new("corpus-missing").path(folder)) }
 }
 
 fn show_stats(stats: &corpus::Stats) {

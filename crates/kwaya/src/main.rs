@@ -15,7 +15,10 @@ use clap::ArgMatches;
 use kwaya_base::{Error, Result, error::Kind, say};
 
 fn main() -> ExitCode {
-    let matches = arguments::command().get_matches();
+    let matches = match arguments::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(refusal) => return refuse(&refusal),
+    };
     // The second Ctrl-C ends the program at once; nothing is lost by it but
     // the work since the last checkpoint.
     let handler = ctrlc::set_handler(|| {
@@ -24,7 +27,7 @@ fn main() -> ExitCode {
         }
     });
     if let Err(error) = handler {
-        eprintln!("{error}");
+        bar::note(&error.to_string());
     }
     match run(&matches) {
         Ok(()) => ExitCode::SUCCESS,
@@ -46,6 +49,17 @@ fn run(matches: &ArgMatches) -> Result<()> {
     }
 }
 
+/// Says what is wrong with the command line, or gives the help asked for.
+fn refuse(refusal: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if json && refusal.use_stderr() {
+        return report(&Error::usage("command-wrong").arg("cause", refusal.to_string().trim_end()), json);
+    }
+    // Whoever asked may read no further.
+    let _ = refusal.print();
+    ExitCode::from(if refusal.use_stderr() { 2 } else { 0 })
+}
+
 fn report(error: &Error, json: bool) -> ExitCode {
     let remedy = error.remedy();
     if json {
@@ -54,11 +68,11 @@ fn report(error: &Error, json: bool) -> ExitCode {
         let body = serde_json::json!({
             "error": { "key": error.key(), "message": error.to_string(), "remedy": remedy, "args": args }
         });
-        println!("{body}");
+        commands::print(&body.to_string());
     } else {
-        eprintln!("{}: {error}", say!("word-error"));
+        bar::note(&format!("{}: {error}", say!("word-error")));
         if let Some(remedy) = remedy {
-            eprintln!("{}: {remedy}", say!("word-remedy"));
+            bar::note(&format!("{}: {remedy}", say!("word-remedy")));
         }
     }
     match error.kind() {
