@@ -30,9 +30,9 @@ recipe-exists = There is already a recipe in { $path }
     .remedy = Edit it, or choose another folder for the new one.
 lock-wrong = The lock { $path } cannot be read:
     { $cause }
-    .remedy = Make it anew with: kwaya plan
+    .remedy = Make it anew with: kwaya plan { $folder }
 lock-version = The lock { $path } was made by another version of Kwaya (it says { $found }; this program knows { $known })
-    .remedy = Use the version that made it to get the same bits, or make a new lock with: kwaya plan
+    .remedy = Use the version that made it to get the same bits, or make a new lock with: kwaya plan { $folder }
 lock-documents = The documents have changed since the plan in { $path } was made
     .remedy = Plan again with: kwaya plan { $folder }, or put the documents back as they were.
 lock-recipe = The recipe has changed since the plan in { $path } was made
@@ -223,7 +223,9 @@ source-empty = There is no file that can be read in { $path }
     .remedy = Put documents there, or name another folder in the recipe.
 source-changed = { $path } was changed while it was being read
     .remedy = Run kwaya plan again, and leave the documents as they are until the build is done.
-corpus-empty = None of the documents can be used ({ $reasons })
+corpus-empty =
+    None of the documents can be used:
+    { $reasons }
     .remedy = `kwaya corpus dropped` shows each file and why. Check the languages in the recipe first.
 corpus-damaged = { $path } is damaged or is not a table of documents: { $cause }
     .remedy = Delete the file and build again; it will be made anew.

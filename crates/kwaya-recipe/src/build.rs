@@ -134,7 +134,9 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
         // Where nothing was kept, the table that says why is all there is.
         if matches!(&built, Err(error) if error.key() == "corpus-empty") {
             let dropped = fs::read(folder.join("dropped.parquet")).at(folder)?;
-            files::write(&context.folder.join("build/corpus/dropped.parquet"), &dropped)?;
+            let shown = context.folder.join("build/corpus");
+            fs::create_dir_all(&shown).at(&shown)?;
+            files::write(&shown.join("dropped.parquet"), &dropped)?;
         }
         built.map(plain)
     })?;

@@ -106,20 +106,20 @@ impl Lock {
             return Ok(None);
         }
         let text = fs::read_to_string(&path).at(&path)?;
-        let wrong = |e: toml::de::Error| Error::usage("lock-wrong").path(&path).arg("cause", e.to_string().trim_end());
+        let refuse = |key| Error::usage(key).path(&path).arg("folder", folder.display());
+        let wrong = |e: toml::de::Error| refuse("lock-wrong").arg("cause", e.to_string().trim_end());
         // The version is looked at first: another version may have other keys.
         let table: toml::Table = toml::from_str(&text).map_err(wrong)?;
         let stated = |key| table.get(key).map(|v| v.to_string().trim_matches('"').to_owned()).unwrap_or_default();
         let (version, arithmetic) = (stated("version"), stated("arithmetic"));
         if version != VERSION.to_string() || arithmetic != ARITHMETIC {
-            return Err(Error::usage("lock-version")
-                .path(&path)
+            return Err(refuse("lock-version")
                 .arg("found", format!("{version}, {arithmetic}"))
                 .arg("known", format!("{VERSION}, {ARITHMETIC}")));
         }
         let lock: Self = toml::from_str(&text).map_err(wrong)?;
         if lock.model.heads == 0 || !lock.model.hidden_size.is_multiple_of(lock.model.heads) {
-            return Err(Error::usage("lock-wrong").path(&path).arg("cause", "model.heads"));
+            return Err(refuse("lock-wrong").arg("cause", "model.heads"));
         }
         lock.model.config(lock.vocabulary).validate()?;
         Ok(Some(lock))

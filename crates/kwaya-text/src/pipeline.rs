@@ -11,7 +11,7 @@ use std::{
     path::Path,
 };
 
-use kwaya_base::{Error, Progress, Result, Unit, error::At, files};
+use kwaya_base::{Error, Progress, Result, Unit, error::At, files, messages};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -80,14 +80,21 @@ pub fn build(
     dropped.finish()?;
     files::publish(&dropped_path, &folder.join("dropped.parquet"))?;
     if kept.is_empty() {
-        let reasons: Vec<_> = stats.dropped.iter().map(|(reason, count)| format!("{reason}: {count}")).collect();
-        return Err(Error::new("corpus-empty").arg("reasons", reasons.join(", ")));
+        let reasons: Vec<_> = stats.dropped.iter().map(|(reason, count)| explain(*reason, *count)).collect();
+        return Err(Error::new("corpus-empty").arg("reasons", reasons.join("\n")));
     }
     let held_out = hold_out(&kept, options.held_out);
     let path = scratch.path().join("documents");
     write_documents(&path, spool, listing, sources, &held_out, &mut stats)?;
     files::publish(&path, &folder.join("documents.parquet"))?;
     Ok(stats)
+}
+
+/// Why `count` files were dropped, and what to do, in words.
+fn explain(reason: Reason, count: u64) -> String {
+    let key = reason.message();
+    let remedy = messages::attribute(&key, "remedy", &[]).unwrap_or_default();
+    format!("  {count} × {}. {remedy}", messages::format(&key, &[]))
 }
 
 /// A document that is good by itself.
