@@ -156,7 +156,6 @@ pub fn plan(context: &Context<'_>, within: Duration) -> Result<(Lock, Vec<Rung>,
     let (listing, corpus_done) = gather(context, &recipe, &mut shop)?;
     let size = corpus_size(&corpus_done)?;
     let pool = Pool::new(context.threads);
-    let within = within.saturating_sub(Duration::from_secs_f64(corpus_done.seconds));
     let (lock, rungs) = decide(context, &recipe, listing.hash, size, &pool, within)?;
     let forecast = plan::forecast(&lock, size, &pool)?;
     Ok((lock, rungs, forecast))
@@ -181,7 +180,7 @@ fn decide(
 fn corpus_size(corpus_done: &Done) -> Result<CorpusSize> {
     let stats: corpus::Stats = figures(corpus_done)?;
     let held_out_bytes = stats.languages.values().map(|l| l.held_out_bytes).sum();
-    Ok(CorpusSize { training_bytes: stats.bytes - held_out_bytes, held_out_bytes })
+    Ok(CorpusSize { training_bytes: stats.bytes - held_out_bytes, held_out_bytes, seconds: corpus_done.seconds })
 }
 
 /// Does all of it, or goes on where it stopped. Without a lock it plans
@@ -200,10 +199,7 @@ pub fn build(context: &Context<'_>, within: Duration, announce: &mut dyn FnMut(&
     let pool = Pool::new(context.threads);
     let (lock, rungs) = match existing {
         Some(lock) => (lock, Vec::new()),
-        None => {
-            let within = within.saturating_sub(Duration::from_secs_f64(corpus_done.seconds));
-            decide(context, &recipe, listing.hash.clone(), size, &pool, within)?
-        }
+        None => decide(context, &recipe, listing.hash.clone(), size, &pool, within)?,
     };
     agree(context.folder, &lock, &recipe, &listing.hash)?;
     let mut work = Work { context, shop: &mut shop, lock: &lock, pool: &pool, size, corpus: &corpus_done };
@@ -226,8 +222,10 @@ pub fn build(context: &Context<'_>, within: Duration, announce: &mut dyn FnMut(&
     let (corpus, tokens, evaluation) = (figures(&corpus_done)?, figures(&tokenize_done)?, figures(&evaluate_done)?);
     let trained: Training = figures(&train_done)?;
     let stages = vec![corpus_done, tokenizer_done, tokenize_done, train_done, evaluate_done];
+    // A stage's time is of its last run; a training may have had several.
+    let earlier_runs = (trained.seconds - stages[3].seconds).max(0.0);
     let truth = Cost {
-        seconds: stages[1..].iter().map(|s| s.seconds).sum(),
+        seconds: stages[1..].iter().map(|s| s.seconds).sum::<f64>() + earlier_runs,
         training_seconds: trained.seconds,
         memory_bytes: stages[1..].iter().map(|s| s.peak_memory_bytes).max().flatten(),
         disk_bytes: trained.disk_bytes,

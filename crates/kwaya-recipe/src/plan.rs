@@ -76,6 +76,8 @@ pub struct CorpusSize {
     pub training_bytes: u64,
     /// Bytes of held-out text.
     pub held_out_bytes: u64,
+    /// Seconds that reading it took, which are part of the time there is.
+    pub seconds: f64,
 }
 
 /// A rung of the ladder as it was measured.
@@ -192,9 +194,9 @@ pub fn choose(
         let step = kwaya_train::measure(&config, &trial, pool, TIMED_STEPS)?.seconds_per_step;
         let step_tokens = trial.targets_per_step() as f64;
         let other = other_seconds(corpus, vocabulary, step / step_tokens);
-        let affordable = ((within.as_secs_f64() * (1.0 - SPARE) - other).max(0.0) / step) as u64;
+        let affordable = (((within.as_secs_f64() - corpus.seconds) * (1.0 - SPARE) - other).max(0.0) / step) as u64;
         if best.is_none() && affordable < STEPS_MIN && wishes.steps.is_none() {
-            let needed = ((STEPS_MIN as f64 * step + other) / (1.0 - SPARE)).ceil() + 1.0;
+            let needed = ((STEPS_MIN as f64 * step + other) / (1.0 - SPARE) + corpus.seconds).ceil() + 1.0;
             return Err(Error::usage("time-too-short")
                 .arg("within", words::duration(within.as_secs_f64()))
                 .arg("needed", format!("{needed}s")));
@@ -304,4 +306,61 @@ fn disk(config: &Config, corpus: CorpusSize, vocabulary: usize) -> u64 {
     let text = corpus.training_bytes + corpus.held_out_bytes;
     let tokens = (text as f64 / bytes_per_token(vocabulary) * 2.0) as u64;
     weights * 7 + tokens + text / 2 + (1 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kwaya_base::Silent;
+
+    const CORPUS: CorpusSize = CorpusSize { training_bytes: 1_000_000, held_out_bytes: 20_000, seconds: 0.0 };
+
+    fn small() -> TrainWishes {
+        TrainWishes { hidden_size: Some(32), layers: Some(1), context: Some(64), ..TrainWishes::default() }
+    }
+
+    fn chosen(corpus: CorpusSize, wishes: &TrainWishes, seconds: u64, memory: u64) -> Result<Chosen> {
+        choose(corpus, wishes, Duration::from_secs(seconds), memory, &Pool::new(1), &Silent)
+    }
+
+    #[test]
+    fn the_recipe_s_wishes_are_kept() {
+        let wishes =
+            TrainWishes { seed: 7, vocabulary: Some(700), steps: Some(33), learning_rate: Some(0.001), ..small() };
+        let plan = chosen(CORPUS, &wishes, 60, 1 << 34).unwrap();
+        let (sizes, schedule) = (&plan.sizes, &plan.schedule);
+        assert_eq!((plan.vocabulary, sizes.hidden_size, sizes.layers, sizes.context), (700, 32, 1, 64));
+        assert_eq!((schedule.seed, schedule.steps, schedule.learning_rate), (7, 33, 0.001));
+        assert_eq!(plan.rungs.iter().map(|r| r.chosen).collect::<Vec<_>>(), [true]);
+        schedule.validate(&sizes.config(700)).unwrap();
+    }
+
+    #[test]
+    fn text_is_not_seen_more_often_than_it_teaches() {
+        let plan = chosen(CORPUS, &small(), 1_000_000, 1 << 34).unwrap();
+        assert!((plan.rungs[0].epochs - EPOCHS_MAX).abs() < 0.1, "{:?}", plan.rungs);
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused_with_what_would_do() {
+        let tiny = CorpusSize { training_bytes: TEXT_BYTES_MIN - 1, held_out_bytes: 0, seconds: 0.0 };
+        assert_eq!(chosen(tiny, &small(), 60, 1 << 34).unwrap_err().key(), "corpus-too-small");
+        assert_eq!(chosen(CORPUS, &small(), 60, 1 << 20).unwrap_err().key(), "memory-too-short");
+        let error = chosen(CORPUS, &small(), 0, 1 << 34).unwrap_err();
+        assert_eq!(error.key(), "time-too-short");
+        let needed = &error.args().iter().find(|(name, _)| *name == "needed").unwrap().1;
+        let needed = words::parse_duration(needed).unwrap();
+        choose(CORPUS, &small(), needed * 3, 1 << 34, &Pool::new(1), &Silent).unwrap();
+    }
+
+    #[test]
+    fn every_rung_is_a_model_of_the_family() {
+        for rung in LADDER {
+            let sizes = sized(rung, &TrainWishes::default());
+            sizes.config(4096).validate().unwrap();
+            schedule(&sizes, &TrainWishes::default(), 100).validate(&sizes.config(4096)).unwrap();
+            assert!((32..=64).contains(&(sizes.hidden_size / sizes.heads)), "{rung:?}");
+        }
+        assert_eq!(initializer_range(192), 0.0456);
+    }
 }
