@@ -62,7 +62,7 @@ fn fluent<'a>(args: &'a [(&str, String)]) -> FluentArgs<'a> {
 }
 
 /// The message `key`, with `name = value` pairs filled in:
-/// `say!("build-done", path = p.display())`.
+/// `say!("plan-next", folder = f.display())`.
 #[macro_export]
 macro_rules! say {
     ($key:expr $(, $name:ident = $value:expr)* $(,)?) => {

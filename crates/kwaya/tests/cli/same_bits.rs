@@ -5,7 +5,7 @@ use std::{
     env, fs,
     process::Stdio,
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Instant, SystemTime},
 };
 
 use crate::common::{Place, TINY, ledger, random, scratch};
@@ -45,11 +45,12 @@ fn a_build_that_is_killed_goes_on_to_the_same_bits() {
 #[test]
 #[ignore = "takes some minutes"]
 fn twenty_kills() {
-    kills(20, "[train]\nsteps = 400\nvocabulary = 600\nhidden_size = 128\nlayers = 3\ncontext = 128\n", 200);
+    kills(20, "[train]\nsteps = 250\nvocabulary = 600\nhidden_size = 128\nlayers = 3\ncontext = 128\n", 200);
 }
 
 /// Builds once in peace, then again with SIGKILL at `count` random moments,
-/// each between two checkpoints or writes or wherever it falls.
+/// wherever they fall. A build that comes to its end between them is compared
+/// and begun anew. The seed of the moments is printed and may be given.
 fn kills(count: usize, train: &str, documents: u64) {
     let seed = env::var("KWAYA_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_nanos() as u64)
@@ -64,33 +65,51 @@ fn kills(count: usize, train: &str, documents: u64) {
     peaceful.run(["build", "m"]).good();
     let whole = began.elapsed();
 
-    let killed = Place::with_documents(documents);
-    killed.recipe(train);
-    killed.write("m/kwaya.lock", peaceful.bytes("m/kwaya.lock"));
-    let mut done = 0;
-    for number in 0..count {
+    let lock = peaceful.bytes("m/kwaya.lock");
+    let mut killed = unbuilt(documents, train, &lock);
+    let mut number = 0;
+    while number < count {
         let mut build = killed.command(["build", "m", "--checkpoint-every", "0.2s"]);
         let mut build = build.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        // What is left gets shorter with each round, so the moments do too.
-        let left = whole.as_secs_f64() / (1.0 + number as f64 / 4.0);
-        let moment = Duration::from_secs_f64(left * (random(&mut state) % 1_000) as f64 / 1_000.0);
+        // Short enough that a build needs several runs.
+        let moment = whole.mul_f64((random(&mut state) % 1_000) as f64 / 2_500.0);
         thread::sleep(moment);
-        done += usize::from(build.try_wait().unwrap().is_some());
+        if build.try_wait().unwrap().is_some() {
+            same(&killed, &peaceful);
+            killed = unbuilt(documents, train, &lock);
+            continue;
+        }
         build.kill().unwrap();
         build.wait().unwrap();
-        eprintln!("kill {}: after {:.2} s of {:.2} s", number + 1, moment.as_secs_f64(), whole.as_secs_f64());
+        number += 1;
+        let reached = fs::read_to_string(killed.path("m/build/ledger.jsonl")).map_or(0, |text| text.lines().count());
+        eprintln!("kill {number}: after {moment:.2?} of {whole:.2?}, in stage {}", reached + 1);
         if number == count / 2 {
             // What an interrupted write of a file leaves behind.
             killed.write("m/build/.writing-x.tmp", "half a file");
         }
     }
-    let last = killed.run(["build", "m"]).good();
-    eprintln!("{done} of {count} runs had ended before their kill\n{}", last.out);
-    assert_eq!(killed.model_hash(), peaceful.model_hash(), "KWAYA_TEST_SEED={seed}");
+    same(&killed, &peaceful);
+}
+
+/// A place with documents, recipe and lock, and no build yet.
+fn unbuilt(documents: u64, train: &str, lock: &[u8]) -> Place {
+    let place = Place::with_documents(documents);
+    place.recipe(train);
+    place.write("m/kwaya.lock", lock);
+    place
+}
+
+/// Lets the build in `killed` come to its end and compares it.
+fn same(killed: &Place, peaceful: &Place) {
+    let built = killed.run(["build", "m", "--json"]).good().json();
+    assert_eq!(killed.model_hash(), peaceful.model_hash());
     for name in ["model/tokenizer.json", "corpus/documents.parquet"] {
         let name = format!("m/build/{name}");
-        assert!(killed.bytes(&name) == peaceful.bytes(&name), "{name} differs; KWAYA_TEST_SEED={seed}");
+        assert!(killed.bytes(&name) == peaceful.bytes(&name), "{name} differs");
     }
-    assert_eq!(ledger(&killed).len(), 5, "each stage is finished once");
-    assert_eq!(scratch(&killed.path("m")), Vec::<std::path::PathBuf>::new(), "KWAYA_TEST_SEED={seed}");
+    let (truth, training) = (&built["truth"]["seconds"], &built["training"]["seconds"]);
+    assert!(truth.as_f64() >= training.as_f64(), "all runs count: {truth} and {training}");
+    assert_eq!(ledger(killed).len(), 5, "each stage is finished once");
+    assert_eq!(scratch(&killed.path("m")), Vec::<std::path::PathBuf>::new());
 }
