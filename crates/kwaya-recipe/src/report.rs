@@ -132,8 +132,14 @@ fn chart(label: &str, lines: &[Line<'_>]) -> Result<String> {
     let failed = |cause: String| Error::new("report-failed").arg("cause", cause);
     let points = || lines.iter().flat_map(|(_, _, points)| points);
     let right = points().map(|p| p.0).fold(1.0, f64::max);
-    let (low, high) = points().fold((f64::MAX, f64::MIN), |(low, high), p| (low.min(p.1), high.max(p.1)));
-    let (low, high) = if low < high { (low, high) } else { (low.min(0.0), low.max(0.0) + 1.0) };
+    // A range without height, or without end, would keep the library's axis
+    // looking for labels for ever.
+    let (low, high) = points().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), p| (low.min(p.1), high.max(p.1)));
+    let (low, high) = match (low.is_finite() && high.is_finite(), low < high) {
+        (true, true) => (low, high),
+        (true, false) => (low, low + 1.0),
+        (false, _) => (0.0, 1.0),
+    };
     let margin = (high - low) * 0.05;
     let mut svg = String::new();
     {
