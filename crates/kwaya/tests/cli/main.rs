@@ -1,6 +1,9 @@
 //! Tests of the real program, as a person or a script uses it: each in an
 //! empty folder of its own, looking at exit codes, output and files.
 
+// The tests print what they drew at random, so that it can be repeated.
+#![allow(clippy::print_stderr)]
+
 mod bad_input;
 mod common;
 mod main_job;
