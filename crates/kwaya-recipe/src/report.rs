@@ -99,7 +99,7 @@ fn environment() -> Environment<'static> {
     environment
 }
 
-/// `say("key", name=value)` in a template: the message with the values.
+/// `say(key, name=value)` in a template: the message with the values.
 fn say(key: &str, values: Kwargs) -> Result<String, minijinja::Error> {
     let args: Vec<(&str, String)> = values
         .args()

@@ -72,19 +72,6 @@ impl Store {
         let _ = fs::remove_file(&temporary);
         files::sync_folder(link.parent().unwrap_or(Path::new(".")))
     }
-
-    /// Removes every artefact that is not in `keep`.
-    pub fn sweep(&self, keep: &[&str]) -> Result<()> {
-        for entry in fs::read_dir(&self.folder).at(&self.folder)? {
-            let entry = entry.at(&self.folder)?;
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            if name.len() == 64 && !keep.contains(&&*name) {
-                fs::remove_file(entry.path()).at(&entry.path())?;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// BLAKE3 of a file's content, in hex.
@@ -146,8 +133,6 @@ mod tests {
         store.add(&dir.path().join("again")).unwrap();
         assert!(store.holds(&hash), "made again, it takes the place of the damaged one");
         fs::write(store.path(&hash), b"uji").unwrap();
-        store.sweep(&[]).unwrap();
-        assert!(!store.path(&hash).exists());
     }
 
     #[test]

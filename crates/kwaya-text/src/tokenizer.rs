@@ -34,8 +34,8 @@ pub const END_OF_TEXT: &str = "<|endoftext|>";
 /// memory has to stay bounded.
 const TRAINING_BYTES_MAX: u64 = 64 << 20;
 
-/// Text encoded at once.
-const BATCH_BYTES: usize = 4 << 20;
+/// Text encoded at once: the library keeps about 50 bytes for each of it.
+const BATCH_BYTES: usize = 512 << 10;
 
 /// The header of a token file is written last, into room kept for it.
 const HEADER_BYTES: usize = 8 << 10;
