@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     lock::{Lock, Sizes},
+    machine,
     recipe::TrainWishes,
     words,
 };
@@ -296,11 +297,13 @@ pub fn forecast(lock: &Lock, corpus: CorpusSize, pool: &Pool) -> Result<Cost> {
 const PROGRAM_BYTES: u64 = 40 << 20;
 
 /// The hungriest stage: the training, or the compressor, which looks back at
-/// up to 64 MB of text with tables for its level.
+/// up to 64 MB of text with tables for its level; or what this process has
+/// used until now, in trying the sizes, when the build goes on in it.
 fn memory(training: u64, corpus: CorpusSize) -> u64 {
     let text = corpus.training_bytes.min(64 << 20);
-    let compressor = (100 << 20) + 3 * text;
-    PROGRAM_BYTES + training.max(compressor)
+    let compressor = (155 << 20) + 3 * text;
+    let foreseen = PROGRAM_BYTES + training.max(compressor);
+    foreseen.max(machine::peak_memory().unwrap_or(0))
 }
 
 /// The store, with two checkpoints of weights and both averages.
