@@ -60,6 +60,24 @@ fn separate(out: &mut String, blank: &mut bool, lines: &mut usize) {
     (*blank, *lines) = (false, 0);
 }
 
+/// A normalised text in even pieces of at most `limit` bytes, cut at the end
+/// of a paragraph, or else of a line, or else of a word, that is in the second
+/// half of a piece.
+pub fn pieces(text: &str, limit: usize) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while rest.len() > limit {
+        let end = rest.floor_char_boundary(rest.len().div_ceil(rest.len().div_ceil(limit)));
+        let middle = rest.floor_char_boundary(end / 2);
+        let at = ["\n\n", "\n", " "].iter().find_map(|cut| rest[middle..end].rfind(cut));
+        let (piece, after) = rest.split_at(at.map_or(end, |at| middle + at));
+        pieces.push(piece.trim_end());
+        rest = after.trim_start();
+    }
+    pieces.push(rest);
+    pieces
+}
+
 fn is_nfc(text: &str) -> bool {
     // A line feed never combines, so each line can be judged alone, and most
     // lines of most languages are ASCII.
@@ -119,6 +137,24 @@ mod tests {
         for text in ["a\u{300} b\r\n\n c", "e\u{ad}\u{301}", "a \u{301}", "\u{1100}\u{200b}\u{1161}"] {
             let once = normalise(text);
             assert_eq!(normalise(&once), once, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn long_texts_are_cut_at_paragraphs() {
+        let paragraph = "Mahindi huvunwa yakikauka. ".repeat(4).trim_end().to_owned();
+        let text = [paragraph.as_str(); 50].join("\n\n");
+        let cut = pieces(&text, 1000);
+        assert_eq!(cut.join("\n\n"), text);
+        assert!(cut.iter().all(|piece| (400..=1000).contains(&piece.len())));
+        assert_eq!(pieces(&paragraph, 1000), [paragraph.as_str()]);
+        // Without a blank, between characters; and nothing but blanks is lost.
+        for text in ["ខ្មែរ".repeat(200), "a\nb c ".repeat(300), "neno ".repeat(100) + &"x".repeat(999)] {
+            let text = normalise(&text);
+            let cut = pieces(&text, 64);
+            assert!(cut.iter().all(|piece| (10..=64).contains(&piece.len())), "{cut:?}");
+            let letters = |text: &str| text.split_whitespace().collect::<String>();
+            assert_eq!(letters(&cut.concat()), letters(&text));
         }
     }
 

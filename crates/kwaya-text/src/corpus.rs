@@ -27,7 +27,7 @@ pub struct Options {
     /// are near duplicates; above 1, none is.
     pub near_duplicate: f32,
     /// The share of the documents of each language, 0 to 1, to hold out from
-    /// training, chosen by the hash of the text.
+    /// training, chosen by the hash of the text; not more than about 2 MB.
     pub held_out: f64,
     /// Whether to replace e-mail addresses and telephone numbers.
     pub redact: bool,
@@ -59,7 +59,7 @@ pub struct Stats {
     pub files: u64,
     /// The bytes of these files.
     pub file_bytes: u64,
-    /// Documents kept.
+    /// Documents kept; a long text makes several.
     pub documents: u64,
     /// UTF-8 bytes of the texts kept.
     pub bytes: u64,
@@ -157,6 +157,13 @@ pub enum Step {
         /// UTF-8 bytes after.
         after: u64,
     },
+    /// The text was long and was cut into pieces, each a document.
+    Cut {
+        /// Which one this is, from 1.
+        piece: u64,
+        /// How many there are.
+        pieces: u64,
+    },
     /// The language was identified.
     Identify {
         /// What the detector said; empty when it was not asked.
@@ -184,7 +191,7 @@ pub struct Dropped {
     pub detail: String,
     /// The language, empty when it was dropped before that was looked at.
     pub language: String,
-    /// The bytes of the file.
+    /// The bytes of the file, or of the piece of its text.
     pub bytes: u64,
     /// For duplicates, the name of the file that was kept; else empty.
     pub duplicate_of: String,

@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 const TABLES: &[u8] = include_bytes!("../languages/languages.bin");
 /// N-grams have two bytes to this many.
 const GRAM_BYTES_MAX: usize = 6;
+/// Bits of the filter before the table of n-grams.
+const FILTER_BITS: usize = 1 << 17;
 /// What is looked at, at most: two pieces of half of this. More text changes
 /// few answers and costs time.
 const SAMPLE_BYTES: usize = 1024;
@@ -94,6 +96,9 @@ struct Model {
     /// Where each n-gram is: open addressing, with the n-gram and its row;
     /// 0 is no n-gram.
     slots: Vec<(u64, u32)>,
+    /// A bit for the hash of every n-gram that is in `slots`: most n-grams of
+    /// a text are not, and this fits in the cache next to the processor.
+    filter: Vec<u64>,
     /// Log likelihood above that of a rare n-gram (G, L), in eighths of a nat.
     above: Vec<u8>,
 }
@@ -115,12 +120,15 @@ impl Model {
         let (prior, rare) = (numbers(take(4 * languages)), numbers(take(4 * languages)));
         let log_count = take(2 * 256).as_chunks().0.iter().copied().map(u16::from_le_bytes).collect();
         let mut slots = vec![(0, 0); (2 * grams).next_power_of_two()];
+        let mut filter = vec![0; FILTER_BITS / 64];
         for (row, gram) in take(8 * grams).as_chunks().0.iter().enumerate() {
             let gram = u64::from_le_bytes(*gram);
+            let bit = filter_bit(gram);
+            filter[bit / 64] |= 1 << (bit % 64);
             let slot = probe(&slots, gram);
             slots[slot] = (gram, row as u32);
         }
-        Self { tags, prior, rare, log_count, slots, above: take(grams * languages).to_vec() }
+        Self { tags, prior, rare, log_count, slots, filter, above: take(grams * languages).to_vec() }
     }
 
     /// Every language with its score, the best first; empty when the text has
@@ -159,6 +167,10 @@ impl Model {
             recent = recent >> 8 | u64::from(byte) << 56;
             let longest = (2..=GRAM_BYTES_MAX.min(before + 1)).rev().find_map(|length| {
                 let gram = (length as u64) << 56 | recent >> (64 - 8 * length);
+                let bit = filter_bit(gram);
+                if self.filter[bit / 64] >> (bit % 64) & 1 == 0 {
+                    return None;
+                }
                 let (found, row) = self.slots[probe(&self.slots, gram)];
                 (found == gram).then_some(row)
             });
@@ -166,6 +178,11 @@ impl Model {
         }
         rows
     }
+}
+
+/// The bit of the filter for `gram`.
+fn filter_bit(gram: u64) -> usize {
+    (gram.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize % FILTER_BITS
 }
 
 /// The slot that `gram` is in, or the free one that it would be put in.

@@ -1,5 +1,6 @@
 //! An order-preserving parallel map: work is done by several threads, results
-//! are taken in the order of the items, and only a few wait at any time.
+//! are taken in the order of the items, and only a few wait at any time: few in
+//! number, and few by a weight such as their bytes.
 
 use std::{
     collections::BTreeMap,
@@ -12,26 +13,31 @@ struct State<R> {
     next: usize,
     /// The next result to be taken.
     taken: usize,
+    /// The weight of the items from `taken` to `next`.
+    weight: u64,
     ready: BTreeMap<usize, R>,
     stopped: bool,
 }
 
 /// Calls `work(state, i)` for `i` in `0..count` on `threads` threads, each
 /// with a `state` of its own from `start`, and `take` with each result in
-/// order on this thread. Ends early with the first error of `take`.
+/// order on this thread. Items that weigh more than `weight_max` together are
+/// not under way at once, unless it is one alone. Ends early with the first
+/// error of `take`.
 ///
 /// # Panics
 /// When `work` panics.
 pub(crate) fn map<S, R: Send, E>(
     count: usize,
     threads: usize,
+    (weight, weight_max): (impl Fn(usize) -> u64 + Sync, u64),
     start: impl Fn() -> S + Sync,
     work: impl Fn(&mut S, usize) -> R + Sync,
     mut take: impl FnMut(usize, R) -> Result<(), E>,
 ) -> Result<(), E> {
     let threads = threads.clamp(1, count.max(1));
     let window = 4 * threads;
-    let state = Mutex::new(State { next: 0, taken: 0, ready: BTreeMap::new(), stopped: false });
+    let state = Mutex::new(State { next: 0, taken: 0, weight: 0, ready: BTreeMap::new(), stopped: false });
     let changed = Condvar::new();
     let lock = || state.lock().unwrap_or_else(PoisonError::into_inner);
     let wait = |guard| changed.wait(guard).unwrap_or_else(PoisonError::into_inner);
@@ -42,7 +48,12 @@ pub(crate) fn map<S, R: Send, E>(
                 let mut own = start();
                 loop {
                     let mut guard = lock();
-                    while !guard.stopped && guard.next < count && guard.next >= guard.taken + window {
+                    while !guard.stopped && guard.next < count {
+                        let many = guard.next >= guard.taken + window;
+                        let heavy = guard.weight > 0 && guard.weight + weight(guard.next) > weight_max;
+                        if !many && !heavy {
+                            break;
+                        }
                         guard = wait(guard);
                     }
                     if guard.stopped || guard.next >= count {
@@ -50,6 +61,7 @@ pub(crate) fn map<S, R: Send, E>(
                     }
                     let index = guard.next;
                     guard.next += 1;
+                    guard.weight += weight(index);
                     drop(guard);
                     let result = work(&mut own, index);
                     lock().ready.insert(index, result);
@@ -69,14 +81,15 @@ pub(crate) fn map<S, R: Send, E>(
                 }
                 guard = wait(guard);
             };
+            drop(guard);
+            let taken = take(index, result);
+            let mut guard = lock();
             guard.taken = index + 1;
+            guard.weight -= weight(index);
+            guard.stopped |= taken.is_err();
             drop(guard);
             changed.notify_all();
-            if let Err(error) = take(index, result) {
-                lock().stopped = true;
-                changed.notify_all();
-                return Err(error);
-            }
+            taken?;
         }
         Ok(())
     })
@@ -100,6 +113,8 @@ impl<R> Drop for StopOnPanic<'_, R> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
     use super::*;
 
     #[test]
@@ -109,6 +124,7 @@ mod tests {
             let done: Result<(), ()> = map(
                 100,
                 threads,
+                (|_| 1, u64::MAX),
                 || (),
                 |(), i| i * i,
                 |i, r| {
@@ -122,8 +138,30 @@ mod tests {
     }
 
     #[test]
+    fn heavy_items_are_under_way_alone() {
+        let under_way = AtomicU64::new(0);
+        let weight = |i: usize| if i.is_multiple_of(5) { 100 } else { 3 };
+        let done: Result<(), ()> = map(
+            60,
+            4,
+            (weight, 10),
+            || (),
+            |(), i| {
+                let others = under_way.fetch_add(weight(i), SeqCst);
+                assert!(others == 0 || others + weight(i) <= 10, "{others} and {i}");
+                thread::yield_now();
+            },
+            |i, ()| {
+                under_way.fetch_sub(weight(i), SeqCst);
+                Ok(())
+            },
+        );
+        assert!(done.is_ok());
+    }
+
+    #[test]
     fn an_error_ends_it() {
-        let done = map(1000, 3, || (), |(), i| i, |i, _| if i == 5 { Err("five") } else { Ok(()) });
+        let done = map(1000, 3, (|_| 1, u64::MAX), || (), |(), i| i, |i, _| if i == 5 { Err("five") } else { Ok(()) });
         assert_eq!(done, Err("five"));
     }
 }

@@ -1,5 +1,5 @@
-//! The way of all documents at once: read, extract, clean and judge each on
-//! some thread, then compare and write them in the order of the listing.
+//! The way of all documents at once: read, extract, clean, cut and judge each
+//! on some thread, then compare and write them in the order of the listing.
 //!
 //! Texts wait in a scratch file, so memory does not grow with them: about
 //! 1 KB a document stays, nearly all of it to find duplicates.
@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{BufReader, BufWriter, Read, Seek, Write},
+    ops::Range,
     path::Path,
 };
 
@@ -18,12 +19,29 @@ use crate::{
     Reason, clean,
     corpus::{Document, Dropped, Options, Split, Stats, Step},
     duplicates::{Index, Signature, Verdict},
-    extract::{Extracted, Extractor},
+    extract::{Extracted, Extractor, Format, Refusal},
     language::Identifier,
     parallel, redact,
     sources::{self, Listing, Source},
     table::Writer,
 };
+
+/// Longer texts are cut into pieces, each a document of its own: a book or one
+/// large file then has parts to train on and parts to measure on, copies of
+/// chapters are found, and no step has to hold more than this at once. It is
+/// less than the smallest corpus that can be trained on.
+const PIECE_BYTES: usize = 16 << 10;
+
+/// Files under way at once, in bytes; one alone may be larger.
+const UNDER_WAY_BYTES: u64 = 16 << 20;
+
+/// Files handed to a thread at once, in bytes and in number.
+const BATCH_BYTES: u64 = 128 << 10;
+const BATCH_FILES: usize = 64;
+
+/// Text held out of training in one language, at most: more makes the figures
+/// no better and the measuring slower.
+const HELD_OUT_BYTES: u64 = 2_000_000;
 
 /// Builds the corpus of `listing` in `folder`: `documents.parquet` and
 /// `dropped.parquet`. The bytes of both depend on the documents and the
@@ -53,25 +71,32 @@ pub fn build(
         kept: Vec::new(),
     };
     for dropped in &listing.skipped {
+        collector.stats.files += 1;
+        collector.stats.file_bytes += dropped.bytes;
         collector.drop(dropped.clone())?;
     }
     progress.begin("corpus-documents", listing.files.iter().map(|f| f.bytes).sum(), Unit::Bytes);
     let mut done = 0;
+    let batches = batches(&listing.files);
+    let bytes = |batch: usize| listing.files[batches[batch].clone()].iter().map(|file| file.bytes).sum::<u64>();
     parallel::map(
-        listing.files.len(),
+        batches.len(),
         options.threads,
+        (bytes, UNDER_WAY_BYTES),
         || Extractor::new(&options.worker),
-        |extractor, index| {
-            let file = &listing.files[index];
-            prepare(file, &sources[file.source], options, &identifier, extractor)
+        |extractor, batch| {
+            let files = listing.files[batches[batch].clone()].iter();
+            files.map(|file| prepare(file, &sources[file.source], options, &identifier, extractor)).collect()
         },
-        |index, prepared| {
-            if progress.stopped() {
-                return Err(Error::new("interrupted"));
+        |batch, prepared: Vec<_>| {
+            for (index, documents) in batches[batch].clone().zip(prepared) {
+                if progress.stopped() {
+                    return Err(Error::new("interrupted"));
+                }
+                collector.take(index, documents?)?;
+                done += listing.files[index].bytes;
+                progress.at(done);
             }
-            collector.take(index, prepared?)?;
-            done += listing.files[index].bytes;
-            progress.at(done);
             Ok(())
         },
     )?;
@@ -85,9 +110,27 @@ pub fn build(
     }
     let held_out = hold_out(&kept, options.held_out);
     let path = scratch.path().join("documents");
-    write_documents(&path, spool, listing, sources, &held_out, &mut stats)?;
+    write_documents(&path, spool, listing, sources, &kept, &held_out, &mut stats)?;
     files::publish(&path, &folder.join("documents.parquet"))?;
     Ok(stats)
+}
+
+/// The files in runs that are handed to a thread at once: one by one, small
+/// files would cost more in waking threads than in work.
+fn batches(files: &[sources::File]) -> Vec<Range<usize>> {
+    let mut batches: Vec<Range<usize>> = Vec::new();
+    let mut bytes = BATCH_BYTES;
+    for (index, file) in files.iter().enumerate() {
+        bytes += file.bytes;
+        match batches.last_mut() {
+            Some(batch) if bytes <= BATCH_BYTES && batch.len() < BATCH_FILES => batch.end = index + 1,
+            _ => {
+                batches.push(index..index + 1);
+                bytes = file.bytes;
+            }
+        }
+    }
+    batches
 }
 
 /// Why `count` files were dropped, and what to do, in words.
@@ -100,7 +143,6 @@ fn explain(reason: Reason, count: u64) -> String {
 /// A document that is good by itself.
 #[derive(Serialize, Deserialize)]
 struct Clean {
-    file: usize,
     language: String,
     format: String,
     history: Vec<Step>,
@@ -110,67 +152,100 @@ struct Clean {
     text: String,
 }
 
-/// What one file came to on its thread.
+/// What a document came to on its thread.
 enum Prepared {
     Clean { document: Clean, hash: blake3::Hash, signature: Box<Signature> },
-    Dropped { reason: Reason, detail: String, language: String },
+    Dropped { reason: Reason, detail: String, language: String, bytes: u64 },
 }
 
-impl Prepared {
-    fn dropped(reason: Reason, detail: impl Into<String>) -> Self {
-        Self::Dropped { reason, detail: detail.into(), language: String::new() }
-    }
-}
-
+/// The documents of one file, or why there are none.
 fn prepare(
     file: &sources::File,
     source: &Source,
     options: &Options,
     identifier: &Identifier,
     extractor: &mut Extractor,
-) -> Result<Prepared> {
+) -> Result<Vec<Prepared>> {
+    let (text, format, history) = match read(file, options, extractor)? {
+        Ok(text) => text,
+        Err((reason, detail)) => {
+            return Ok(vec![Prepared::Dropped { reason, detail, language: String::new(), bytes: file.bytes }]);
+        }
+    };
+    let pieces = clean::pieces(&text, PIECE_BYTES);
+    let count = pieces.len() as u64;
+    let judged = (1..).zip(pieces).map(|(piece, text)| {
+        let mut history = history.clone();
+        if count > 1 {
+            history.push(Step::Cut { piece, pieces: count });
+        }
+        judge(text, format, history, source, options, identifier)
+    });
+    Ok(judged.collect())
+}
+
+/// The normalised text of a file, where it is one that can be used.
+fn read(
+    file: &sources::File,
+    options: &Options,
+    extractor: &mut Extractor,
+) -> Result<Result<(String, Format, Vec<Step>), Refusal>> {
+    let refuse = |reason, detail: &str| Ok(Err((reason, detail.to_owned())));
     if file.bytes == 0 {
-        return Ok(Prepared::dropped(Reason::Empty, ""));
+        return refuse(Reason::Empty, "");
     }
     if file.bytes > options.max_file_bytes {
-        return Ok(Prepared::dropped(Reason::TooLarge, ""));
+        return refuse(Reason::TooLarge, "");
     }
     // A file that has grown since it was listed is noticed, not read in full.
-    let mut bytes = Vec::with_capacity(file.bytes as usize);
+    let mut bytes = Vec::with_capacity(file.bytes as usize + 1);
     let read = File::open(&file.path).and_then(|f| f.take(file.bytes + 1).read_to_end(&mut bytes));
     if let Err(error) = read {
-        return Ok(Prepared::dropped(Reason::Unreadable, error.to_string()));
+        return refuse(Reason::Unreadable, &error.to_string());
     }
     if blake3::hash(&bytes) != file.hash {
         return Err(Error::new("source-changed").path(&file.path));
     }
-    let Extracted { text, format, mut history } = match extractor.extract(&file.name, &bytes)? {
+    let Extracted { text: raw, format, mut history } = match extractor.extract(&file.name, &bytes)? {
         Ok(extracted) => extracted,
-        Err((reason, detail)) => return Ok(Prepared::dropped(reason, detail)),
+        Err(refusal) => return Ok(Err(refusal)),
     };
     drop(bytes);
-    let before = text.len() as u64;
-    let text = clean::normalise(&text);
-    history.push(Step::Normalise { before, after: text.len() as u64 });
+    let text = clean::normalise(&raw);
+    history.push(Step::Normalise { before: raw.len() as u64, after: text.len() as u64 });
+    drop(raw);
     if text.is_empty() {
-        return Ok(Prepared::dropped(Reason::Empty, ""));
+        return refuse(Reason::Empty, "");
     }
     if text.len() as u64 > options.max_file_bytes {
-        return Ok(Prepared::dropped(Reason::TooLarge, "text"));
+        return refuse(Reason::TooLarge, "text");
     }
     if let Some(why) = clean::not_prose(&text) {
-        return Ok(Prepared::dropped(Reason::NotText, why));
+        return refuse(Reason::NotText, why);
     }
     if text.chars().take(options.min_characters).count() < options.min_characters {
-        return Ok(Prepared::dropped(Reason::TooShort, ""));
+        return refuse(Reason::TooShort, "");
     }
-    let verdict = identifier.identify(&text, source.language.as_deref());
+    Ok(Ok((text, format, history)))
+}
+
+/// One document by itself: its language, and the text without personal data.
+fn judge(
+    text: &str,
+    format: Format,
+    mut history: Vec<Step>,
+    source: &Source,
+    options: &Options,
+    identifier: &Identifier,
+) -> Prepared {
+    let verdict = identifier.identify(text, source.language.as_deref());
     let language = verdict.language;
     if verdict.unwanted {
-        return Ok(Prepared::Dropped { reason: Reason::OtherLanguage, detail: String::new(), language });
+        let (detail, bytes) = (String::new(), text.len() as u64);
+        return Prepared::Dropped { reason: Reason::OtherLanguage, detail, language, bytes };
     }
     history.push(Step::Identify { sure: verdict.detected == language, detected: verdict.detected });
-    let (mut emails, mut phones, mut text) = (0, 0, text);
+    let (mut emails, mut phones, mut text) = (0, 0, text.to_owned());
     if options.redact {
         let redacted = redact::redact(text);
         (text, emails, phones) = (redacted.text, redacted.emails, redacted.phones);
@@ -181,11 +256,7 @@ fn prepare(
     let signature = Box::new(Signature::of(&text));
     let hash = blake3::hash(text.as_bytes());
     let format = format.name().to_owned();
-    Ok(Prepared::Clean {
-        document: Clean { file: 0, language, format, history, emails, phones, text },
-        hash,
-        signature,
-    })
+    Prepared::Clean { document: Clean { language, format, history, emails, phones, text }, hash, signature }
 }
 
 /// Takes what the threads made, in order.
@@ -200,69 +271,70 @@ struct Collector<'a> {
 
 /// What stays in memory of a document that is kept.
 struct Kept {
+    file: usize,
     hash: blake3::Hash,
     language: String,
+    bytes: u64,
 }
 
 impl Collector<'_> {
-    fn take(&mut self, index: usize, prepared: Prepared) -> Result<()> {
-        let file = &self.listing.files[index];
-        let drop = |reason, detail, language, duplicate_of| Dropped {
-            source: file.name.clone(),
-            reason,
-            detail,
-            language,
-            bytes: file.bytes,
-            duplicate_of,
-        };
-        let (mut document, hash, signature) = match prepared {
+    fn take(&mut self, file: usize, documents: Vec<Prepared>) -> Result<()> {
+        self.stats.files += 1;
+        self.stats.file_bytes += self.listing.files[file].bytes;
+        documents.into_iter().try_for_each(|document| self.document(file, document))
+    }
+
+    fn document(&mut self, file: usize, prepared: Prepared) -> Result<()> {
+        let source = self.listing.files[file].name.clone();
+        let (document, hash, signature) = match prepared {
             Prepared::Clean { document, hash, signature } => (document, hash, signature),
-            Prepared::Dropped { reason, detail, language } => {
-                return self.drop(drop(reason, detail, language, String::new()));
+            Prepared::Dropped { reason, detail, language, bytes } => {
+                return self.drop(Dropped { source, reason, detail, language, bytes, duplicate_of: String::new() });
             }
         };
-        let (reason, first) = match self.index.judge(index as u32, &hash, &signature) {
+        let (language, bytes) = (document.language.clone(), document.text.len() as u64);
+        let (reason, first) = match self.index.judge(self.kept.len() as u32, &hash, &signature) {
             Verdict::Exact(first) => (Reason::ExactDuplicate, first),
             Verdict::Near(first) => (Reason::NearDuplicate, first),
             Verdict::New => {
-                self.stats.files += 1;
-                self.stats.file_bytes += file.bytes;
-                self.kept.push(Kept { hash, language: document.language.clone() });
-                document.file = index;
+                self.kept.push(Kept { file, hash, language, bytes });
                 return self.spool.push(&document);
             }
         };
-        let first = self.listing.files[first as usize].name.clone();
-        self.drop(drop(reason, String::new(), document.language, first))
+        let duplicate_of = self.listing.files[self.kept[first as usize].file].name.clone();
+        self.drop(Dropped { source, reason, detail: String::new(), language, bytes, duplicate_of })
     }
 
     fn drop(&mut self, dropped: Dropped) -> Result<()> {
-        self.stats.files += 1;
-        self.stats.file_bytes += dropped.bytes;
         *self.stats.dropped.entry(dropped.reason).or_default() += 1;
         self.dropped.push(dropped)
     }
 }
 
-/// Which documents to hold out: those whose hash is in the lowest `share` of
-/// all hashes; in a language of two or more documents, at least the lowest
-/// and not all.
+/// Which documents to hold out: of each language those whose hash is in the
+/// lowest `share` of all hashes, or in the share that makes about
+/// [`HELD_OUT_BYTES`]; of two documents or more at least the lowest, and not
+/// all.
 fn hold_out(kept: &[Kept], share: f64) -> Vec<bool> {
     let rank = |i: usize| u64::from_be_bytes(kept[i].hash.as_bytes()[..8].try_into().expect("a hash has 32 bytes"));
-    let limit = (share.clamp(0.0, 1.0) * u64::MAX as f64) as u64;
-    let mut held_out: Vec<bool> = (0..kept.len()).map(|i| rank(i) < limit).collect();
     let mut languages: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (i, document) in kept.iter().enumerate() {
         languages.entry(&document.language).or_default().push(i);
     }
-    for documents in languages.values() {
-        let count = documents.iter().filter(|&&i| held_out[i]).count();
-        if share > 0.0 && documents.len() >= 2 && (count == 0 || count == documents.len()) {
-            documents.iter().for_each(|&i| held_out[i] = false);
+    let mut held_out = vec![false; kept.len()];
+    if share <= 0.0 {
+        return held_out;
+    }
+    for documents in languages.values().filter(|documents| documents.len() >= 2) {
+        let bytes: u64 = documents.iter().map(|&i| kept[i].bytes).sum();
+        let share = share.min(HELD_OUT_BYTES as f64 / bytes as f64).min(1.0);
+        let limit = (share * u64::MAX as f64) as u64;
+        let low: Vec<usize> = documents.iter().copied().filter(|&i| rank(i) < limit).collect();
+        if low.is_empty() || low.len() == documents.len() {
             let lowest = documents.iter().copied().min_by_key(|&i| kept[i].hash.as_bytes());
             lowest.into_iter().for_each(|i| held_out[i] = true);
-        } else if documents.len() == 1 {
-            held_out[documents[0]] = false;
+        } else {
+            low.into_iter().for_each(|i| held_out[i] = true);
         }
     }
     held_out
@@ -273,15 +345,16 @@ fn write_documents(
     spool: Spool,
     listing: &Listing,
     sources: &[Source],
+    kept: &[Kept],
     held_out: &[bool],
     stats: &mut Stats,
 ) -> Result<()> {
     let mut writer = Writer::create(path)?;
     let mut reader = spool.reader()?;
-    for &held_out in held_out {
+    for (kept, &held_out) in kept.iter().zip(held_out) {
         let document = reader.next()?;
-        let file = &listing.files[document.file];
-        let bytes = document.text.len() as u64;
+        let file = &listing.files[kept.file];
+        let bytes = kept.bytes;
         stats.documents += 1;
         stats.bytes += bytes;
         stats.emails_redacted += document.emails;
@@ -295,7 +368,7 @@ fn write_documents(
             language.held_out_bytes += bytes;
         }
         writer.push(Document {
-            id: blake3::hash(document.text.as_bytes()).to_hex().to_string(),
+            id: kept.hash.to_hex().to_string(),
             text: document.text,
             source: file.name.clone(),
             licence: sources[file.source].licence.clone(),
@@ -363,5 +436,36 @@ fn part(file: &mut impl Read) -> std::io::Result<Vec<u8>> {
     match file.take(length).read_to_end(&mut bytes)? as u64 == length {
         true => Ok(bytes),
         false => Err(std::io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(language: &str, number: u64, bytes: u64) -> Kept {
+        Kept { file: 0, hash: blake3::hash(&number.to_le_bytes()), language: language.to_owned(), bytes }
+    }
+
+    #[test]
+    fn every_language_with_two_documents_is_measured_and_trained_on() {
+        let mut documents: Vec<Kept> = (0..5000).map(|i| kept("sw", i, 3000)).collect();
+        documents.extend((0..2).map(|i| kept("en", 9000 + i, 3000)));
+        documents.push(kept("yo", 10_000, 3000));
+        let count = |share: f64| {
+            let held_out = hold_out(&documents, share);
+            let of = |language: &&str| {
+                documents.iter().zip(&held_out).filter(|(d, h)| d.language == *language && **h).count()
+            };
+            ["sw", "en", "yo"].each_ref().map(of)
+        };
+        let [sw, en, yo] = count(0.02);
+        assert!((70..130).contains(&sw), "{sw}");
+        assert_eq!((en, yo), (1, 0));
+        // 15 MB of text, of which no more than 2 MB are held out.
+        let [sw, en, yo] = count(1.0);
+        assert!((600..730).contains(&sw), "{sw}");
+        assert_eq!((en, yo), (1, 0));
+        assert_eq!(count(0.0), [0, 0, 0]);
     }
 }

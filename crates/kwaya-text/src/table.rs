@@ -14,7 +14,7 @@ use parquet::{
     data_type::{ByteArray, ByteArrayType, Int64Type},
     errors::ParquetError,
     file::{
-        properties::{WriterProperties, WriterVersion},
+        properties::{EnabledStatistics, WriterProperties, WriterVersion},
         reader::{FileReader, SerializedFileReader},
         writer::SerializedFileWriter,
     },
@@ -87,7 +87,10 @@ impl<'a, R: Row> Writer<'a, R> {
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_writer_version(WriterVersion::PARQUET_1_0)
             .set_created_by("kwaya".to_owned())
-            .set_dictionary_enabled(true)
+            // Every text is another one: a dictionary of them only costs time.
+            .set_column_dictionary_enabled("text".into(), false)
+            .set_column_dictionary_enabled("id".into(), false)
+            .set_statistics_enabled(EnabledStatistics::None)
             .build();
         let file = SerializedFileWriter::new(File::create(path).at(path)?, Arc::new(schema), Arc::new(properties))
             .map_err(|e| wrong(path, e))?;

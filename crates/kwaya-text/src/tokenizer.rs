@@ -249,10 +249,15 @@ impl<'f, 'l> Writer<'f, 'l> {
             self.file.write_all(&id[..width]).at(Path::new("tokens.safetensors"))?;
         }
         self.tokens += ids.len() as u64 + 1;
-        let language = self.languages.iter().position(|l| *l == document.language).unwrap_or(0);
+        let language = self.languages.iter().position(|l| *l == document.language);
+        let language = language.and_then(|l| u8::try_from(l).ok()).ok_or_else(|| {
+            Error::new("corpus-damaged")
+                .path(Path::new("documents.parquet"))
+                .arg("cause", format!("language {}", document.language))
+        })?;
         self.ends.extend(self.tokens.to_le_bytes());
         self.bytes.extend((document.text.len() as u32).to_le_bytes());
-        self.language.push(language as u8);
+        self.language.push(language);
         Ok(())
     }
 
