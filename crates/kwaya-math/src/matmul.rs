@@ -29,9 +29,9 @@ use crate::{
 const MR: usize = 6;
 /// Columns of the tile held in registers.
 const NR: usize = 16;
-/// The depth of a block: a panel of `b` (16 KiB) stays in the first cache.
-const KC: usize = 256;
-/// The most rows in a block: a block of `a` (96 KiB) stays in the second cache.
+/// The most depth of a block: a panel of `b` (20 KiB) stays in the first cache.
+const KC: usize = 320;
+/// The most rows in a block: a block of `a` (120 KiB) stays in the second cache.
 const MC: usize = 96;
 /// The most columns packed at once: bounds the memory of packing.
 const NC: usize = 4096;
@@ -122,10 +122,15 @@ thread_local! {
     static PACKED_B: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-fn grow(room: &mut Vec<f32>, length: usize) {
-    if room.len() < length {
-        room.resize(length, 0.0);
+/// `length` values of `room`, from the beginning of a cache line: a vector
+/// that lies across two lines is read as two.
+fn lines(room: &mut Vec<f32>, length: usize) -> &mut [f32] {
+    const LINE: usize = 64;
+    if room.len() < length + LINE / 4 {
+        room.resize(length + LINE / 4, 0.0);
     }
+    let first = room.as_ptr().align_offset(LINE).min(LINE / 4);
+    &mut room[first..first + length]
 }
 
 fn blocked(pool: &Pool, out: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix<'_>) {
@@ -133,19 +138,21 @@ fn blocked(pool: &Pool, out: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix<
     // Enough blocks of rows that every thread finds several.
     let rows = (m.div_ceil(pool.threads() * 4)).next_multiple_of(MR).clamp(4 * MR, MC);
     let blocks = m.div_ceil(rows);
+    // Even blocks: a shallow one at the end would cost nearly as much.
+    let deep = k.div_ceil(k.div_ceil(KC));
     PACKED_B.with_borrow_mut(|room| {
         for j0 in (0..n).step_by(NC) {
             let columns = NC.min(n - j0);
             let panels = columns.div_ceil(NR);
-            grow(room, panels * NR * k);
-            let packed = Shards::new(&mut room[..panels * NR * k]);
+            let room = lines(room, panels * NR * k);
+            let packed = Shards::new(room);
             pool.run(panels, |p| {
                 // SAFETY: panels are disjoint.
                 let panel = unsafe { packed.part(p * NR * k..(p + 1) * NR * k) };
                 let first = j0 + p * NR;
                 pack_b(panel, b.data, b.row_stride, b.col_stride, first, NR.min(n - first));
             });
-            let packed: &[f32] = &room[..panels * NR * k];
+            let packed: &[f32] = room;
             let shards = Shards::new(out);
             pool.run(blocks, |block| {
                 let i0 = block * rows;
@@ -154,9 +161,9 @@ fn blocked(pool: &Pool, out: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix<
                 let c = unsafe { shards.part(i0 * n..(i0 + count) * n) };
                 PACKED_A.with_borrow_mut(|room| {
                     let height = count.next_multiple_of(MR);
-                    grow(room, height * KC);
-                    for p0 in (0..k).step_by(KC) {
-                        let depth = KC.min(k - p0);
+                    let room = lines(room, height * deep);
+                    for p0 in (0..k).step_by(deep) {
+                        let depth = deep.min(k - p0);
                         let packed_a = &mut room[..height * depth];
                         pack_a(packed_a, a.data, a.row_stride, a.col_stride, i0, count, p0);
                         let keep = p0 > 0 || start == Start::Keep;
@@ -196,23 +203,34 @@ kernel! {
 /// of column p0, 6 of the next, and so on. Missing rows are 0.
 fn pack_a(packed: &mut [f32], a: &[f32], row_stride: usize, col_stride: usize, i0: usize, count: usize, p0: usize) {
     let depth = packed.len() / count.next_multiple_of(MR);
+    if row_stride == 1 {
+        // A column of a lies in a row: it is read once, for all panels.
+        for p in 0..depth {
+            let at = (p0 + p) * col_stride + i0;
+            let column = &a[at..at + count];
+            let panels = packed.chunks_exact_mut(MR * depth).map(|panel| &mut panel[p * MR..][..MR]);
+            for (group, values) in panels.zip(column.chunks(MR)) {
+                match <&[f32; MR]>::try_from(values) {
+                    Ok(values) => group.copy_from_slice(values),
+                    Err(_) => {
+                        group.fill(0.0);
+                        group[..values.len()].copy_from_slice(values);
+                    }
+                }
+            }
+        }
+        return;
+    }
     for (panel_index, panel) in packed.chunks_exact_mut(MR * depth).enumerate() {
         let first = i0 + panel_index * MR;
         let rows = MR.min(i0 + count - first);
-        if row_stride == 1 && rows == MR {
-            for (p, group) in panel.chunks_exact_mut(MR).enumerate() {
-                let at = (p0 + p) * col_stride + first;
-                group.copy_from_slice(&a[at..at + MR]);
-            }
-        } else {
-            for r in 0..MR {
-                if r < rows {
-                    for (p, group) in panel.chunks_exact_mut(MR).enumerate() {
-                        group[r] = a[(first + r) * row_stride + (p0 + p) * col_stride];
-                    }
-                } else {
-                    panel.chunks_exact_mut(MR).for_each(|group| group[r] = 0.0);
+        for r in 0..MR {
+            if r < rows {
+                for (p, group) in panel.chunks_exact_mut(MR).enumerate() {
+                    group[r] = a[(first + r) * row_stride + (p0 + p) * col_stride];
                 }
+            } else {
+                panel.chunks_exact_mut(MR).for_each(|group| group[r] = 0.0);
             }
         }
     }
@@ -255,16 +273,30 @@ fn row_block(c: &mut [f32], a: &[f32], b: &[f32], n: usize, j0: usize, columns: 
 /// tile[r][c] takes a[p][r] * b[p][c] for each p in order.
 #[inline(always)]
 fn accumulate(mut tile: [[f32; NR]; MR], a: &[f32], b: &[f32]) -> [[f32; NR]; MR] {
-    for (a, b) in a.chunks_exact(MR).zip(b.chunks_exact(NR)) {
-        let a: &[f32; MR] = a.try_into().expect("chunks of six");
-        let b: &[f32; NR] = b.try_into().expect("chunks of sixteen");
-        for r in 0..MR {
-            for c in 0..NR {
-                tile[r][c] = a[r].mul_add(b[c], tile[r][c]);
-            }
+    /// Steps in one turn of the loop.
+    const TURN: usize = 4;
+    let (a_turns, a_rest) = a.as_chunks::<{ MR * TURN }>();
+    let (b_turns, b_rest) = b.as_chunks::<{ NR * TURN }>();
+    for (a, b) in a_turns.iter().zip(b_turns) {
+        for p in 0..TURN {
+            step(&mut tile, &a[p * MR..], &b[p * NR..]);
         }
     }
+    for (a, b) in a_rest.chunks_exact(MR).zip(b_rest.chunks_exact(NR)) {
+        step(&mut tile, a, b);
+    }
     tile
+}
+
+#[inline(always)]
+fn step(tile: &mut [[f32; NR]; MR], a: &[f32], b: &[f32]) {
+    let a: &[f32; MR] = a[..MR].try_into().expect("six");
+    let b: &[f32; NR] = b[..NR].try_into().expect("sixteen");
+    for r in 0..MR {
+        for c in 0..NR {
+            tile[r][c] = a[r].mul_add(b[c], tile[r][c]);
+        }
+    }
 }
 
 /// Columns that one piece of [`few_rows`] does.

@@ -166,8 +166,8 @@ fn prepare(
     identifier: &Identifier,
     extractor: &mut Extractor,
 ) -> Result<Vec<Prepared>> {
-    let (text, format, history) = match read(file, options, extractor)? {
-        Ok(text) => text,
+    let Extracted { text, format, history } = match read(file, options, extractor)? {
+        Ok(extracted) => extracted,
         Err((reason, detail)) => {
             return Ok(vec![Prepared::Dropped { reason, detail, language: String::new(), bytes: file.bytes }]);
         }
@@ -185,11 +185,7 @@ fn prepare(
 }
 
 /// The normalised text of a file, where it is one that can be used.
-fn read(
-    file: &sources::File,
-    options: &Options,
-    extractor: &mut Extractor,
-) -> Result<Result<(String, Format, Vec<Step>), Refusal>> {
+fn read(file: &sources::File, options: &Options, extractor: &mut Extractor) -> Result<Result<Extracted, Refusal>> {
     let refuse = |reason, detail: &str| Ok(Err((reason, detail.to_owned())));
     if file.bytes == 0 {
         return refuse(Reason::Empty, "");
@@ -226,7 +222,7 @@ fn read(
     if text.chars().take(options.min_characters).count() < options.min_characters {
         return refuse(Reason::TooShort, "");
     }
-    Ok(Ok((text, format, history)))
+    Ok(Ok(Extracted { text, format, history }))
 }
 
 /// One document by itself: its language, and the text without personal data.
