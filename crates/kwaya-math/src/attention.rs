@@ -97,6 +97,11 @@ struct Scratch {
     /// (BLOCK, T rounded up).
     p: Vec<f32>,
     dp: Vec<f32>,
+    /// (BLOCK, head_dim): the rows of a block, before they go to their places.
+    rows: Vec<f32>,
+    /// (T, head_dim): gradients of one head, summed over blocks and queries.
+    dk: Vec<f32>,
+    dv: Vec<f32>,
 }
 
 thread_local! {
@@ -147,6 +152,7 @@ pub fn attention(
             let keys_t = room(&mut scratch.keys_t, d * columns);
             transpose(keys_t, keys.data, keys.stride, t, d, columns);
             let p = room(&mut scratch.p, BLOCK * columns);
+            let block = room(&mut scratch.rows, BLOCK * d);
             for first in (0..t).step_by(BLOCK) {
                 let rows = BLOCK.min(t - first);
                 let low = low_key(&starts[first..first + rows]);
@@ -154,13 +160,13 @@ pub fn attention(
                 scores(p, q.data, q.stride, keys_t, first, rows, low, d, columns);
                 let (max, sum) = (&mut max[first..first + rows], &mut sum[first..first + rows]);
                 softmax_rows(p, max, sum, &starts[first..first + rows], first, low, columns, shape.scale());
-                for r in 0..rows {
+                let block = &mut block[..rows * d];
+                weigh(block, p, columns, values.data, values.stride, low, first + rows, d);
+                for (r, row) in block.chunks_exact_mut(d).enumerate() {
+                    divide(row, sum[r]);
                     let at = (b * t + first + r) * width + h * d;
                     // SAFETY: each piece has its own head of each row.
-                    let out = unsafe { outs.part(at..at + d) };
-                    let p = &p[r * columns..(r + 1) * columns];
-                    weigh(out, p, 1, values.data, values.stride, low, first + r + 1, false);
-                    divide(out, sum[r]);
+                    unsafe { outs.part(at..at + d) }.copy_from_slice(row);
                 }
             }
         });
@@ -247,35 +253,86 @@ fn softmax_rows(p: &mut [f32], max: &mut [f32], sum: &mut [f32], starts: &[u32],
 }
 }
 
+/// Rows of the tile held in registers, by [`LANES`] columns.
+const ROWS: usize = 4;
+
 kernel! {
-/// out (d) = or += the sum over j in low..high of p[j * p_step] * x row j, one
-/// accumulator in order of j.
-fn weigh(out: &mut [f32], p: &[f32], p_step: usize, x: &[f32], stride: usize, low: usize, high: usize, keep: bool) {
-    let d = out.len();
-    let mut at = 0;
-    while at + 32 <= d {
-        let mut sums = [0.0_f32; 32];
-        if keep {
-            sums.copy_from_slice(&out[at..at + 32]);
-        }
-        for j in low..high {
-            let w = p[j * p_step];
-            let row: &[f32; 32] = x[j * stride + at..j * stride + at + 32].try_into().expect("32 values");
-            for (sum, x) in sums.iter_mut().zip(row) {
-                *sum = w.mul_add(*x, *sum);
+/// out (rows, d) = p (rows, columns) times x over the keys low..high.
+fn weigh(out: &mut [f32], p: &[f32], columns: usize, x: &[f32], stride: usize, low: usize, high: usize, d: usize) {
+    let x = &x[low * stride..];
+    for (out, p) in out.chunks_mut(ROWS * d).zip(p.chunks(ROWS * columns)) {
+        let row = |r: usize| &p[r * columns + low..r * columns + high];
+        if out.len() == ROWS * d {
+            let rows: [&[f32]; ROWS] = std::array::from_fn(row);
+            tiles::<ROWS>(out, false, x, stride, high - low, d, |j| std::array::from_fn(|r| rows[r][j]));
+        } else {
+            for (r, out) in out.chunks_exact_mut(d).enumerate() {
+                let row = row(r);
+                tiles::<1>(out, false, x, stride, high - low, d, |j| [row[j]]);
             }
         }
-        out[at..at + 32].copy_from_slice(&sums);
-        at += 32;
-    }
-    for i in at..d {
-        let mut sum = if keep { out[i] } else { 0.0 };
-        for j in low..high {
-            sum = p[j * p_step].mul_add(x[j * stride + i], sum);
-        }
-        out[i] = sum;
     }
 }
+}
+
+kernel! {
+/// out (keys, d) += the transpose of p (rows, columns), from key `low`, times
+/// rows of x.
+fn weigh_transposed(out: &mut [f32], p: &[f32], columns: usize, x: &[f32], stride: usize, low: usize, d: usize) {
+    let rows = p.len() / columns;
+    for (tile, out) in out.chunks_mut(ROWS * d).enumerate() {
+        let first = low + tile * ROWS;
+        if out.len() == ROWS * d {
+            tiles::<ROWS>(out, true, x, stride, rows, d, |j| {
+                let at = j * columns + first;
+                p[at..at + ROWS].try_into().expect("four keys")
+            });
+        } else {
+            for (r, out) in out.chunks_exact_mut(d).enumerate() {
+                tiles::<1>(out, true, x, stride, rows, d, |j| [p[j * columns + first + r]]);
+            }
+        }
+    }
+}
+}
+
+/// out (R, d) = or += the sum over j < terms of weights(j)[r] * row j of x,
+/// one accumulator for each output in order of j.
+#[inline(always)]
+fn tiles<const R: usize>(
+    out: &mut [f32],
+    keep: bool,
+    x: &[f32],
+    stride: usize,
+    terms: usize,
+    d: usize,
+    weights: impl Fn(usize) -> [f32; R],
+) {
+    for at in (0..d).step_by(LANES) {
+        let width = LANES.min(d - at);
+        let mut sums = [[0.0_f32; LANES]; R];
+        if keep {
+            for (sums, out) in sums.iter_mut().zip(out.chunks_exact(d)) {
+                sums[..width].copy_from_slice(&out[at..at + width]);
+            }
+        }
+        for j in 0..terms {
+            let row = &x[j * stride + at..];
+            let row: [f32; LANES] = match row.first_chunk() {
+                Some(row) if width == LANES => *row,
+                _ => std::array::from_fn(|c| if c < width { row[c] } else { 0.0 }),
+            };
+            let weights = weights(j);
+            for r in 0..R {
+                for c in 0..LANES {
+                    sums[r][c] = weights[r].mul_add(row[c], sums[r][c]);
+                }
+            }
+        }
+        for (sums, out) in sums.iter().zip(out.chunks_exact_mut(d)) {
+            out[at..at + width].copy_from_slice(&sums[..width]);
+        }
+    }
 }
 
 kernel! {
@@ -319,12 +376,6 @@ pub fn attention_backward(
         let starts = &starts[b * t..(b + 1) * t];
         let columns = t.next_multiple_of(LANES);
         let kv_row = |j: usize| (b * t + j) * kv_width + g * d..(b * t + j) * kv_width + (g + 1) * d;
-        for j in 0..t {
-            // SAFETY: each piece has its own head of each row.
-            let (dk, dv) = unsafe { (dks.part(kv_row(j)), dvs.part(kv_row(j))) };
-            dk.fill(0.0);
-            dv.fill(0.0);
-        }
         SCRATCH.with_borrow_mut(|scratch| {
             let keys_t = room(&mut scratch.keys_t, d * columns);
             transpose(keys_t, keys.data, keys.stride, t, d, columns);
@@ -332,6 +383,10 @@ pub fn attention_backward(
             transpose(values_t, values.data, values.stride, t, d, columns);
             let p = room(&mut scratch.p, BLOCK * columns);
             let dp = room(&mut scratch.dp, BLOCK * columns);
+            let block = room(&mut scratch.rows, BLOCK * d);
+            let (dk, dv) = (room(&mut scratch.dk, t * d), room(&mut scratch.dv, t * d));
+            dk.fill(0.0);
+            dv.fill(0.0);
             for h in g * group..(g + 1) * group {
                 let head = (b * shape.heads + h) * t;
                 let q = Head::new(q, b, h, shape, width);
@@ -361,21 +416,24 @@ pub fn attention_backward(
                         columns,
                         shape.scale(),
                     );
-                    for r in 0..rows {
+                    let block = &mut block[..rows * d];
+                    weigh(block, dp, columns, keys.data, keys.stride, low, first + rows, d);
+                    for (r, row) in block.chunks_exact(d).enumerate() {
                         let at = (b * t + first + r) * width + h * d;
                         // SAFETY: each piece has its own heads of each row.
-                        let dq = unsafe { dqs.part(at..at + d) };
-                        let ds = &dp[r * columns..(r + 1) * columns];
-                        weigh(dq, ds, 1, keys.data, keys.stride, low, first + r + 1, false);
+                        unsafe { dqs.part(at..at + d) }.copy_from_slice(row);
                     }
-                    for j in low..first + rows {
-                        let (q, dout) = (&q.data[first * width..], &dout.data[first * width..]);
-                        // SAFETY: each piece has its own head of each row.
-                        let (dk, dv) = unsafe { (dks.part(kv_row(j)), dvs.part(kv_row(j))) };
-                        weigh(dk, &dp[j..], columns, q, width, 0, rows, true);
-                        weigh(dv, &p[j..], columns, dout, width, 0, rows, true);
-                    }
+                    let (q, dout) = (&q.data[first * width..], &dout.data[first * width..]);
+                    let seen = low * d..(first + rows) * d;
+                    weigh_transposed(&mut dk[seen.clone()], dp, columns, q, width, low, d);
+                    weigh_transposed(&mut dv[seen], p, columns, dout, width, low, d);
                 }
+            }
+            for (j, (from_k, from_v)) in dk.chunks_exact(d).zip(dv.chunks_exact(d)).enumerate() {
+                // SAFETY: each piece has its own head of each row.
+                let (dk, dv) = unsafe { (dks.part(kv_row(j)), dvs.part(kv_row(j))) };
+                dk.copy_from_slice(from_k);
+                dv.copy_from_slice(from_v);
             }
         });
     });
