@@ -64,3 +64,37 @@ pub fn bits_per_byte(documents: impl Iterator<Item = Result<Text>>) -> Result<Ve
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(text: String, language: &str, held_out: bool) -> Result<Text> {
+        Ok(Text { text, language: language.to_owned(), held_out, hash: 0 })
+    }
+
+    /// Letters that nothing foretells, 4 bits each.
+    fn noise(bytes: usize, mut state: u64) -> String {
+        let mut letter = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            char::from(b'a' + (state >> 60) as u8)
+        };
+        (0..bytes).map(|_| letter()).collect()
+    }
+
+    #[test]
+    fn what_was_in_the_training_text_costs_next_to_nothing() {
+        let known = noise(50_000, 1);
+        let documents = [
+            document(noise(300_000, 2), "sw", false),
+            document(known.clone(), "en", true),
+            document(noise(50_000, 3), "sw", true),
+            document(known, "sw", false),
+        ];
+        let packed = bits_per_byte(documents.into_iter()).unwrap();
+        let languages: Vec<_> = packed.iter().map(|p| (p.language.as_str(), p.bytes)).collect();
+        assert_eq!(languages, [("en", 50_001), ("sw", 50_001)]);
+        assert!(packed[0].bits_per_byte < 0.02, "{packed:?}");
+        assert!((4.0..4.2).contains(&packed[1].bits_per_byte), "{packed:?}");
+    }
+}

@@ -290,3 +290,120 @@ fn markdown(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::Instant};
+
+    use super::*;
+
+    /// The documents of the example that were made from a source: name,
+    /// bytes, source.
+    fn made() -> Vec<(String, Vec<u8>, String)> {
+        let example = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples/maize");
+        let mut made = Vec::new();
+        for language in ["en", "sw"] {
+            let sources = fs::read_dir(example.join("sources").join(language)).unwrap();
+            for source in sources.map(|entry| entry.unwrap().path()) {
+                let stem = source.file_stem().unwrap().to_str().unwrap();
+                let (format, name) = stem.split_once('-').unwrap();
+                let name = format!("{name}.{format}");
+                let bytes = fs::read(example.join("documents").join(language).join(&name)).unwrap();
+                made.push((name, bytes, fs::read_to_string(&source).unwrap()));
+            }
+        }
+        made.sort();
+        made
+    }
+
+    fn words(text: &str) -> Vec<String> {
+        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        words.map(str::to_lowercase).collect()
+    }
+
+    #[test]
+    fn pdf_docx_and_epub_give_the_words_of_their_source_in_order() {
+        let made = made();
+        for format in ["pdf", "docx", "epub"] {
+            assert!(made.iter().any(|(name, ..)| name.ends_with(format)), "no {format} in the example");
+        }
+        for (name, bytes, source) in made {
+            let found = Extractor::new(&Worker::InProcess).extract(&name, &bytes).unwrap().unwrap();
+            assert!(name.ends_with(found.format.name()), "{name} is {:?}", found.format);
+            let (found, expected) = (words(&found.text), words(&source));
+            // Page numbers and words broken at a line's end may be in between.
+            let mut rest = found.iter();
+            let missing = expected.iter().filter(|word| {
+                let before = rest.clone();
+                let hit = rest.any(|found| found == *word);
+                if !hit {
+                    rest = before;
+                }
+                !hit
+            });
+            let missing = missing.count();
+            assert!(missing * 100 <= expected.len(), "{name}: {missing} of {} words are missing", expected.len());
+            assert!(found.len() * 100 <= expected.len() * 103, "{name}: {} words of {}", found.len(), expected.len());
+        }
+    }
+
+    #[test]
+    fn damaged_files_are_refused_or_read_but_never_stop_the_program() {
+        // Panics of the parsers are caught; their messages help nobody here.
+        let hook = panic::take_hook();
+        panic::set_hook(Box::new(|_| {}));
+        let mut state = 1_u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        for (name, bytes, _) in made() {
+            for round in 0..30 {
+                let mut damaged = bytes.clone();
+                match round % 3 {
+                    0 => damaged.truncate(random(bytes.len())),
+                    1 => (0..1 + random(20)).for_each(|_| damaged[random(bytes.len())] = random(256) as u8),
+                    _ => {
+                        let (from, to) = (random(bytes.len()), random(bytes.len()));
+                        let length = random(200).min(bytes.len() - from.max(to));
+                        damaged.copy_within(from..from + length, to);
+                    }
+                }
+                let started = Instant::now();
+                let _ = Extractor::new(&Worker::InProcess).extract(&name, &damaged).unwrap();
+                let seconds = started.elapsed().as_secs_f32();
+                assert!(seconds < 20.0, "{name}, round {round}: {seconds} s");
+            }
+        }
+        panic::set_hook(hook);
+    }
+
+    fn child(program: &str, arguments: &[&str]) -> Extractor {
+        Extractor::new(&Worker::Child {
+            program: program.into(),
+            arguments: arguments.iter().map(OsString::from).collect(),
+            time_limit: Duration::from_millis(300),
+        })
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_parser_that_hangs_or_dies_costs_one_file() {
+        let page = b"<html><body><p>Mahindi</p></body></html>";
+        let mut hangs = child("sleep", &["60"]);
+        let mut dies = child("true", &[]);
+        for _ in 0..2 {
+            assert_eq!(hangs.extract("a.html", page).unwrap().unwrap_err().0, Reason::TimeLimit);
+            assert_eq!(dies.extract("a.html", page).unwrap().unwrap_err().0, Reason::Damaged);
+        }
+        // Plain text needs no parser.
+        assert_eq!(hangs.extract("a.txt", b"Mahindi").unwrap().unwrap().text, "Mahindi");
+    }
+
+    #[test]
+    fn a_parser_that_cannot_be_started_is_an_error() {
+        let mut missing = child("/no/such/program", &[]);
+        let error = missing.extract("a.html", b"<html><p>Mahindi</p></html>").unwrap_err();
+        assert_eq!(error.key(), "worker-failed");
+    }
+}
