@@ -296,12 +296,16 @@ pub fn forecast(lock: &Lock, corpus: CorpusSize, pool: &Pool) -> Result<Cost> {
 /// The program, its threads and what the library of the tokenizer keeps.
 const PROGRAM_BYTES: u64 = 40 << 20;
 
+/// What the compressor takes beside the text: tables for its level, which
+/// are small where there is little text to look back at.
+const COMPRESSOR_BYTES: [u64; 2] = [8 << 20, 84 << 20];
+
 /// The hungriest stage: the training, or the compressor, which looks back at
-/// up to 64 MB of text with tables for its level; or what this process has
-/// used until now, in trying the sizes, when the build goes on in it.
+/// up to 64 MB of text; or what this process has used until now, in trying
+/// the sizes, when the build goes on in it.
 fn memory(training: u64, corpus: CorpusSize) -> u64 {
     let text = corpus.training_bytes.min(64 << 20);
-    let compressor = (155 << 20) + 3 * text;
+    let compressor = COMPRESSOR_BYTES[usize::from(text > 256 << 10)] + 3 * text;
     let foreseen = PROGRAM_BYTES + training.max(compressor);
     foreseen.max(machine::peak_memory().unwrap_or(0))
 }

@@ -330,19 +330,24 @@ mod tests {
         for (name, bytes, source) in made {
             let found = Extractor::new(&Worker::InProcess).extract(&name, &bytes).unwrap().unwrap();
             assert!(name.ends_with(found.format.name()), "{name} is {:?}", found.format);
-            let (found, expected) = (words(&found.text), words(&source));
-            // Page numbers and words broken at a line's end may be in between.
-            let mut rest = found.iter();
-            let missing = expected.iter().filter(|word| {
-                let before = rest.clone();
-                let hit = rest.any(|found| found == *word);
-                if !hit {
-                    rest = before;
+            // The title of a book is in its description, not in its chapters.
+            let body = source.split_once('\n').unwrap().1;
+            let source = if found.format == Format::Epub { body } else { &source };
+            let (found, expected) = (words(&found.text), words(source));
+            // Page numbers, and words broken at the end of a line, may be in
+            // between: each word is looked for a little way ahead.
+            let (mut at, mut missing) = (0, Vec::new());
+            for word in &expected {
+                match found[at..].iter().take(20).position(|found| found == word) {
+                    Some(ahead) => at += ahead + 1,
+                    None => missing.push(word),
                 }
-                !hit
-            });
-            let missing = missing.count();
-            assert!(missing * 100 <= expected.len(), "{name}: {missing} of {} words are missing", expected.len());
+            }
+            assert!(
+                missing.len() * 100 <= expected.len(),
+                "{name}: of {} words are missing {missing:?}",
+                expected.len()
+            );
             assert!(found.len() * 100 <= expected.len() * 103, "{name}: {} words of {}", found.len(), expected.len());
         }
     }
