@@ -46,7 +46,7 @@ impl Attention {
         let shape = AttentionShape { batch, tokens, heads, kv_heads, head_dim };
         let n = batch * tokens;
         // A document ends after every seventh position, or never.
-        let starts = |i: usize| if i / tokens % 2 == 0 { (i % tokens / 7 * 7) as u32 } else { 0 };
+        let starts = |i: usize| if (i / tokens).is_multiple_of(2) { (i % tokens / 7 * 7) as u32 } else { 0 };
         Self {
             shape,
             starts: (0..n).map(starts).collect(),
