@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 const TABLES: &[u8] = include_bytes!("../languages/languages.bin");
 /// N-grams have two bytes to this many.
 const GRAM_BYTES_MAX: usize = 6;
+/// So many values up to 93 can be added in 16 bits.
+const SUM_ROWS: usize = 700;
 /// Bits of the filter before the table of n-grams.
 const FILTER_BITS: usize = 1 << 17;
 /// What is looked at, at most: two pieces of half of this. More text changes
@@ -134,20 +136,35 @@ impl Model {
     /// Every language with its score, the best first; empty when the text has
     /// no n-gram that is known.
     fn rank(&self, text: &str) -> Vec<(&'static str, i32)> {
-        let mut rows = self.rows(text.as_bytes());
+        let rows = self.rows(text.as_bytes());
         if rows.is_empty() {
             return Vec::new();
         }
-        rows.sort_unstable();
-        let languages = self.tags.len();
-        let (mut scores, mut total) = (vec![0; languages], 0);
-        for run in rows.chunk_by(|a, b| a == b) {
-            let weight = self.log_count[run.len().min(255)];
-            total += i32::from(weight);
-            let above = &self.above[run[0] as usize * languages..][..languages];
-            for (score, &above) in scores.iter_mut().zip(above) {
-                // At most 355 * 93.
-                *score += i32::from(weight * u16::from(above));
+        let mut counts = vec![0_u8; self.above.len() / self.tags.len()];
+        for row in &rows {
+            counts[*row as usize] = counts[*row as usize].saturating_add(1);
+        }
+        let (once, several): (Vec<u32>, Vec<u32>) = rows.into_iter().partition(|row| counts[*row as usize] == 1);
+        let (mut scores, mut total) = (vec![0; self.tags.len()], 0);
+        // Most n-grams occur once: their rows are added before they are weighed.
+        for rows in once.chunks(SUM_ROWS) {
+            let mut sums = vec![0_u16; self.tags.len()];
+            for row in rows {
+                sums.iter_mut().zip(self.row(*row)).for_each(|(sum, &above)| *sum += u16::from(above));
+            }
+            let weight = i32::from(self.log_count[1]);
+            total += weight * rows.len() as i32;
+            scores.iter_mut().zip(sums).for_each(|(score, sum)| *score += weight * i32::from(sum));
+        }
+        for row in several {
+            // The first of them finds the count and takes it away.
+            let weight = self.log_count[std::mem::take(&mut counts[row as usize]) as usize];
+            if weight > 0 {
+                total += i32::from(weight);
+                for (score, &above) in scores.iter_mut().zip(self.row(row)) {
+                    // At most 355 * 93.
+                    *score += i32::from(weight * u16::from(above));
+                }
             }
         }
         let constants = self.prior.iter().zip(&self.rare).map(|(prior, rare)| prior + total * rare);
@@ -155,6 +172,11 @@ impl Model {
         let mut ranking: Vec<_> = self.tags.iter().copied().zip(scores).collect();
         ranking.sort_by_key(|&(_, score)| std::cmp::Reverse(score));
         ranking
+    }
+
+    /// Log likelihoods of an n-gram, above those of a rare one (L).
+    fn row(&self, row: u32) -> &[u8] {
+        &self.above[row as usize * self.tags.len()..][..self.tags.len()]
     }
 
     /// The row of the longest n-gram that ends at each byte, where there is

@@ -1,8 +1,9 @@
 //! Training as its users see it: it learns, nothing is lost, and the same
 //! recipe gives the same bits.
 
+mod common;
+
 use std::{
-    collections::HashMap,
     fs,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
@@ -13,7 +14,6 @@ use kwaya_base::{Progress, Result, Silent, Unit};
 use kwaya_math::{Pool, philox::Stream};
 use kwaya_model::Config;
 use kwaya_train::{Decay, Options, Outcome, Schedule, TokenFile, bits_per_byte, measure, memory, train};
-use safetensors::{Dtype, tensor::TensorView};
 
 const VOCABULARY: u64 = 40;
 
@@ -53,28 +53,12 @@ fn schedule() -> Schedule {
 
 /// Documents that count upwards from a random start: easy to learn.
 fn corpus(path: &Path, documents: u64, seed: u64) -> TokenFile {
-    let (mut tokens, mut ends, mut bytes, mut languages) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for document in 0..documents {
-        let mut stream = Stream::new(seed, 1, document);
+    let document = |index| {
+        let mut stream = Stream::new(seed, 1, index);
         let (start, length) = (stream.below(VOCABULARY - 1), 3 + stream.below(60));
-        tokens.extend((0..length).flat_map(|i| (1 + ((start + i) % (VOCABULARY - 1)) as u32).to_le_bytes()));
-        tokens.extend(0u32.to_le_bytes());
-        ends.extend((tokens.len() as u64 / 4).to_le_bytes());
-        bytes.extend((length as u32 * 3).to_le_bytes());
-        languages.push((document % 2) as u8);
-    }
-    let n = documents as usize;
-    let view = |dtype, length, data| TensorView::new(dtype, vec![length], data).unwrap();
-    let tensors = [
-        ("document_ends", view(Dtype::U64, n, &ends)),
-        ("document_bytes", view(Dtype::U32, n, &bytes)),
-        ("document_language", view(Dtype::U8, n, &languages)),
-        ("tokens", view(Dtype::U32, tokens.len() / 4, &tokens)),
-    ];
-    let metadata = [("vocab_size", "40"), ("end_of_text", "0"), ("languages", "sw,en,ha")];
-    let metadata: HashMap<String, String> = metadata.map(|(key, value)| (key.into(), value.into())).into();
-    fs::write(path, safetensors::serialize(tensors, Some(metadata)).unwrap()).unwrap();
-    TokenFile::open(path).unwrap()
+        (0..length).map(|i| (1 + ((start + i) % (VOCABULARY - 1)) as u32)).collect()
+    };
+    common::write(path, VOCABULARY, &(0..documents).map(document).collect::<Vec<_>>())
 }
 
 /// A place to train in.

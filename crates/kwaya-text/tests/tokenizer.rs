@@ -1,0 +1,183 @@
+//! The tokenizer: it is byte-pair encoding, loses nothing, and is the same at
+//! every run.
+
+use std::{collections::BTreeMap, path::Path};
+
+use kwaya_base::Silent;
+use kwaya_text::tokenizer::{self, END_OF_TEXT, Text};
+use safetensors::SafeTensors;
+
+/// Words of two to five syllables, the same for the same seed.
+fn swahili(mut seed: u64, words: usize) -> String {
+    let mut next = |n: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % n
+    };
+    let syllables = ["ma", "wa", "ki", "li", "ni", "sha", "mba", "ku", "ha", "ndi", "po", "ta"];
+    let word = |_| (0..2 + next(4)).map(|_| syllables[next(12) as usize]).collect::<String>();
+    (0..words).map(word).collect::<Vec<_>>().join(" ")
+}
+
+fn text(text: String, language: &str, held_out: bool) -> Text {
+    Text { text, language: language.to_owned(), held_out, hash: 0 }
+}
+
+fn train(texts: &[String], vocabulary: usize, out: &Path) -> usize {
+    let bytes = texts.iter().map(String::len).sum::<usize>() as u64;
+    let documents = texts.iter().map(|t| Ok(text(t.clone(), "sw", false)));
+    tokenizer::train(documents, bytes, vocabulary, out, &Silent).unwrap()
+}
+
+/// The first `count` merges as the paper has them (Sennrich et al. 2016,
+/// algorithm 1): the most frequent pair of neighbours, counted anew each time;
+/// of equals the one whose parts came first.
+fn plain_merges(text: &str, count: usize) -> Vec<(String, String)> {
+    // Byte-level: a space is a letter like others, written Ġ, and begins a word.
+    let mut words: BTreeMap<Vec<String>, usize> = BTreeMap::new();
+    for (index, word) in text.split(' ').enumerate() {
+        let space = (index > 0).then(|| "Ġ".to_owned());
+        *words.entry(space.into_iter().chain(word.chars().map(String::from)).collect()).or_default() += 1;
+    }
+    let mut ranks: BTreeMap<String, usize> = ('\u{21}'..='\u{17f}').map(|c| (c.to_string(), c as usize)).collect();
+    let mut merges = Vec::new();
+    for number in 0..count {
+        let mut pairs: BTreeMap<(&String, &String), usize> = BTreeMap::new();
+        for (word, count) in &words {
+            word.windows(2).for_each(|pair| *pairs.entry((&pair[0], &pair[1])).or_default() += count);
+        }
+        let best = |(a, b): &(&String, &String), count: usize| (count, std::cmp::Reverse((ranks[*a], ranks[*b])));
+        let (a, b) = pairs.iter().max_by_key(|(pair, count)| best(pair, **count)).map(|(p, _)| *p).unwrap();
+        let (a, b) = (a.clone(), b.clone());
+        words = words
+            .into_iter()
+            .map(|(word, count)| {
+                let mut merged: Vec<String> = Vec::new();
+                let mut left = word.as_slice();
+                while let [first, rest @ ..] = left {
+                    let pair = *first == a && rest.first() == Some(&b);
+                    merged.push(if pair { format!("{a}{b}") } else { first.clone() });
+                    left = &rest[usize::from(pair)..];
+                }
+                (merged, count)
+            })
+            .collect();
+        ranks.insert(format!("{a}{b}"), 1000 + number);
+        merges.push((a, b));
+    }
+    merges
+}
+
+#[test]
+fn the_merges_are_those_of_the_paper() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("tokenizer.json");
+    let sample = swahili(7, 3000);
+    // An end-of-text and the 256 bytes come before the merges.
+    assert_eq!(train(&[sample.clone()], 257 + 150, &out), 257 + 150);
+    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
+    let part = |pair: &serde_json::Value, i: usize| pair[i].as_str().unwrap().to_owned();
+    let merges = json["model"]["merges"].as_array().unwrap();
+    let merges: Vec<(String, String)> = merges.iter().map(|pair| (part(pair, 0), part(pair, 1))).collect();
+    assert_eq!(merges, plain_merges(&sample, 150));
+}
+
+#[test]
+fn the_same_texts_give_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts: Vec<String> = (0..40).map(|seed| swahili(seed, 300)).collect();
+    let out = |name: &str| folder.path().join(name);
+    train(&texts, 600, &out("first"));
+    for name in ["second", "third"] {
+        train(&texts, 600, &out(name));
+        assert!(std::fs::read(out("first")).unwrap() == std::fs::read(out(name)).unwrap());
+    }
+}
+
+#[test]
+fn every_text_comes_back_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("tokenizer.json");
+    train(&[swahili(1, 500)], 400, &out);
+    let tokenizer = tokenizer::open(&out).unwrap();
+    let mut texts: Vec<String> = [
+        "",
+        " ",
+        "  mbili  ",
+        "a\r\n\tb\0c",
+        "Ìjọba ti sọ pé àwọn àgbẹ̀",
+        "ሰላም ለዓለም",
+        "مرحبا بالعالم",
+        "नमस्ते दुनिया",
+        "👩🏿‍🌾🌽",
+        "<|endoftext|> ni maandishi",
+        "\u{10ffff}\u{feff}\u{200d}",
+    ]
+    .map(String::from)
+    .into();
+    // And any character there is, in all kinds of company.
+    let mut seed = 5_u64;
+    for _ in 0..300 {
+        let characters = std::iter::repeat_with(|| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            char::from_u32((seed >> 40) as u32 % 0x11_0000 >> (seed >> 33 & 15)).unwrap_or(' ')
+        });
+        texts.push(characters.take(30).collect());
+    }
+    let end = tokenizer.token_to_id(END_OF_TEXT).unwrap();
+    for text in texts {
+        let ids = tokenizer.encode(text.as_str(), false).unwrap().get_ids().to_vec();
+        assert!(!ids.contains(&end), "{text:?} holds an end-of-text token");
+        assert_eq!(tokenizer.decode(&ids, false).unwrap(), text);
+    }
+}
+
+#[test]
+fn a_token_file_holds_every_document_with_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    train(&[swahili(1, 500)], 400, &path("tokenizer.json"));
+    let documents: Vec<Text> =
+        (0..9).map(|i| text(swahili(i, 20 + i as usize), if i % 2 == 0 { "sw" } else { "en" }, i % 3 == 0)).collect();
+    let languages = ["en".to_owned(), "sw".to_owned()];
+    let stats = tokenizer::tokenize(
+        documents.iter().cloned().map(Ok),
+        1,
+        &languages,
+        &path("tokenizer.json"),
+        &path("training"),
+        &path("held_out"),
+        &Silent,
+    )
+    .unwrap();
+    let tokenizer = tokenizer::open(&path("tokenizer.json")).unwrap();
+    for (name, held_out) in [("training", false), ("held_out", true)] {
+        let bytes = std::fs::read(path(name)).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let tokens: Vec<u32> =
+            file.tensor("tokens").unwrap().data().as_chunks().0.iter().map(|t| u16::from_le_bytes(*t).into()).collect();
+        let ends: Vec<u64> = file
+            .tensor("document_ends")
+            .unwrap()
+            .data()
+            .as_chunks()
+            .0
+            .iter()
+            .copied()
+            .map(u64::from_le_bytes)
+            .collect();
+        let language = file.tensor("document_language").unwrap().data().to_vec();
+        let expected: Vec<&Text> = documents.iter().filter(|d| d.held_out == held_out).collect();
+        assert_eq!(ends.len(), expected.len());
+        let mut from = 0;
+        for ((end, language), document) in ends.iter().zip(language).zip(expected) {
+            let ids = &tokens[from..*end as usize];
+            assert_eq!(ids.last().copied(), tokenizer.token_to_id(END_OF_TEXT));
+            assert_eq!(tokenizer.decode(&ids[..ids.len() - 1], false).unwrap(), document.text);
+            assert_eq!(languages[language as usize], document.language);
+            from = *end as usize;
+        }
+        assert_eq!(from, tokens.len());
+    }
+    let held_out: u64 = stats.held_out.values().map(|count| count.documents).sum();
+    assert_eq!((stats.training["sw"].documents, stats.training["en"].documents, held_out), (3, 3, 3));
+}
