@@ -88,10 +88,20 @@ fn is_nfc(text: &str) -> bool {
 /// it may be.
 pub fn not_prose(text: &str) -> Option<&'static str> {
     let (mut visible, mut letters, mut replaced) = (0_u64, 0_u64, 0_u64);
-    for character in text.chars().filter(|c| !c.is_whitespace()) {
-        visible += 1;
-        letters += u64::from(character.is_alphabetic() || is_mark(character));
-        replaced += u64::from(character == char::REPLACEMENT_CHARACTER);
+    for line in text.lines() {
+        if line.is_ascii() {
+            // The same as below, many bytes at a time.
+            for byte in line.bytes() {
+                visible += u64::from(!matches!(byte, 9..=13 | 32));
+                letters += u64::from(byte.is_ascii_alphabetic());
+            }
+            continue;
+        }
+        for character in line.chars().filter(|c| !c.is_whitespace()) {
+            visible += 1;
+            letters += u64::from(character.is_alphabetic() || is_mark(character));
+            replaced += u64::from(character == char::REPLACEMENT_CHARACTER);
+        }
     }
     let share = |part: u64| part as f64 / visible.max(1) as f64;
     if share(letters) < LETTERS_MIN {

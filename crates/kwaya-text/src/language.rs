@@ -2,16 +2,18 @@
 //! (Lui and Baldwin 2012) with the tables of py3langid, cut down to 600 KB.
 //! `languages/make.py` makes them and says how; the sums are of whole numbers.
 
-use std::sync::OnceLock;
+use std::{cmp::Reverse, sync::OnceLock};
 
 /// The tables, in the format that `languages/make.py` describes.
 const TABLES: &[u8] = include_bytes!("../languages/languages.bin");
 /// N-grams have two bytes to this many.
 const GRAM_BYTES_MAX: usize = 6;
 /// So many values up to 93 can be added in 16 bits.
-const SUM_ROWS: usize = 700;
+const SUM_ROWS: i32 = 700;
+/// The part of a slot that is a row; there are fewer n-grams than this.
+const ROW_MASK: u32 = (1 << 15) - 1;
 /// Bits of the filter before the table of n-grams.
-const FILTER_BITS: usize = 1 << 17;
+const FILTER_BITS: usize = 1 << 18;
 /// What is looked at, at most: two pieces of half of this. More text changes
 /// few answers and costs time.
 const SAMPLE_BYTES: usize = 1024;
@@ -54,8 +56,14 @@ impl Identifier {
 
     /// The language of `text`, which its source says is in `declared`.
     pub fn identify(&self, text: &str, declared: Option<&str>) -> Verdict {
-        let ranking = Model::get().rank(&sample(text));
-        let (detected, best) = ranking.first().copied().unwrap_or(("und", 0));
+        let model = Model::get();
+        let scores = model.scores(&sample(text));
+        // Of equals the first.
+        let likeliest = |wanted: &dyn Fn(&str) -> bool| {
+            let scores = model.tags.iter().copied().zip(scores.iter().copied());
+            scores.filter(|(tag, _)| wanted(tag)).min_by_key(|(_, score)| Reverse(*score))
+        };
+        let (detected, best) = likeliest(&|_| true).unwrap_or(("und", 0));
         let verdict = |language: &str, unwanted| Verdict {
             language: language.to_owned(),
             detected: detected.to_owned(),
@@ -71,10 +79,8 @@ impl Identifier {
             let declared = declared.filter(|tag| self.wanted.iter().any(|w| w == tag));
             return verdict(declared.unwrap_or(first), false);
         }
-        // The first wanted language in the ranking: every one is in it, or
-        // there is none because nothing in the text tells of any.
-        let (wanted, score) =
-            ranking.into_iter().find(|(tag, _)| self.wanted.iter().any(|w| w == tag)).unwrap_or(("und", best));
+        // None where nothing in the text tells of any.
+        let (wanted, score) = likeliest(&|tag| self.wanted.iter().any(|w| w == tag)).unwrap_or(("und", best));
         if best - score > MARGIN { verdict(detected, true) } else { verdict(wanted, false) }
     }
 }
@@ -95,12 +101,15 @@ struct Model {
     rare: Vec<i32>,
     /// log(1 + n) for n = 0 to 255, in 1/64.
     log_count: Vec<u16>,
-    /// Where each n-gram is: open addressing, with the n-gram and its row;
-    /// 0 is no n-gram.
-    slots: Vec<(u64, u32)>,
+    /// The n-gram of each row (G).
+    grams: Vec<u64>,
+    /// Where each n-gram is: open addressing, with one more than its row, and
+    /// above that bits of its hash, so that another is seldom looked at; 0 is
+    /// no n-gram.
+    slots: Vec<u32>,
     /// A bit for the hash of every n-gram that is in `slots`: most n-grams of
     /// a text are not, and this fits in the cache next to the processor.
-    filter: Vec<u64>,
+    filter: Box<[u64; FILTER_BITS / 64]>,
     /// Log likelihood above that of a rare n-gram (G, L), in eighths of a nat.
     above: Vec<u8>,
 }
@@ -121,100 +130,139 @@ impl Model {
         let numbers = |bytes: &[u8]| bytes.as_chunks().0.iter().copied().map(i32::from_le_bytes).collect();
         let (prior, rare) = (numbers(take(4 * languages)), numbers(take(4 * languages)));
         let log_count = take(2 * 256).as_chunks().0.iter().copied().map(u16::from_le_bytes).collect();
-        let mut slots = vec![(0, 0); (2 * grams).next_power_of_two()];
-        let mut filter = vec![0; FILTER_BITS / 64];
-        for (row, gram) in take(8 * grams).as_chunks().0.iter().enumerate() {
-            let gram = u64::from_le_bytes(*gram);
-            let bit = filter_bit(gram);
+        let grams: Vec<u64> = take(8 * grams).as_chunks().0.iter().copied().map(u64::from_le_bytes).collect();
+        let mut filter = Box::new([0; FILTER_BITS / 64]);
+        for gram in &grams {
+            let bit = filter_bit(*gram);
             filter[bit / 64] |= 1 << (bit % 64);
-            let slot = probe(&slots, gram);
-            slots[slot] = (gram, row as u32);
         }
-        Self { tags, prior, rare, log_count, slots, filter, above: take(grams * languages).to_vec() }
+        let above = take(grams.len() * languages).to_vec();
+        let slots = vec![0; (2 * grams.len()).next_power_of_two()];
+        let mut model = Self { tags, prior, rare, log_count, grams, slots, filter, above };
+        for row in 0..model.grams.len() {
+            let gram = model.grams[row];
+            let Err(free) = model.find(gram) else { panic!("the tables name {gram:x} twice") };
+            model.slots[free] = check_bits(gram) | (row as u32 + 1);
+        }
+        model
     }
 
-    /// Every language with its score, the best first; empty when the text has
-    /// no n-gram that is known.
-    fn rank(&self, text: &str) -> Vec<(&'static str, i32)> {
+    /// The row of `gram`, or the slot that it would be put in.
+    fn find(&self, gram: u64) -> std::result::Result<u32, usize> {
+        let mask = self.slots.len() - 1;
+        let mut slot = (hash(gram) >> 31) as usize & mask;
+        loop {
+            let found = self.slots[slot];
+            if found == 0 {
+                return Err(slot);
+            }
+            let row = (found & ROW_MASK) - 1;
+            if found & !ROW_MASK == check_bits(gram) && self.grams[row as usize] == gram {
+                return Ok(row);
+            }
+            slot = (slot + 1) & mask;
+        }
+    }
+
+    /// The score of every language (L); empty when the text has no n-gram that
+    /// is known.
+    fn scores(&self, text: &str) -> Vec<i32> {
         let rows = self.rows(text.as_bytes());
         if rows.is_empty() {
             return Vec::new();
         }
-        let mut counts = vec![0_u8; self.above.len() / self.tags.len()];
-        for row in &rows {
-            counts[*row as usize] = counts[*row as usize].saturating_add(1);
+        let languages = self.tags.len();
+        let mut counts = vec![0_u8; self.above.len() / languages];
+        for &row in &rows {
+            counts[row as usize] = counts[row as usize].saturating_add(1);
         }
-        let (once, several): (Vec<u32>, Vec<u32>) = rows.into_iter().partition(|row| counts[*row as usize] == 1);
-        let (mut scores, mut total) = (vec![0; self.tags.len()], 0);
         // Most n-grams occur once: their rows are added before they are weighed.
-        for rows in once.chunks(SUM_ROWS) {
-            let mut sums = vec![0_u16; self.tags.len()];
-            for row in rows {
-                sums.iter_mut().zip(self.row(*row)).for_each(|(sum, &above)| *sum += u16::from(above));
-            }
-            let weight = i32::from(self.log_count[1]);
-            total += weight * rows.len() as i32;
-            scores.iter_mut().zip(sums).for_each(|(score, sum)| *score += weight * i32::from(sum));
-        }
-        for row in several {
-            // The first of them finds the count and takes it away.
-            let weight = self.log_count[std::mem::take(&mut counts[row as usize]) as usize];
-            if weight > 0 {
-                total += i32::from(weight);
-                for (score, &above) in scores.iter_mut().zip(self.row(row)) {
-                    // At most 355 * 93.
-                    *score += i32::from(weight * u16::from(above));
+        let (mut once, mut sums) = (0, vec![0_u16; languages]);
+        let mut scores = Scores { total: 0, sums: vec![0; languages] };
+        for row in rows {
+            let above = &self.above[row as usize * languages..][..languages];
+            match std::mem::take(&mut counts[row as usize]) {
+                0 => {}
+                1 => {
+                    sums.iter_mut().zip(above).for_each(|(sum, &above)| *sum += u16::from(above));
+                    once += 1;
+                    if once == SUM_ROWS {
+                        scores.add(self.log_count[1], once, sums.iter().copied());
+                        (once, sums) = (0, vec![0; languages]);
+                    }
                 }
+                count => scores.add(self.log_count[count as usize], 1, above.iter().copied().map(u16::from)),
             }
         }
-        let constants = self.prior.iter().zip(&self.rare).map(|(prior, rare)| prior + total * rare);
-        let scores = scores.into_iter().zip(constants).map(|(score, constant)| score + constant);
-        let mut ranking: Vec<_> = self.tags.iter().copied().zip(scores).collect();
-        ranking.sort_by_key(|&(_, score)| std::cmp::Reverse(score));
-        ranking
-    }
-
-    /// Log likelihoods of an n-gram, above those of a rare one (L).
-    fn row(&self, row: u32) -> &[u8] {
-        &self.above[row as usize * self.tags.len()..][..self.tags.len()]
+        scores.add(self.log_count[1], once, sums.iter().copied());
+        let constants = self.prior.iter().zip(&self.rare).map(|(prior, rare)| prior + scores.total * rare);
+        scores.sums.iter().zip(constants).map(|(sum, constant)| sum + constant).collect()
     }
 
     /// The row of the longest n-gram that ends at each byte, where there is
     /// one.
     fn rows(&self, text: &[u8]) -> Vec<u32> {
-        let mut rows = Vec::with_capacity(text.len());
+        // First the filter, which the processor takes without a guess, then
+        // the table: its reads do not wait for each other.
+        let mut candidates = Vec::with_capacity(text.len());
         let mut recent = 0_u64;
         for (before, &byte) in text.iter().enumerate() {
             // The last bytes, the latest one highest.
             recent = recent >> 8 | u64::from(byte) << 56;
-            let longest = (2..=GRAM_BYTES_MAX.min(before + 1)).rev().find_map(|length| {
-                let gram = (length as u64) << 56 | recent >> (64 - 8 * length);
-                let bit = filter_bit(gram);
-                if self.filter[bit / 64] >> (bit % 64) & 1 == 0 {
-                    return None;
+            let mut lengths = 0_u32;
+            for length in 2..=GRAM_BYTES_MAX {
+                let bit = filter_bit(gram(recent, length));
+                lengths |= (self.filter[bit / 64] >> (bit % 64) & 1) as u32 * u32::from(length <= before + 1) << length;
+            }
+            candidates.push((recent, lengths));
+        }
+        let mut rows = Vec::with_capacity(text.len());
+        for (recent, mut lengths) in candidates {
+            while lengths > 0 {
+                let length = lengths.ilog2();
+                lengths -= 1 << length;
+                if let Ok(row) = self.find(gram(recent, length as usize)) {
+                    rows.push(row);
+                    break;
                 }
-                let (found, row) = self.slots[probe(&self.slots, gram)];
-                (found == gram).then_some(row)
-            });
-            rows.extend(longest);
+            }
         }
         rows
     }
 }
 
-/// The bit of the filter for `gram`.
-fn filter_bit(gram: u64) -> usize {
-    (gram.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize % FILTER_BITS
+/// Weighed sums of rows on their way.
+struct Scores {
+    /// Of the weights.
+    total: i32,
+    sums: Vec<i32>,
 }
 
-/// The slot that `gram` is in, or the free one that it would be put in.
-fn probe(slots: &[(u64, u32)], gram: u64) -> usize {
-    let mask = slots.len() - 1;
-    let mut slot = (gram.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & mask;
-    while slots[slot].0 != 0 && slots[slot].0 != gram {
-        slot = (slot + 1) & mask;
+impl Scores {
+    /// Adds `weight` times the `values`, which are the sum of so many `rows`.
+    fn add(&mut self, weight: u16, rows: i32, values: impl Iterator<Item = u16>) {
+        self.total += i32::from(weight) * rows;
+        self.sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += i32::from(weight) * i32::from(value));
     }
-    slot
+}
+
+/// The n-gram of the `length` highest bytes of `recent`, as the tables have it.
+fn gram(recent: u64, length: usize) -> u64 {
+    (length as u64) << 56 | recent >> (64 - 8 * length)
+}
+
+fn hash(gram: u64) -> u64 {
+    gram.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// The bit of the filter for `gram`.
+fn filter_bit(gram: u64) -> usize {
+    (hash(gram) >> 40) as usize % FILTER_BITS
+}
+
+/// What a slot has of the hash of `gram`.
+fn check_bits(gram: u64) -> u32 {
+    (hash(gram) >> 32) as u32 & !ROW_MASK
 }
 
 /// A piece from the start and one from the middle; what is all in capitals is
@@ -269,7 +317,10 @@ mod tests {
     fn scores_are_those_of_the_reference() {
         let golden: serde_json::Value = serde_json::from_str(include_str!("../languages/golden.json")).unwrap();
         for case in golden.as_array().unwrap() {
-            let ranking = Model::get().rank(case["text"].as_str().unwrap());
+            let model = Model::get();
+            let scores = model.scores(case["text"].as_str().unwrap());
+            let mut ranking: Vec<_> = model.tags.iter().copied().zip(scores).collect();
+            ranking.sort_by_key(|&(_, score)| Reverse(score));
             for (place, expected) in case["ranking"].as_array().unwrap().iter().enumerate() {
                 let (tag, score) = ranking[place];
                 let expected_score = expected[1].as_f64().unwrap();
