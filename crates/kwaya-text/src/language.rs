@@ -212,7 +212,8 @@ impl Model {
             let mut lengths = 0_u32;
             for length in 2..=GRAM_BYTES_MAX {
                 let bit = filter_bit(gram(recent, length));
-                lengths |= (self.filter[bit / 64] >> (bit % 64) & 1) as u32 * u32::from(length <= before + 1) << length;
+                let known = (self.filter[bit / 64] >> (bit % 64)) as u32 & 1;
+                lengths |= (known * u32::from(length <= before + 1)) << length;
             }
             candidates.push((recent, lengths));
         }

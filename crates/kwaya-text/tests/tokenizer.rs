@@ -73,7 +73,7 @@ fn the_merges_are_those_of_the_paper() {
     let out = folder.path().join("tokenizer.json");
     let sample = swahili(7, 3000);
     // An end-of-text and the 256 bytes come before the merges.
-    assert_eq!(train(&[sample.clone()], 257 + 150, &out), 257 + 150);
+    assert_eq!(train(std::slice::from_ref(&sample), 257 + 150, &out), 257 + 150);
     let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
     let part = |pair: &serde_json::Value, i: usize| pair[i].as_str().unwrap().to_owned();
     let merges = json["model"]["merges"].as_array().unwrap();
@@ -119,7 +119,7 @@ fn every_text_comes_back_as_it_was() {
     for _ in 0..300 {
         let characters = std::iter::repeat_with(|| {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            char::from_u32((seed >> 40) as u32 % 0x11_0000 >> (seed >> 33 & 15)).unwrap_or(' ')
+            char::from_u32(((seed >> 40) as u32 % 0x11_0000) >> (seed >> 33 & 15)).unwrap_or(' ')
         });
         texts.push(characters.take(30).collect());
     }

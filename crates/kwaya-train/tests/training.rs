@@ -56,7 +56,7 @@ fn corpus(path: &Path, documents: u64, seed: u64) -> TokenFile {
     let document = |index| {
         let mut stream = Stream::new(seed, 1, index);
         let (start, length) = (stream.below(VOCABULARY - 1), 3 + stream.below(60));
-        (0..length).map(|i| (1 + ((start + i) % (VOCABULARY - 1)) as u32)).collect()
+        (0..length).map(|i| 1 + ((start + i) % (VOCABULARY - 1)) as u32).collect()
     };
     common::write(path, VOCABULARY, &(0..documents).map(document).collect::<Vec<_>>())
 }

@@ -66,7 +66,7 @@ pub(crate) fn exp(x: f32) -> f32 {
         return f32::INFINITY;
     }
     let rounder = 12_582_912.0_f32;
-    let n = x.mul_add(1.442_695_04, rounder) - rounder;
+    let n = x.mul_add(std::f32::consts::LOG2_E, rounder) - rounder;
     let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_4, x));
     let p = horner(r, &[1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5]);
     let p = p.mul_add(r * r, r) + 1.0;
