@@ -9,12 +9,12 @@
 //!
 //! For speed (Goto and van de Geijn, "Anatomy of high-performance matrix
 //! multiplication", 2008), with the same order for each output:
-//! 1. `b` is packed once into panels of 16 columns, so that the inner loop
-//!    reads it in a row whatever its layout was.
-//! 2. Rows of the output are split into blocks, which are what threads take;
-//!    each packs its part of `a` into panels of 6 rows.
-//! 3. `k` is cut into blocks that fit the cache; between two blocks the
+//! 1. `k` is cut into blocks that fit the cache; between two blocks the
 //!    accumulators rest in the output, which is exact.
+//! 2. A block of `b` is packed into panels of 16 columns, so that the inner
+//!    loop reads it in a row whatever its layout was.
+//! 3. Rows of the output are split into blocks, which are what threads take;
+//!    each packs its part of `a` into panels of 6 rows.
 //! 4. The inner loop keeps 6 x 16 accumulators in registers: vectors run
 //!    across outputs, never across `k`.
 
@@ -144,43 +144,41 @@ fn blocked(pool: &Pool, out: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix<
         for j0 in (0..n).step_by(NC) {
             let columns = NC.min(n - j0);
             let panels = columns.div_ceil(NR);
-            let room = lines(room, panels * NR * k);
-            let packed = Shards::new(room);
-            pool.run(panels, |p| {
-                // SAFETY: panels are disjoint.
-                let panel = unsafe { packed.part(p * NR * k..(p + 1) * NR * k) };
-                let first = j0 + p * NR;
-                pack_b(panel, b.data, b.row_stride, b.col_stride, first, NR.min(n - first));
-            });
-            let packed: &[f32] = room;
-            let shards = Shards::new(out);
-            pool.run(blocks, |block| {
-                let i0 = block * rows;
-                let count = rows.min(m - i0);
-                // SAFETY: blocks of rows are disjoint.
-                let c = unsafe { shards.part(i0 * n..(i0 + count) * n) };
-                PACKED_A.with_borrow_mut(|room| {
-                    let height = count.next_multiple_of(MR);
-                    let room = lines(room, height * deep);
-                    for p0 in (0..k).step_by(deep) {
-                        let depth = deep.min(k - p0);
-                        let packed_a = &mut room[..height * depth];
-                        pack_a(packed_a, a.data, a.row_stride, a.col_stride, i0, count, p0);
-                        let keep = p0 > 0 || start == Start::Keep;
-                        row_block(c, packed_a, packed, n, j0, columns, k, p0, depth, keep);
-                    }
+            for p0 in (0..k).step_by(deep) {
+                let depth = deep.min(k - p0);
+                let room = lines(room, panels * NR * depth);
+                let packed = Shards::new(room);
+                pool.run(panels, |p| {
+                    // SAFETY: panels are disjoint.
+                    let panel = unsafe { packed.part(p * NR * depth..(p + 1) * NR * depth) };
+                    let first = j0 + p * NR;
+                    pack_b(panel, b.data, b.row_stride, b.col_stride, p0, first, NR.min(n - first));
                 });
-            });
+                let packed: &[f32] = room;
+                let shards = Shards::new(out);
+                pool.run(blocks, |block| {
+                    let i0 = block * rows;
+                    let count = rows.min(m - i0);
+                    // SAFETY: blocks of rows are disjoint.
+                    let c = unsafe { shards.part(i0 * n..(i0 + count) * n) };
+                    PACKED_A.with_borrow_mut(|room| {
+                        let packed_a = lines(room, count.next_multiple_of(MR) * depth);
+                        let packing = pack_a(packed_a, a, i0, count, p0);
+                        let keep = p0 > 0 || start == Start::Keep;
+                        row_block(c, packed_a, packing, packed, n, j0, columns, depth, keep);
+                    });
+                });
+            }
         }
     });
 }
 
 kernel! {
-/// Columns `first..first + count` of b, all rows, as rows of 16 values.
-fn pack_b(panel: &mut [f32], b: &[f32], row_stride: usize, col_stride: usize, first: usize, count: usize) {
+/// Columns `first..first + count` of b, rows from `p0`, as rows of 16 values.
+fn pack_b(panel: &mut [f32], b: &[f32], row_stride: usize, col_stride: usize, p0: usize, first: usize, count: usize) {
     if col_stride == 1 && count == NR {
         for (p, row) in panel.chunks_exact_mut(NR).enumerate() {
-            let at = p * row_stride + first;
+            let at = (p0 + p) * row_stride + first;
             row.copy_from_slice(&b[at..at + NR]);
         }
     } else {
@@ -189,7 +187,7 @@ fn pack_b(panel: &mut [f32], b: &[f32], row_stride: usize, col_stride: usize, fi
         for (step, group) in panel.chunks_mut(NR * 16).enumerate() {
             for j in 0..NR {
                 for (p, row) in group.chunks_exact_mut(NR).enumerate() {
-                    let at = (step * 16 + p) * row_stride + (first + j) * col_stride;
+                    let at = (p0 + step * 16 + p) * row_stride + (first + j) * col_stride;
                     row[j] = if j < count { b[at] } else { 0.0 };
                 }
             }
@@ -198,100 +196,136 @@ fn pack_b(panel: &mut [f32], b: &[f32], row_stride: usize, col_stride: usize, fi
 }
 }
 
-kernel! {
-/// Rows `i0..i0 + count` of a, columns `p0..`, as panels of 6 rows: 6 values
-/// of column p0, 6 of the next, and so on. Missing rows are 0.
-fn pack_a(packed: &mut [f32], a: &[f32], row_stride: usize, col_stride: usize, i0: usize, count: usize, p0: usize) {
+/// Packs rows `i0..i0 + count` of a, columns from `p0`, as panels of 6 rows,
+/// and says how: copied one after the other where a row of `a` lies in a row;
+/// else 6 values of column p0, 6 of the next, and so on. Missing rows are 0.
+fn pack_a(packed: &mut [f32], a: Matrix<'_>, i0: usize, count: usize, p0: usize) -> Packing {
+    if a.col_stride == 1 {
+        pack_rows(packed, a.data, a.row_stride, i0, count, p0);
+        Packing::Rows
+    } else {
+        pack_columns(packed, a.data, a.col_stride, i0, count, p0);
+        Packing::Columns
+    }
+}
+
+/// How a panel of `a` lies in memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Packing {
+    /// (6, depth)
+    Rows,
+    /// (depth, 6)
+    Columns,
+}
+
+fn pack_rows(packed: &mut [f32], a: &[f32], row_stride: usize, i0: usize, count: usize, p0: usize) {
     let depth = packed.len() / count.next_multiple_of(MR);
-    if row_stride == 1 {
-        // A column of a lies in a row: it is read once, for all panels.
-        for p in 0..depth {
-            let at = (p0 + p) * col_stride + i0;
-            let column = &a[at..at + count];
-            let panels = packed.chunks_exact_mut(MR * depth).map(|panel| &mut panel[p * MR..][..MR]);
-            for (group, values) in panels.zip(column.chunks(MR)) {
-                match <&[f32; MR]>::try_from(values) {
-                    Ok(values) => group.copy_from_slice(values),
-                    Err(_) => {
-                        group.fill(0.0);
-                        group[..values.len()].copy_from_slice(values);
-                    }
-                }
-            }
-        }
-        return;
+    let (whole, rest) = packed.split_at_mut(count * depth);
+    for (r, row) in whole.chunks_exact_mut(depth).enumerate() {
+        let at = (i0 + r) * row_stride + p0;
+        row.copy_from_slice(&a[at..at + depth]);
     }
-    for (panel_index, panel) in packed.chunks_exact_mut(MR * depth).enumerate() {
-        let first = i0 + panel_index * MR;
-        let rows = MR.min(i0 + count - first);
-        for r in 0..MR {
-            if r < rows {
-                for (p, group) in panel.chunks_exact_mut(MR).enumerate() {
-                    group[r] = a[(first + r) * row_stride + (p0 + p) * col_stride];
-                }
-            } else {
-                panel.chunks_exact_mut(MR).for_each(|group| group[r] = 0.0);
-            }
-        }
-    }
-}
+    rest.fill(0.0);
 }
 
 kernel! {
-/// One block of rows times columns `j0..j0 + columns` of packed b, over
-/// `depth` values of k from `p0`. `c` has rows of `n`.
-fn row_block(c: &mut [f32], a: &[f32], b: &[f32], n: usize, j0: usize, columns: usize, k: usize, p0: usize, depth: usize, keep: bool) {
-    let rows = c.len() / n;
-    for j in (0..columns).step_by(NR) {
-        let at = j * k + p0 * NR;
-        let b_panel = &b[at..at + depth * NR];
-        let width = NR.min(columns - j);
-        for i in (0..rows).step_by(MR) {
-            let a_panel = &a[i * depth..(i + MR) * depth];
-            let height = MR.min(rows - i);
-            let mut tile = [[0.0_f32; NR]; MR];
-            if keep {
-                for (r, row) in tile.iter_mut().enumerate().take(height) {
-                    let at = (i + r) * n + j0 + j;
-                    row[..width].copy_from_slice(&c[at..at + width]);
-                }
-            }
-            tile = accumulate(tile, a_panel, b_panel);
-            for (r, row) in tile.iter().enumerate().take(height) {
-                let at = (i + r) * n + j0 + j;
-                if width == NR {
-                    c[at..at + NR].copy_from_slice(row);
-                } else {
-                    c[at..at + width].copy_from_slice(&row[..width]);
-                }
-            }
+fn pack_columns(packed: &mut [f32], a: &[f32], col_stride: usize, i0: usize, count: usize, p0: usize) {
+    let depth = packed.len() / count.next_multiple_of(MR);
+    // A column of a lies in a row: it is read once, for all panels.
+    for p in 0..depth {
+        let at = (p0 + p) * col_stride + i0;
+        let column = &a[at..at + count];
+        let (whole, rest) = column.as_chunks::<MR>();
+        let mut panels = packed.chunks_exact_mut(MR * depth).map(|panel| &mut panel.as_chunks_mut::<MR>().0[p]);
+        for (values, group) in whole.iter().zip(panels.by_ref()) {
+            *group = *values;
+        }
+        if let Some(group) = panels.next() {
+            *group = std::array::from_fn(|r| rest.get(r).copied().unwrap_or(0.0));
         }
     }
 }
 }
 
-/// tile[r][c] takes a[p][r] * b[p][c] for each p in order.
-#[inline(always)]
-fn accumulate(mut tile: [[f32; NR]; MR], a: &[f32], b: &[f32]) -> [[f32; NR]; MR] {
-    /// Steps in one turn of the loop.
-    const TURN: usize = 4;
-    let (a_turns, a_rest) = a.as_chunks::<{ MR * TURN }>();
-    let (b_turns, b_rest) = b.as_chunks::<{ NR * TURN }>();
-    for (a, b) in a_turns.iter().zip(b_turns) {
-        for p in 0..TURN {
-            step(&mut tile, &a[p * MR..], &b[p * NR..]);
+/// One block of rows times columns `j0..j0 + columns` of packed b, over
+/// `depth` values of k. `c` has rows of `n`.
+#[allow(clippy::too_many_arguments, reason = "kernels take slices and sizes")]
+fn row_block(
+    c: &mut [f32],
+    a: &[f32],
+    packing: Packing,
+    b: &[f32],
+    n: usize,
+    j0: usize,
+    columns: usize,
+    depth: usize,
+    keep: bool,
+) {
+    let rows = c.len() / n;
+    for (j, b_panel) in (0..columns).step_by(NR).zip(b.chunks_exact(NR * depth)) {
+        let width = NR.min(columns - j);
+        for (i, a_panel) in (0..rows).step_by(MR).zip(a.chunks_exact(MR * depth)) {
+            let height = MR.min(rows - i);
+            let c = &mut c[i * n + j0 + j..];
+            if height == MR && width == NR {
+                tile(c, n, a_panel, packing, b_panel, keep);
+                continue;
+            }
+            // At an edge, a tile beside the output takes its place.
+            let mut beside = [0.0_f32; MR * NR];
+            if keep {
+                for (row, c) in beside.chunks_exact_mut(NR).zip(c.chunks(n)).take(height) {
+                    row[..width].copy_from_slice(&c[..width]);
+                }
+            }
+            tile(&mut beside, NR, a_panel, packing, b_panel, keep);
+            for (row, c) in beside.chunks_exact(NR).zip(c.chunks_mut(n)).take(height) {
+                c[..width].copy_from_slice(&row[..width]);
+            }
         }
     }
-    for (a, b) in a_rest.chunks_exact(MR).zip(b_rest.chunks_exact(NR)) {
-        step(&mut tile, a, b);
+}
+
+kernel! {
+/// A tile of `c`, which has rows of `n`.
+fn tile(c: &mut [f32], n: usize, a: &[f32], packing: Packing, b: &[f32], keep: bool) {
+    let c = &mut c[..(MR - 1) * n + NR];
+    let mut tile = [[0.0_f32; NR]; MR];
+    if keep {
+        tile = std::array::from_fn(|r| c[r * n..r * n + NR].try_into().expect("sixteen"));
+    }
+    let tile = accumulate(tile, a, packing, b);
+    for r in 0..MR {
+        c[r * n..r * n + NR].copy_from_slice(&tile[r]);
+    }
+}
+}
+
+/// tile[r][c] takes a[r][p] * b[p][c] for each p in order.
+#[inline(always)]
+fn accumulate(mut tile: [[f32; NR]; MR], a: &[f32], packing: Packing, b: &[f32]) -> [[f32; NR]; MR] {
+    let b = b.as_chunks::<NR>().0;
+    match packing {
+        Packing::Rows => {
+            let depth = a.len() / MR;
+            let [a0, a1, a2, a3, a4, a5]: [&[f32]; MR] = std::array::from_fn(|r| &a[r * depth..][..depth]);
+            // Zipped, because an index would be checked at each step.
+            let columns = a0.iter().zip(a1).zip(a2).zip(a3).zip(a4).zip(a5);
+            for ((((((a0, a1), a2), a3), a4), a5), b) in columns.zip(b) {
+                step(&mut tile, [*a0, *a1, *a2, *a3, *a4, *a5], b);
+            }
+        }
+        Packing::Columns => {
+            for (a, b) in a.as_chunks::<MR>().0.iter().zip(b) {
+                step(&mut tile, *a, b);
+            }
+        }
     }
     tile
 }
 
 #[inline(always)]
-fn step(tile: &mut [[f32; NR]; MR], a: &[f32], b: &[f32]) {
-    let a: &[f32; MR] = a[..MR].try_into().expect("six");
-    let b: &[f32; NR] = b[..NR].try_into().expect("sixteen");
+fn step(tile: &mut [[f32; NR]; MR], a: [f32; MR], b: &[f32; NR]) {
     for r in 0..MR {
         for c in 0..NR {
             tile[r][c] = a[r].mul_add(b[c], tile[r][c]);
