@@ -27,10 +27,11 @@ use crate::{
     pool::{Pool, Shards},
     reduce::{LANES, dot_inline, max_inline, sum_inline},
     scalar,
+    tile::{Left, MR, NR, lines, pack, tile},
 };
 
 /// Queries worked on together.
-const BLOCK: usize = 32;
+const BLOCK: usize = 48;
 
 /// The sizes of an attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,31 +89,29 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Scratch of one thread, kept from one call to the next.
+/// Scratch of one thread, kept from one call to the next. T' and D' are T and
+/// the width of a head, rounded up to whole panels.
 #[derive(Default)]
 struct Scratch {
-    /// (head_dim, T rounded up): keys or values with positions in a row.
+    /// Panels of the transposed keys and values: (T' / 16, D, 16).
     keys_t: Vec<f32>,
     values_t: Vec<f32>,
-    /// (BLOCK, T rounded up).
+    /// Panels of keys or values: (D' / 16, T, 16).
+    values: Vec<f32>,
+    /// Panels of a block of queries and of what comes back to it: (D' / 16, rows, 16).
+    queries: Vec<f32>,
+    /// (BLOCK, T'), with room for a tile that ends beyond it.
     p: Vec<f32>,
     dp: Vec<f32>,
-    /// (BLOCK, head_dim): the rows of a block, before they go to their places.
+    /// (BLOCK, D'): the rows of a block, before they go to their places.
     rows: Vec<f32>,
-    /// (T, head_dim): gradients of one head, summed over blocks and queries.
+    /// (T, D'): gradients of one head, summed over blocks and queries.
     dk: Vec<f32>,
     dv: Vec<f32>,
 }
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
-}
-
-fn room(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
-    if buffer.len() < length {
-        buffer.resize(length, 0.0);
-    }
-    &mut buffer[..length]
 }
 
 /// `out` (B*T, heads * head_dim) = attention of `q` over `k` and `v` (B*T,
@@ -148,21 +147,20 @@ pub fn attention(
         // SAFETY: pieces are disjoint.
         let (max, sum) = unsafe { (maxes.part(piece * t..(piece + 1) * t), sums.part(piece * t..(piece + 1) * t)) };
         SCRATCH.with_borrow_mut(|scratch| {
-            let columns = t.next_multiple_of(LANES);
-            let keys_t = room(&mut scratch.keys_t, d * columns);
-            transpose(keys_t, keys.data, keys.stride, t, d, columns);
-            let p = room(&mut scratch.p, BLOCK * columns);
-            let block = room(&mut scratch.rows, BLOCK * d);
+            let (columns, wide) = (t.next_multiple_of(NR), d.next_multiple_of(NR));
+            let keys_t = transposed_panels(&mut scratch.keys_t, keys, t, d);
+            let values = panels(&mut scratch.values, values, 0, t, d);
+            let p = lines(&mut scratch.p, BLOCK * columns + MR);
+            let block = lines(&mut scratch.rows, BLOCK * wide);
             for first in (0..t).step_by(BLOCK) {
                 let rows = BLOCK.min(t - first);
                 let low = low_key(&starts[first..first + rows]);
-                let p = &mut p[..rows * columns];
-                scores(p, q.data, q.stride, keys_t, first, rows, low, d, columns);
+                scores(p, q, keys_t, first, rows, low, d, columns);
                 let (max, sum) = (&mut max[first..first + rows], &mut sum[first..first + rows]);
                 softmax_rows(p, max, sum, &starts[first..first + rows], first, low, columns, shape.scale());
-                let block = &mut block[..rows * d];
-                weigh(block, p, columns, values.data, values.stride, low, first + rows, d);
-                for (r, row) in block.chunks_exact_mut(d).enumerate() {
+                weigh(block, p, columns, values, first, rows, low, wide);
+                for (r, row) in block.chunks_exact_mut(wide).take(rows).enumerate() {
+                    let row = &mut row[..d];
                     divide(row, sum[r]);
                     let at = (b * t + first + r) * width + h * d;
                     // SAFETY: each piece has its own head of each row.
@@ -180,54 +178,35 @@ fn low_key(starts: &[u32]) -> usize {
     low / LANES * LANES
 }
 
-kernel! {
-/// out (d, columns) = the transpose of t rows of x; columns past t are 0.
-fn transpose(out: &mut [f32], x: &[f32], stride: usize, t: usize, d: usize, columns: usize) {
-    for (i, row) in out.chunks_exact_mut(columns).enumerate().take(d) {
-        for (j, out) in row.iter_mut().enumerate().take(t) {
-            *out = x[j * stride + i];
-        }
-        row[t..].fill(0.0);
+/// The transpose of `t` rows of a head as panels of 16 of them.
+fn transposed_panels<'r>(room: &'r mut Vec<f32>, x: Head<'_>, t: usize, d: usize) -> &'r [f32] {
+    let room = lines(room, d * t.next_multiple_of(NR));
+    for (j, panel) in (0..t).step_by(NR).zip(room.chunks_exact_mut(d * NR)) {
+        pack(panel, x.data, 1, x.stride, 0, j, NR.min(t - j));
     }
-}
+    room
 }
 
-kernel! {
-/// p[r][j] = q of row first + r times key j, for the keys from `low` that any
-/// row of the block sees, rounded up to whole groups of lanes.
-fn scores(p: &mut [f32], q: &[f32], stride: usize, keys_t: &[f32], first: usize, rows: usize, low: usize, d: usize, columns: usize) {
-    let high = (first + rows).next_multiple_of(LANES).min(columns);
-    for r0 in (0..rows).step_by(4) {
-        let count = 4.min(rows - r0);
-        for j in (low..high).step_by(LANES) {
-            let mut tile = [[0.0_f32; LANES]; 4];
-            if count == 4 {
-                for i in 0..d {
-                    let keys: &[f32; LANES] = keys_t[i * columns + j..i * columns + j + LANES].try_into().expect("16 keys");
-                    for (r, row) in tile.iter_mut().enumerate() {
-                        let x = q[(first + r0 + r) * stride + i];
-                        for c in 0..LANES {
-                            row[c] = x.mul_add(keys[c], row[c]);
-                        }
-                    }
-                }
-            } else {
-                for (r, row) in tile.iter_mut().enumerate().take(count) {
-                    for i in 0..d {
-                        let x = q[(first + r0 + r) * stride + i];
-                        for c in 0..LANES {
-                            row[c] = x.mul_add(keys_t[i * columns + j + c], row[c]);
-                        }
-                    }
-                }
-            }
-            for (r, row) in tile.iter().enumerate().take(count) {
-                let at = (r0 + r) * columns + j;
-                p[at..at + LANES].copy_from_slice(row);
-            }
+/// `rows` rows of a head, from `first`, as panels of 16 columns.
+fn panels<'r>(room: &'r mut Vec<f32>, x: Head<'_>, first: usize, rows: usize, d: usize) -> &'r [f32] {
+    let room = lines(room, rows * d.next_multiple_of(NR));
+    for (c, panel) in (0..d).step_by(NR).zip(room.chunks_exact_mut(rows * NR)) {
+        pack(panel, x.data, x.stride, 1, first, c, NR.min(d - c));
+    }
+    room
+}
+
+/// p[r][j] = q of row first + r times key j, for the keys from `low` that the
+/// row sees, rounded up to whole tiles.
+#[allow(clippy::too_many_arguments, reason = "kernels take slices and sizes")]
+fn scores(p: &mut [f32], q: Head<'_>, keys_t: &[f32], first: usize, rows: usize, low: usize, d: usize, columns: usize) {
+    for r in (0..rows).step_by(MR) {
+        let a = Left::rows(&q.data[(first + r) * q.stride..], q.stride, rows - r);
+        let high = (first + rows.min(r + MR)).next_multiple_of(NR);
+        for j in (low..high).step_by(NR) {
+            tile(&mut p[r * columns + j..], columns, NR, a, &keys_t[j * d..(j + NR) * d], false);
         }
     }
-}
 }
 
 kernel! {
@@ -253,84 +232,28 @@ fn softmax_rows(p: &mut [f32], max: &mut [f32], sum: &mut [f32], starts: &[u32],
 }
 }
 
-/// Rows of the tile held in registers, by [`LANES`] columns.
-const ROWS: usize = 4;
-
-kernel! {
-/// out (rows, d) = p (rows, columns) times x over the keys low..high.
-fn weigh(out: &mut [f32], p: &[f32], columns: usize, x: &[f32], stride: usize, low: usize, high: usize, d: usize) {
-    let x = &x[low * stride..];
-    for (out, p) in out.chunks_mut(ROWS * d).zip(p.chunks(ROWS * columns)) {
-        let row = |r: usize| &p[r * columns + low..r * columns + high];
-        if out.len() == ROWS * d {
-            let rows: [&[f32]; ROWS] = std::array::from_fn(row);
-            tiles::<ROWS>(out, false, x, stride, high - low, d, |j| std::array::from_fn(|r| rows[r][j]));
-        } else {
-            for (r, out) in out.chunks_exact_mut(d).enumerate() {
-                let row = row(r);
-                tiles::<1>(out, false, x, stride, high - low, d, |j| [row[j]]);
-            }
+/// out (rows, wide) = p (rows, columns) times panels of keys or values, over
+/// the keys from `low` that any row of a tile sees.
+#[allow(clippy::too_many_arguments, reason = "kernels take slices and sizes")]
+fn weigh(out: &mut [f32], p: &[f32], columns: usize, x: &[f32], first: usize, rows: usize, low: usize, wide: usize) {
+    let t = x.len() / wide;
+    for r in (0..rows).step_by(MR) {
+        let a = Left::rows(&p[r * columns + low..], columns, rows - r);
+        let high = first + rows.min(r + MR);
+        for (c, panel) in (0..wide).step_by(NR).zip(x.chunks_exact(t * NR)) {
+            tile(&mut out[r * wide + c..], wide, NR, a, &panel[low * NR..high * NR], false);
         }
     }
 }
-}
 
-kernel! {
-/// out (keys, d) += the transpose of p (rows, columns), from key `low`, times
-/// rows of x.
-fn weigh_transposed(out: &mut [f32], p: &[f32], columns: usize, x: &[f32], stride: usize, low: usize, d: usize) {
-    let rows = p.len() / columns;
-    for (tile, out) in out.chunks_mut(ROWS * d).enumerate() {
-        let first = low + tile * ROWS;
-        if out.len() == ROWS * d {
-            tiles::<ROWS>(out, true, x, stride, rows, d, |j| {
-                let at = j * columns + first;
-                p[at..at + ROWS].try_into().expect("four keys")
-            });
-        } else {
-            for (r, out) in out.chunks_exact_mut(d).enumerate() {
-                tiles::<1>(out, true, x, stride, rows, d, |j| [p[j * columns + first + r]]);
-            }
-        }
-    }
-}
-}
-
-/// out (R, d) = or += the sum over j < terms of weights(j)[r] * row j of x,
-/// one accumulator for each output in order of j.
-#[inline(always)]
-fn tiles<const R: usize>(
-    out: &mut [f32],
-    keep: bool,
-    x: &[f32],
-    stride: usize,
-    terms: usize,
-    d: usize,
-    weights: impl Fn(usize) -> [f32; R],
-) {
-    for at in (0..d).step_by(LANES) {
-        let width = LANES.min(d - at);
-        let mut sums = [[0.0_f32; LANES]; R];
-        if keep {
-            for (sums, out) in sums.iter_mut().zip(out.chunks_exact(d)) {
-                sums[..width].copy_from_slice(&out[at..at + width]);
-            }
-        }
-        for j in 0..terms {
-            let row = &x[j * stride + at..];
-            let row: [f32; LANES] = match row.first_chunk() {
-                Some(row) if width == LANES => *row,
-                _ => std::array::from_fn(|c| if c < width { row[c] } else { 0.0 }),
-            };
-            let weights = weights(j);
-            for r in 0..R {
-                for c in 0..LANES {
-                    sums[r][c] = weights[r].mul_add(row[c], sums[r][c]);
-                }
-            }
-        }
-        for (sums, out) in sums.iter().zip(out.chunks_exact_mut(d)) {
-            out[at..at + width].copy_from_slice(&sums[..width]);
+/// out (keys, wide) += the transpose of p (rows, columns), for the keys
+/// low..high, times panels of a block's rows.
+fn weigh_transposed(out: &mut [f32], p: &[f32], columns: usize, x: &[f32], low: usize, high: usize, wide: usize) {
+    let rows = x.len() / wide;
+    for key in (low..high).step_by(MR) {
+        let a = Left::columns(&p[key..], columns, high - key);
+        for (c, panel) in (0..wide).step_by(NR).zip(x.chunks_exact(rows * NR)) {
+            tile(&mut out[key * wide + c..], wide, NR, a, panel, true);
         }
     }
 }
@@ -374,17 +297,16 @@ pub fn attention_backward(
         let keys = Head::new(k, b, g, shape, kv_width);
         let values = Head::new(v, b, g, shape, kv_width);
         let starts = &starts[b * t..(b + 1) * t];
-        let columns = t.next_multiple_of(LANES);
+        let (columns, wide) = (t.next_multiple_of(NR), d.next_multiple_of(NR));
         let kv_row = |j: usize| (b * t + j) * kv_width + g * d..(b * t + j) * kv_width + (g + 1) * d;
         SCRATCH.with_borrow_mut(|scratch| {
-            let keys_t = room(&mut scratch.keys_t, d * columns);
-            transpose(keys_t, keys.data, keys.stride, t, d, columns);
-            let values_t = room(&mut scratch.values_t, d * columns);
-            transpose(values_t, values.data, values.stride, t, d, columns);
-            let p = room(&mut scratch.p, BLOCK * columns);
-            let dp = room(&mut scratch.dp, BLOCK * columns);
-            let block = room(&mut scratch.rows, BLOCK * d);
-            let (dk, dv) = (room(&mut scratch.dk, t * d), room(&mut scratch.dv, t * d));
+            let keys_t = transposed_panels(&mut scratch.keys_t, keys, t, d);
+            let values_t = transposed_panels(&mut scratch.values_t, values, t, d);
+            let keys = panels(&mut scratch.values, keys, 0, t, d);
+            let p = lines(&mut scratch.p, BLOCK * columns + MR);
+            let dp = lines(&mut scratch.dp, BLOCK * columns + MR);
+            let block = lines(&mut scratch.rows, BLOCK * wide);
+            let (dk, dv) = (lines(&mut scratch.dk, t * wide), lines(&mut scratch.dv, t * wide));
             dk.fill(0.0);
             dv.fill(0.0);
             for h in g * group..(g + 1) * group {
@@ -396,9 +318,8 @@ pub fn attention_backward(
                     let rows = BLOCK.min(t - first);
                     let starts = &starts[first..first + rows];
                     let low = low_key(starts);
-                    let (p, dp) = (&mut p[..rows * columns], &mut dp[..rows * columns]);
-                    scores(p, q.data, q.stride, keys_t, first, rows, low, d, columns);
-                    scores(dp, dout.data, dout.stride, values_t, first, rows, low, d, columns);
+                    scores(p, q, keys_t, first, rows, low, d, columns);
+                    scores(dp, dout, values_t, first, rows, low, d, columns);
                     let span = head + first..head + first + rows;
                     let (max, sum) = (&softmax_max[span.clone()], &softmax_sum[span]);
                     score_gradients(
@@ -416,24 +337,24 @@ pub fn attention_backward(
                         columns,
                         shape.scale(),
                     );
-                    let block = &mut block[..rows * d];
-                    weigh(block, dp, columns, keys.data, keys.stride, low, first + rows, d);
-                    for (r, row) in block.chunks_exact(d).enumerate() {
+                    weigh(block, dp, columns, keys, first, rows, low, wide);
+                    for (r, row) in block.chunks_exact(wide).take(rows).enumerate() {
                         let at = (b * t + first + r) * width + h * d;
                         // SAFETY: each piece has its own heads of each row.
-                        unsafe { dqs.part(at..at + d) }.copy_from_slice(row);
+                        unsafe { dqs.part(at..at + d) }.copy_from_slice(&row[..d]);
                     }
-                    let (q, dout) = (&q.data[first * width..], &dout.data[first * width..]);
-                    let seen = low * d..(first + rows) * d;
-                    weigh_transposed(&mut dk[seen.clone()], dp, columns, q, width, low, d);
-                    weigh_transposed(&mut dv[seen], p, columns, dout, width, low, d);
+                    let high = first + rows;
+                    let queries = panels(&mut scratch.queries, q, first, rows, d);
+                    weigh_transposed(dk, dp, columns, queries, low, high, wide);
+                    let queries = panels(&mut scratch.queries, dout, first, rows, d);
+                    weigh_transposed(dv, p, columns, queries, low, high, wide);
                 }
             }
-            for (j, (from_k, from_v)) in dk.chunks_exact(d).zip(dv.chunks_exact(d)).enumerate() {
+            for (j, (from_k, from_v)) in dk.chunks_exact(wide).zip(dv.chunks_exact(wide)).enumerate() {
                 // SAFETY: each piece has its own head of each row.
                 let (dk, dv) = unsafe { (dks.part(kv_row(j)), dvs.part(kv_row(j))) };
-                dk.copy_from_slice(from_k);
-                dv.copy_from_slice(from_v);
+                dk.copy_from_slice(&from_k[..d]);
+                dv.copy_from_slice(&from_v[..d]);
             }
         });
     });
@@ -492,7 +413,7 @@ pub fn attention_decode(
         let out = unsafe { outs.part(h * d..(h + 1) * d) };
         let at = h / group * d;
         SCRATCH.with_borrow_mut(|scratch| {
-            let p = room(&mut scratch.p, positions.next_multiple_of(LANES));
+            let p = lines(&mut scratch.p, positions.next_multiple_of(LANES));
             one_query(out, p, &q[h * d..(h + 1) * d], &keys[at..], &values[at..], kv_width, positions, shape.scale());
         });
     });

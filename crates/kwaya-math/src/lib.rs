@@ -19,6 +19,7 @@ pub mod philox;
 mod pool;
 mod reduce;
 pub mod scalar;
+mod tile;
 
 pub use attention::{AttentionShape, attention, attention_backward, attention_decode};
 pub use isa::isa;

@@ -23,12 +23,9 @@ use std::cell::RefCell;
 use crate::{
     isa::kernel,
     pool::{Pool, Shards},
+    tile::{Left, MR, NR, lines, pack, tile},
 };
 
-/// Rows of the tile held in registers.
-const MR: usize = 6;
-/// Columns of the tile held in registers.
-const NR: usize = 16;
 /// The most depth of a block: a panel of `b` (20 KiB) stays in the first cache.
 const KC: usize = 320;
 /// The most rows in a block: a block of `a` (120 KiB) stays in the second cache.
@@ -122,17 +119,6 @@ thread_local! {
     static PACKED_B: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// `length` values of `room`, from the beginning of a cache line: a vector
-/// that lies across two lines is read as two.
-fn lines(room: &mut Vec<f32>, length: usize) -> &mut [f32] {
-    const LINE: usize = 64;
-    if room.len() < length + LINE / 4 {
-        room.resize(length + LINE / 4, 0.0);
-    }
-    let first = room.as_ptr().align_offset(LINE).min(LINE / 4);
-    &mut room[first..first + length]
-}
-
 fn blocked(pool: &Pool, out: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix<'_>) {
     let (m, n, k) = (a.rows, b.cols, a.cols);
     // Enough blocks of rows that every thread finds several.
@@ -152,7 +138,7 @@ fn blocked(pool: &Pool, out: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix<
                     // SAFETY: panels are disjoint.
                     let panel = unsafe { packed.part(p * NR * depth..(p + 1) * NR * depth) };
                     let first = j0 + p * NR;
-                    pack_b(panel, b.data, b.row_stride, b.col_stride, p0, first, NR.min(n - first));
+                    pack(panel, b.data, b.row_stride, b.col_stride, p0, first, NR.min(n - first));
                 });
                 let packed: &[f32] = room;
                 let shards = Shards::new(out);
@@ -161,11 +147,15 @@ fn blocked(pool: &Pool, out: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix<
                     let count = rows.min(m - i0);
                     // SAFETY: blocks of rows are disjoint.
                     let c = unsafe { shards.part(i0 * n..(i0 + count) * n) };
+                    let keep = p0 > 0 || start == Start::Keep;
                     PACKED_A.with_borrow_mut(|room| {
-                        let packed_a = lines(room, count.next_multiple_of(MR) * depth);
-                        let packing = pack_a(packed_a, a, i0, count, p0);
-                        let keep = p0 > 0 || start == Start::Keep;
-                        row_block(c, packed_a, packing, packed, n, j0, columns, depth, keep);
+                        let room = lines(room, count.next_multiple_of(MR) * depth);
+                        let lefts = block_of_a(room, a, i0, count, p0, depth);
+                        for (j, panel) in (j0..n).step_by(NR).zip(packed.chunks_exact(NR * depth)) {
+                            for i in (0..count).step_by(MR) {
+                                tile(&mut c[i * n + j..], n, n - j, lefts(i), panel, keep);
+                            }
+                        }
                     });
                 });
             }
@@ -173,69 +163,41 @@ fn blocked(pool: &Pool, out: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix<
     });
 }
 
-kernel! {
-/// Columns `first..first + count` of b, rows from `p0`, as rows of 16 values.
-fn pack_b(panel: &mut [f32], b: &[f32], row_stride: usize, col_stride: usize, p0: usize, first: usize, count: usize) {
-    if col_stride == 1 && count == NR {
-        for (p, row) in panel.chunks_exact_mut(NR).enumerate() {
-            let at = (p0 + p) * row_stride + first;
-            row.copy_from_slice(&b[at..at + NR]);
+/// Rows `i0..i0 + count` of `a`, columns `p0..p0 + depth`, for tiles: given the
+/// first row in the block, the rows from there.
+///
+/// Rows are copied one after the other, so that they lie close together; of a
+/// transposed `a`, 6 values of column p0, 6 of the next, and so on.
+fn block_of_a<'r>(
+    room: &'r mut [f32],
+    a: Matrix<'_>,
+    i0: usize,
+    count: usize,
+    p0: usize,
+    depth: usize,
+) -> impl Fn(usize) -> Left<'r> {
+    let rows = a.col_stride == 1;
+    if rows {
+        for (r, row) in room.chunks_exact_mut(depth).take(count).enumerate() {
+            let at = (i0 + r) * a.row_stride + p0;
+            row.copy_from_slice(&a.data[at..at + depth]);
         }
     } else {
-        // Eight rows at a time: the columns of a transposed b lie in a row
-        // each, and a cache line of each is used up before it is left.
-        for (step, group) in panel.chunks_mut(NR * 16).enumerate() {
-            for j in 0..NR {
-                for (p, row) in group.chunks_exact_mut(NR).enumerate() {
-                    let at = (p0 + step * 16 + p) * row_stride + (first + j) * col_stride;
-                    row[j] = if j < count { b[at] } else { 0.0 };
-                }
-            }
-        }
+        pack_columns(room, a.data, a.col_stride, i0, count, p0, depth);
     }
-}
-}
-
-/// Packs rows `i0..i0 + count` of a, columns from `p0`, as panels of 6 rows,
-/// and says how: copied one after the other where a row of `a` lies in a row;
-/// else 6 values of column p0, 6 of the next, and so on. Missing rows are 0.
-fn pack_a(packed: &mut [f32], a: Matrix<'_>, i0: usize, count: usize, p0: usize) -> Packing {
-    if a.col_stride == 1 {
-        pack_rows(packed, a.data, a.row_stride, i0, count, p0);
-        Packing::Rows
-    } else {
-        pack_columns(packed, a.data, a.col_stride, i0, count, p0);
-        Packing::Columns
+    let room: &[f32] = room;
+    move |i| {
+        let (at, left) = (&room[i * depth..], count - i);
+        if rows { Left::rows(at, depth, left) } else { Left::columns(&at[..MR * depth], MR, left) }
     }
-}
-
-/// How a panel of `a` lies in memory.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Packing {
-    /// (6, depth)
-    Rows,
-    /// (depth, 6)
-    Columns,
-}
-
-fn pack_rows(packed: &mut [f32], a: &[f32], row_stride: usize, i0: usize, count: usize, p0: usize) {
-    let depth = packed.len() / count.next_multiple_of(MR);
-    let (whole, rest) = packed.split_at_mut(count * depth);
-    for (r, row) in whole.chunks_exact_mut(depth).enumerate() {
-        let at = (i0 + r) * row_stride + p0;
-        row.copy_from_slice(&a[at..at + depth]);
-    }
-    rest.fill(0.0);
 }
 
 kernel! {
-fn pack_columns(packed: &mut [f32], a: &[f32], col_stride: usize, i0: usize, count: usize, p0: usize) {
-    let depth = packed.len() / count.next_multiple_of(MR);
+fn pack_columns(packed: &mut [f32], a: &[f32], col_stride: usize, i0: usize, count: usize, p0: usize, depth: usize) {
     // A column of a lies in a row: it is read once, for all panels.
     for p in 0..depth {
         let at = (p0 + p) * col_stride + i0;
-        let column = &a[at..at + count];
-        let (whole, rest) = column.as_chunks::<MR>();
+        let (whole, rest) = a[at..at + count].as_chunks::<MR>();
         let mut panels = packed.chunks_exact_mut(MR * depth).map(|panel| &mut panel.as_chunks_mut::<MR>().0[p]);
         for (values, group) in whole.iter().zip(panels.by_ref()) {
             *group = *values;
@@ -245,92 +207,6 @@ fn pack_columns(packed: &mut [f32], a: &[f32], col_stride: usize, i0: usize, cou
         }
     }
 }
-}
-
-/// One block of rows times columns `j0..j0 + columns` of packed b, over
-/// `depth` values of k. `c` has rows of `n`.
-#[allow(clippy::too_many_arguments, reason = "kernels take slices and sizes")]
-fn row_block(
-    c: &mut [f32],
-    a: &[f32],
-    packing: Packing,
-    b: &[f32],
-    n: usize,
-    j0: usize,
-    columns: usize,
-    depth: usize,
-    keep: bool,
-) {
-    let rows = c.len() / n;
-    for (j, b_panel) in (0..columns).step_by(NR).zip(b.chunks_exact(NR * depth)) {
-        let width = NR.min(columns - j);
-        for (i, a_panel) in (0..rows).step_by(MR).zip(a.chunks_exact(MR * depth)) {
-            let height = MR.min(rows - i);
-            let c = &mut c[i * n + j0 + j..];
-            if height == MR && width == NR {
-                tile(c, n, a_panel, packing, b_panel, keep);
-                continue;
-            }
-            // At an edge, a tile beside the output takes its place.
-            let mut beside = [0.0_f32; MR * NR];
-            if keep {
-                for (row, c) in beside.chunks_exact_mut(NR).zip(c.chunks(n)).take(height) {
-                    row[..width].copy_from_slice(&c[..width]);
-                }
-            }
-            tile(&mut beside, NR, a_panel, packing, b_panel, keep);
-            for (row, c) in beside.chunks_exact(NR).zip(c.chunks_mut(n)).take(height) {
-                c[..width].copy_from_slice(&row[..width]);
-            }
-        }
-    }
-}
-
-kernel! {
-/// A tile of `c`, which has rows of `n`.
-fn tile(c: &mut [f32], n: usize, a: &[f32], packing: Packing, b: &[f32], keep: bool) {
-    let c = &mut c[..(MR - 1) * n + NR];
-    let mut tile = [[0.0_f32; NR]; MR];
-    if keep {
-        tile = std::array::from_fn(|r| c[r * n..r * n + NR].try_into().expect("sixteen"));
-    }
-    let tile = accumulate(tile, a, packing, b);
-    for r in 0..MR {
-        c[r * n..r * n + NR].copy_from_slice(&tile[r]);
-    }
-}
-}
-
-/// tile[r][c] takes a[r][p] * b[p][c] for each p in order.
-#[inline(always)]
-fn accumulate(mut tile: [[f32; NR]; MR], a: &[f32], packing: Packing, b: &[f32]) -> [[f32; NR]; MR] {
-    let b = b.as_chunks::<NR>().0;
-    match packing {
-        Packing::Rows => {
-            let depth = a.len() / MR;
-            let [a0, a1, a2, a3, a4, a5]: [&[f32]; MR] = std::array::from_fn(|r| &a[r * depth..][..depth]);
-            // Zipped, because an index would be checked at each step.
-            let columns = a0.iter().zip(a1).zip(a2).zip(a3).zip(a4).zip(a5);
-            for ((((((a0, a1), a2), a3), a4), a5), b) in columns.zip(b) {
-                step(&mut tile, [*a0, *a1, *a2, *a3, *a4, *a5], b);
-            }
-        }
-        Packing::Columns => {
-            for (a, b) in a.as_chunks::<MR>().0.iter().zip(b) {
-                step(&mut tile, *a, b);
-            }
-        }
-    }
-    tile
-}
-
-#[inline(always)]
-fn step(tile: &mut [[f32; NR]; MR], a: [f32; MR], b: &[f32; NR]) {
-    for r in 0..MR {
-        for c in 0..NR {
-            tile[r][c] = a[r].mul_add(b[c], tile[r][c]);
-        }
-    }
 }
 
 /// Columns that one piece of [`few_rows`] does.
