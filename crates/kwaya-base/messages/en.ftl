@@ -108,6 +108,13 @@ help-kwaya-examples =
     Exit codes: 0 done, 1 failed, 2 wrong use.
 help-new = Write a recipe for a folder of documents
 help-new-examples = Example: kwaya new mymodel --from ~/documents --language sw --language en
+help-machine = Measure this machine, and say what it can train and serve
+help-machine-examples = Example: kwaya machine
+help-bench = Measure each operation and each shape of training, with its share of the machine's limit
+help-bench-examples =
+    Example: kwaya bench --threads 2
+
+    The hashes, and the bits of the losses, are the same on every machine.
 help-plan = Choose sizes for the time and the memory there is, and write kwaya.lock
 help-plan-examples = Example: kwaya plan mymodel --within 2h
 help-build = Do all of it, or go on where it stopped
@@ -157,6 +164,31 @@ recipe-header =
 new-done =
     Wrote { $path }
     Next: kwaya plan { $folder } --within 30m
+machine-measure = Measuring this machine
+machine-figures =
+    Processor   { $processor }; { $threads } threads, { $instructions }
+    Memory      { $memory }, of which { $free } are free; read at { $one } a second by one thread, { $all } by all
+    Disk        { $disk } free; written at { $write } a second; { $sync } ms until a small file is safe
+    Arithmetic  { $peak } billion operations a second at most; a matrix product reaches { $product } % of it, training { $training } %
+machine-can =
+
+    What this machine can do, as an estimate from these figures:
+                                             in an hour  in a night  in a week
+    train from scratch, million weights       { $train_hour }   { $train_night }  { $train_week }
+    train further, million weights            { $tune_hour }   { $tune_night }  { $tune_week }
+    serve, answers of a few sentences         { $answers_hour }   { $answers_night }  { $answers_week }
+
+    From scratch means 20 tokens of text for each weight. Further means all weights of a model that exists, on a million
+    tokens, which are about 2,000 pages. To serve means a model of up to { $serve } million weights, which here writes 10
+    tokens a second, somewhat faster than people read. A night has 10 hours.
+    Next: kwaya plan FOLDER --within 10h
+bench-measure = Measuring operations and trainings
+bench-head =
+    { $threads } threads, { $instructions }. The limits: { $peak } GFLOPS, { $bandwidth } GB/s read from memory
+    operation            shape                  speed           of the limit, and the hash of the result
+bench-trainings =
+
+    weights of a model   rows × tokens          speed           of the limit, the bits of the loss, and the memory
 plan-table =
     Measured on this machine (the arrow is the choice):
     million weights  width  layers  ms a step    steps  times through the text

@@ -14,6 +14,7 @@
 mod attention;
 mod isa;
 mod layers;
+pub mod limits;
 mod matmul;
 pub mod philox;
 mod pool;

@@ -1,10 +1,18 @@
-//! What this machine has: processors, memory, disk. Used by the forecast and
-//! the report; never by anything that decides bits.
+//! What this machine has and what it can do: processors, memory, disk. Used by
+//! the forecast and the report; never by anything that decides bits.
 
-use std::path::Path;
+use std::{
+    io::{Seek, SeekFrom, Write},
+    path::Path,
+    time::Instant,
+};
 
+use kwaya_base::{Error, Progress, Result, Unit, error::At};
+use kwaya_math::{Pool, limits};
 use serde::Serialize;
 use sysinfo::{Disks, System};
+
+use crate::bench;
 
 /// The machine as it is now.
 #[derive(Clone, Debug, Serialize)]
@@ -44,6 +52,129 @@ impl Machine {
             disk_free_bytes: disk_free(folder),
         }
     }
+}
+
+/// What was measured, and what follows from it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Measured {
+    /// What there is.
+    pub machine: Machine,
+    /// Floating-point operations a second, at most.
+    pub peak: f64,
+    /// Those of a matrix product.
+    pub product: f64,
+    /// Those of a training, 6 for each weight and token.
+    pub training: f64,
+    /// Bytes of memory read a second by one thread, and by all.
+    pub bandwidth: [f64; 2],
+    /// Bytes a second written to the disk and made safe.
+    pub disk_write: f64,
+    /// Seconds until a small file is safe on the disk.
+    pub disk_sync_seconds: f64,
+    /// What can be done in an hour, a night and a week.
+    pub abilities: [Ability; 3],
+}
+
+/// What can be done in some time, as an estimate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Ability {
+    /// The time.
+    pub seconds: f64,
+    /// Weights of the largest model that can be trained from scratch on
+    /// [`TOKENS_PER_WEIGHT`] tokens for each.
+    pub train: f64,
+    /// Weights of the largest model all of which can be trained further on
+    /// [`FINE_TUNING_TOKENS`] tokens.
+    pub fine_tune: f64,
+    /// Weights of the largest model that writes [`READING_SPEED`] tokens a
+    /// second.
+    pub serve: f64,
+    /// Answers of [`ANSWER_TOKENS`] tokens that it writes in this time.
+    pub answers: f64,
+}
+
+/// Tokens for each weight that make the best of a training (Hoffmann et al.
+/// 2022).
+pub const TOKENS_PER_WEIGHT: f64 = 20.0;
+/// About 2,000 pages.
+pub const FINE_TUNING_TOKENS: f64 = 1e6;
+/// Tokens a second, somewhat faster than people read.
+pub const READING_SPEED: f64 = 10.0;
+/// Tokens of an answer of a few sentences.
+pub const ANSWER_TOKENS: f64 = 200.0;
+
+/// Bytes for each weight: itself, its gradient and two averages, and a fourth
+/// more for activations.
+const TRAINING_BYTES: f64 = 20.0;
+const SERVING_BYTES: f64 = 4.0;
+
+impl Measured {
+    /// Measures this machine and the disk that holds `folder`: some seconds
+    /// of work.
+    ///
+    /// # Errors
+    /// When a file cannot be written to `folder`, and `interrupted`.
+    pub fn now(folder: &Path, threads: usize, progress: &dyn Progress) -> Result<Self> {
+        let machine = Machine::look(folder, threads);
+        let pool = Pool::new(threads);
+        let memory = usize::try_from(machine.memory_free_bytes / 8).unwrap_or(usize::MAX).clamp(64 << 20, 512 << 20);
+        let mut done = 0;
+        let mut step = || {
+            done += 1;
+            progress.at(done);
+            if progress.stopped() { Err(Error::new("interrupted")) } else { Ok(()) }
+        };
+        progress.begin("machine-measure", 5, Unit::Steps);
+        let peak = limits::peak(&pool);
+        step()?;
+        let bandwidth = [limits::bandwidth(&Pool::new(1), memory), limits::bandwidth(&pool, memory)];
+        step()?;
+        let product = bench::product(&pool);
+        step()?;
+        let training = bench::training(&pool)?;
+        step()?;
+        let (disk_write, disk_sync_seconds) = disk(folder)?;
+        step()?;
+        progress.end();
+        let abilities = [1.0, 10.0, 168.0]
+            .map(|hours| ability(3600.0 * hours, training, bandwidth[1], machine.memory_free_bytes as f64));
+        Ok(Self { machine, peak, product, training, bandwidth, disk_write, disk_sync_seconds, abilities })
+    }
+}
+
+fn ability(seconds: f64, training: f64, bandwidth: f64, memory: f64) -> Ability {
+    let (work, memory) = (seconds * training / 6.0, memory * 0.9);
+    Ability {
+        seconds,
+        train: (work / TOKENS_PER_WEIGHT).sqrt().min(memory / TRAINING_BYTES),
+        fine_tune: (work / FINE_TUNING_TOKENS).min(memory / TRAINING_BYTES),
+        serve: (bandwidth / READING_SPEED).min(memory) / SERVING_BYTES,
+        answers: seconds * READING_SPEED / ANSWER_TOKENS,
+    }
+}
+
+/// Bytes a second written and made safe in `folder`, and the seconds that a
+/// small write takes to be safe, in the median.
+fn disk(folder: &Path) -> Result<(f64, f64)> {
+    const BYTES: usize = 64 << 20;
+    let mut file = tempfile::tempfile_in(folder).at(folder)?;
+    // Nothing that a disk could store as less.
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"kwaya machine");
+    let mut bytes = vec![0; BYTES];
+    hasher.finalize_xof().fill(&mut bytes);
+    let start = Instant::now();
+    file.write_all(&bytes).and_then(|()| file.sync_all()).at(folder)?;
+    let speed = BYTES as f64 / start.elapsed().as_secs_f64();
+    let mut times = Vec::new();
+    for _ in 0..9 {
+        let start = Instant::now();
+        file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&bytes[..4096])).at(folder)?;
+        file.sync_all().at(folder)?;
+        times.push(start.elapsed());
+    }
+    times.sort();
+    Ok((speed, times[times.len() / 2].as_secs_f64()))
 }
 
 /// Threads to use: what was asked for, or all there are.
@@ -104,4 +235,20 @@ pub fn peak_memory() -> Option<u64> {
 /// alone. Does nothing where the system cannot.
 pub fn reset_peak_memory() {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_and_memory_bound_what_can_be_done() {
+        // 120 GFLOPS, 20 GB/s, 10 GB.
+        let hour = ability(3600.0, 1.2e11, 2e10, 1e10);
+        assert!((hour.train - 1.897e6).abs() < 1e3, "{hour:?}");
+        assert!((hour.fine_tune - 7.2e7).abs() < 1.0, "{hour:?}");
+        assert!((hour.serve - 5e8).abs() < 1.0 && hour.answers == 180.0, "{hour:?}");
+        let week = ability(604_800.0, 1.2e11, 2e10, 1e9);
+        assert!((week.fine_tune - 4.5e7).abs() < 1.0 && (week.serve - 2.25e8).abs() < 1.0, "{week:?}");
+    }
 }

@@ -24,6 +24,15 @@ pub fn count(n: u64) -> String {
     out
 }
 
+/// A figure of which two digits say enough: `1.9`, `12`, `340`, `1,200`.
+pub fn rounded(value: f64) -> String {
+    if value < 10.0 {
+        return format!("{value:.1}");
+    }
+    let unit = 10_f64.powi(value.log10() as i32 - 1);
+    count(((value / unit).round() * unit) as u64)
+}
+
 /// Seconds since 1970 as a day and a time, in UTC.
 pub fn date(seconds: u64) -> String {
     let time = i64::try_from(seconds).ok().and_then(|seconds| chrono::DateTime::from_timestamp(seconds, 0));

@@ -24,6 +24,8 @@ pub(crate) fn command() -> Command {
                 .arg(option("language", "TAG").required(true).action(ArgAction::Append))
                 .arg(option("licence", "SPDX").default_value("LicenseRef-unknown")),
         )
+        .subcommand(subcommand("machine"))
+        .subcommand(subcommand("bench"))
         .subcommand(subcommand("plan").arg(place("dir")).arg(option("within", "TIME").default_value("30m")))
         .subcommand(
             subcommand("build")

@@ -10,10 +10,12 @@ use std::{
 
 use clap::ArgMatches;
 use kwaya_base::{Error, Result, error::At, files, messages, say};
+use kwaya_math::Pool;
 use kwaya_model::SamplerOptions;
 use kwaya_recipe::{
+    bench::{self, Work},
     build::{self, Announcement, Built, Context},
-    machine,
+    machine::{self, Ability, Machine, Measured},
     plan::Cost,
     recipe::{RECIPE, Recipe},
     text_model::{Ended, Options, TextModel},
@@ -109,6 +111,89 @@ pub(crate) fn new(m: &ArgMatches) -> Result<()> {
     files::write(&path, format!("{}\n{body}", say!("recipe-header")).as_bytes())?;
     if !json(m, &recipe) {
         print(&say!("new-done", path = path.display(), folder = folder.display()));
+    }
+    Ok(())
+}
+
+pub(crate) fn machine(m: &ArgMatches) -> Result<()> {
+    let threads = machine::threads(m.get_one("threads").copied());
+    let measured = Measured::now(Path::new("."), threads, &Bar::new())?;
+    if json(m, &measured) {
+        return Ok(());
+    }
+    let Measured { machine, peak, product, training, bandwidth, disk_write, disk_sync_seconds, abilities } = measured;
+    let share = |part: f64| format!("{:.0}", 100.0 * part / peak);
+    print(&say!(
+        "machine-figures",
+        processor = machine.processor,
+        threads = machine.threads,
+        instructions = machine.instructions,
+        memory = words::bytes(machine.memory_bytes),
+        free = words::bytes(machine.memory_free_bytes),
+        one = words::bytes(bandwidth[0] as u64),
+        all = words::bytes(bandwidth[1] as u64),
+        disk = machine.disk_free_bytes.map_or_else(|| "?".to_owned(), words::bytes),
+        write = words::bytes(disk_write as u64),
+        sync = format!("{:.1}", 1e3 * disk_sync_seconds),
+        peak = format!("{:.0}", peak / 1e9),
+        product = share(product),
+        training = share(training),
+    ));
+    let row = |cell: fn(&Ability) -> f64| abilities.each_ref().map(|a| format!("{:>9}", words::rounded(cell(a))));
+    let [train, tune, answers] = [row(|a| a.train / 1e6), row(|a| a.fine_tune / 1e6), row(|a| a.answers)];
+    print(&say!(
+        "machine-can",
+        train_hour = train[0],
+        train_night = train[1],
+        train_week = train[2],
+        tune_hour = tune[0],
+        tune_night = tune[1],
+        tune_week = tune[2],
+        answers_hour = answers[0],
+        answers_night = answers[1],
+        answers_week = answers[2],
+        serve = words::rounded(abilities[0].serve / 1e6),
+    ));
+    Ok(())
+}
+
+pub(crate) fn bench(m: &ArgMatches) -> Result<()> {
+    let threads = machine::threads(m.get_one("threads").copied());
+    let free = Machine::look(Path::new("."), threads).memory_free_bytes;
+    let bench = bench::run(&Pool::new(threads), free, &Bar::new())?;
+    if json(m, &bench) {
+        return Ok(());
+    }
+    print(&say!(
+        "bench-head",
+        instructions = bench.instructions,
+        threads = bench.threads,
+        peak = format!("{:.1}", bench.peak / 1e9),
+        bandwidth = format!("{:.1}", bench.bandwidth / 1e9),
+    ));
+    for kernel in &bench.kernels {
+        print(&format!(
+            "{:<20} {:<20} {:>8.1} {:<8} {:>3.0} %  {}",
+            kernel.name,
+            kernel.shape,
+            kernel.speed / 1e9,
+            if kernel.work == Work::Operations { "GFLOPS" } else { "GB/s" },
+            100.0 * kernel.share,
+            kernel.hash,
+        ));
+    }
+    print(&say!("bench-trainings"));
+    for training in &bench.trainings {
+        print(&format!(
+            "{:<20} {:<20} {:>8.0} {:<8} {:>3.0} %  {}  {}",
+            format!("{:.1} M", training.parameters as f64 / 1e6),
+            training.shape,
+            training.tokens_per_second,
+            "tokens/s",
+            100.0 * training.share,
+            training.loss_bits,
+            words::bytes(training.memory_bytes),
+        ));
     }
     Ok(())
 }

@@ -38,6 +38,8 @@ fn main() -> ExitCode {
 fn run(matches: &ArgMatches) -> Result<()> {
     match matches.subcommand().expect("a command is required") {
         ("new", m) => commands::new(m),
+        ("machine", m) => commands::machine(m),
+        ("bench", m) => commands::bench(m),
         ("plan", m) => commands::plan(m),
         ("build", m) => commands::build(m),
         ("status", m) => commands::status(m),
