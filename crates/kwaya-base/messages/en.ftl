@@ -180,11 +180,13 @@ machine-can =
 
     From scratch means 20 tokens of text for each weight. Further means all weights of a model that exists, on a million
     tokens, which are about 2,000 pages. To serve means a model of up to { $serve } million weights, which here writes 10
-    tokens a second, somewhat faster than people read. A night has 10 hours.
+    tokens a second, somewhat faster than people read. A night has 10 hours. This version of Kwaya trains from scratch;
+    to train further is still to come.
     Next: kwaya plan FOLDER --within 10h
 bench-measure = Measuring operations and trainings
 bench-head =
     { $threads } threads, { $instructions }. The limits: { $peak } GFLOPS, { $bandwidth } GB/s read from memory
+    More than 100 % of the memory's speed: the data lay in a cache.
     operation            shape                  speed           of the limit, and the hash of the result
 bench-trainings =
 
@@ -196,6 +198,7 @@ plan-row = { $mark }         { $millions }  { $width }  { $layers }     { $milli
 plan-figures =
     The plan: { $millions } million weights in { $layers } layers of width { $width }, { $vocabulary } tokens in the vocabulary, { $steps } training steps
     Forecast: { $cost }
+    Memory of the training: weights { $weights }, gradients { $gradients }, optimiser { $optimiser }, activations { $activations }, workspace { $workspace }
 plan-next = Next: kwaya build { $folder }
 cost = { $time }, { $memory } of memory, { $disk } of disk
 build-nothing-to-do = Everything was done before, and nothing has changed.

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use kwaya_base::{Error, Result, error::At, files};
 use kwaya_model::Config;
-use kwaya_train::Schedule;
+use kwaya_train::{Memory, Schedule};
 use serde::{Deserialize, Serialize};
 
 use crate::recipe::CorpusWishes;
@@ -86,6 +86,11 @@ impl Sizes {
 }
 
 impl Lock {
+    /// What the training takes of memory, by what it is for.
+    pub fn memory(&self) -> Memory {
+        kwaya_train::memory(&self.model.config(self.vocabulary), &self.train)
+    }
+
     /// A lock in this program's format and arithmetic.
     pub fn new(
         documents: String,

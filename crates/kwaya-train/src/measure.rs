@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use kwaya_base::Result;
 use kwaya_math::{Pool, philox::Stream};
 use kwaya_model::{Activations, Config, Model};
+use serde::Serialize;
 
 use crate::{
     order::BatchBuffer,
@@ -17,7 +18,7 @@ use crate::{
 const SYNTHETIC: u32 = 4 << 16;
 
 /// Bytes that a training takes, by what they are for.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Memory {
     /// The model itself.
     pub weights: u64,

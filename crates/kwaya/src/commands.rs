@@ -218,6 +218,7 @@ fn show_plan(announcement: &Announcement<'_>) -> String {
         lines.push('\n');
     }
     let parameters = lock.model.config(lock.vocabulary).parameters();
+    let memory = lock.memory();
     lines
         + &say!(
             "plan-figures",
@@ -227,6 +228,11 @@ fn show_plan(announcement: &Announcement<'_>) -> String {
             vocabulary = lock.vocabulary,
             steps = lock.train.steps,
             cost = cost(forecast),
+            weights = words::bytes(memory.weights),
+            gradients = words::bytes(memory.gradients),
+            optimiser = words::bytes(memory.optimiser),
+            activations = words::bytes(memory.activations),
+            workspace = words::bytes(memory.workspace),
         )
 }
 
@@ -241,7 +247,10 @@ fn cost(cost: &Cost) -> String {
 
 pub(crate) fn plan(m: &ArgMatches) -> Result<()> {
     let (lock, rungs, forecast) = with_context(m, |context| build::plan(context, time(m, "within")?))?;
-    if !json(m, &serde_json::json!({ "lock": lock, "measured": rungs, "forecast": forecast })) {
+    if !json(
+        m,
+        &serde_json::json!({ "lock": lock, "measured": rungs, "forecast": forecast, "training_memory": lock.memory() }),
+    ) {
         print(&show_plan(&Announcement { lock: &lock, rungs: &rungs, forecast: &forecast }));
         print(&say!("plan-next", folder = text(m, "dir")));
     }

@@ -67,6 +67,9 @@ fn every_command_gives_programs_json_and_nothing_else() {
     let plan = place.run(["plan", "m", "--json"]).good().json();
     assert_eq!(plan["lock"]["train"]["steps"], 12);
     assert!(plan["forecast"]["seconds"].as_f64().unwrap() > 0.0);
+    for kind in ["weights", "gradients", "optimiser", "activations", "workspace"] {
+        assert!(plan["training_memory"][kind].as_u64().unwrap() > 0, "{kind}");
+    }
     let built = place.run(["build", "m", "--json"]).good().json();
     assert_eq!(built["corpus"]["documents"], 30);
     let score = &built["evaluation"]["languages"][0];
@@ -161,4 +164,17 @@ fn the_recipe_may_lie_among_the_documents() {
     let again = place.run(["build", "m", "--json"]).good().json();
     assert_eq!(ran(&again), Vec::<String>::new());
     assert_eq!((&again["corpus"]["files"], &again["corpus"]["documents"]), (&30.into(), &30.into()));
+}
+
+#[test]
+fn the_machine_is_measured_and_told_in_words() {
+    let place = Place::with_documents(1);
+    let measured = place.run(["machine", "--json"]).good().json();
+    for figure in ["peak", "product", "training", "disk_write"] {
+        assert!(measured[figure].as_f64().unwrap() > 1e6, "{figure}: {measured}");
+    }
+    let hours = measured["abilities"].as_array().unwrap();
+    assert!(hours[0]["train"].as_f64() < hours[2]["train"].as_f64());
+    let words = place.run(["machine"]).good().out;
+    assert!(words.contains("train from scratch") && words.contains("in a week"), "{words}");
 }
