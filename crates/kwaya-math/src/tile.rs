@@ -103,6 +103,9 @@ fn step(tile: &mut [[f32; NR]; MR], a: &[f32; MR], b: &[f32; NR]) {
     }
 }
 
+/// A transposed matrix is packed by squares of this side, which fit registers.
+const SQUARE: usize = 4;
+
 kernel! {
 /// Rows of `b` from `p0` on, columns `first..first + count`, as a panel
 /// (depth, 16), filled up with 0.
@@ -116,15 +119,23 @@ pub(crate) fn pack(panel: &mut [f32], b: &[f32], row_stride: usize, col_stride: 
             }
         }
     } else {
-        // Sixteen rows at a time: the columns of a transposed b lie in a row
-        // each, and a cache line of each is used up before it is left.
-        for (step, group) in panel.chunks_mut(NR * 16).enumerate() {
-            for j in 0..NR {
-                for (p, row) in group.chunks_exact_mut(NR).enumerate() {
-                    let at = (p0 + step * 16 + p) * row_stride + (first + j) * col_stride;
-                    row[j] = if j < count { b[at] } else { 0.0 };
+        let depth = panel.len() / NR;
+        let mut p = 0;
+        while row_stride == 1 && count == NR && p + SQUARE <= depth {
+            let rows = &mut panel.as_chunks_mut::<NR>().0[p..p + SQUARE];
+            for j in (0..NR).step_by(SQUARE) {
+                let column = |j: usize| b[(first + j) * col_stride + p0 + p..].first_chunk::<SQUARE>().expect("a square");
+                let columns: [&[f32; SQUARE]; SQUARE] = std::array::from_fn(|c| column(j + c));
+                for (p, row) in rows.iter_mut().enumerate() {
+                    let values: [f32; SQUARE] = std::array::from_fn(|c| columns[c][p]);
+                    row[j..j + SQUARE].copy_from_slice(&values);
                 }
             }
+            p += SQUARE;
+        }
+        for (p, row) in panel.as_chunks_mut::<NR>().0.iter_mut().enumerate().skip(p) {
+            let at = |j: usize| b[(p0 + p) * row_stride + (first + j) * col_stride];
+            *row = std::array::from_fn(|j| if j < count { at(j) } else { 0.0 });
         }
     }
 }
