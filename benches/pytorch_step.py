@@ -2,7 +2,7 @@
 eager f32: a Llama of plain torch calls, each the fastest that torch has for it
 (scaled_dot_product_attention, rms_norm, fused AdamW).
 
-    python benches/pytorch_step.py small|large STEPS THREADS [--compile]
+    python benches/pytorch_step.py small|large|smollm STEPS THREADS [--compile]
 
 Prints one line of JSON: the median step after a warm-up, and the peak memory.
 """
@@ -17,24 +17,30 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-SIZES = {"small": (192, 4, 512, 4096, 16), "large": (288, 6, 768, 8192, 8)}
-HEADS, LENGTH = 6, 256
+# Width, layers, heads, key and value heads, feed-forward, vocabulary, rows, tokens of a row.
+SIZES = {
+    "small": (192, 4, 6, 6, 512, 4096, 16, 256),
+    "large": (288, 6, 6, 6, 768, 8192, 8, 256),
+    "smollm": (576, 30, 9, 3, 1536, 49152, 1, 512),
+}
 
 
 class Layer(nn.Module):
-    def __init__(self, hidden, intermediate):
+    def __init__(self, hidden, heads, kv_heads, intermediate):
         super().__init__()
+        self.size = hidden // heads
         self.norm1, self.norm2 = (nn.Parameter(torch.ones(hidden)) for _ in range(2))
-        self.q, self.k, self.v, self.o = (nn.Linear(hidden, hidden, bias=False) for _ in range(4))
+        self.q, self.o = (nn.Linear(hidden, hidden, bias=False) for _ in range(2))
+        self.k, self.v = (nn.Linear(hidden, kv_heads * self.size, bias=False) for _ in range(2))
         self.gate, self.up = (nn.Linear(hidden, intermediate, bias=False) for _ in range(2))
         self.down = nn.Linear(intermediate, hidden, bias=False)
 
     def forward(self, x, cos, sin):
         batch, length, hidden = x.shape
         n = F.rms_norm(x, (hidden,), self.norm1, 1e-5)
-        q, k, v = (w(n).view(batch, length, HEADS, -1).transpose(1, 2) for w in (self.q, self.k, self.v))
+        q, k, v = (w(n).view(batch, length, -1, self.size).transpose(1, 2) for w in (self.q, self.k, self.v))
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
-        attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        attended = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=q.shape[1] != k.shape[1])
         x = x + self.o(attended.transpose(1, 2).reshape(batch, length, hidden))
         n = F.rms_norm(x, (hidden,), self.norm2, 1e-5)
         return x + self.down(F.silu(self.gate(n)) * self.up(n))
@@ -46,16 +52,16 @@ def rotate(x, cos, sin):
 
 
 class Llama(nn.Module):
-    def __init__(self, hidden, layers, intermediate, vocabulary):
+    def __init__(self, hidden, layers, heads, kv_heads, intermediate, vocabulary, length):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, hidden)
-        self.layers = nn.ModuleList(Layer(hidden, intermediate) for _ in range(layers))
+        self.layers = nn.ModuleList(Layer(hidden, heads, kv_heads, intermediate) for _ in range(layers))
         self.norm = nn.Parameter(torch.ones(hidden))
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.normal_(parameter, std=0.02)
-        size = hidden // HEADS
-        angles = torch.outer(torch.arange(LENGTH), 10000.0 ** (-torch.arange(0, size, 2) / size)).repeat(1, 2)
+        size = hidden // heads
+        angles = torch.outer(torch.arange(length), 10000.0 ** (-torch.arange(0, size, 2) / size)).repeat(1, 2)
         self.cos, self.sin = angles.cos(), angles.sin()
 
     def forward(self, tokens, targets):
@@ -70,13 +76,13 @@ def main():
     size, steps, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     torch.set_num_threads(threads)
     torch.manual_seed(1)
-    hidden, layers, intermediate, vocabulary, rows = SIZES[size]
-    model = Llama(hidden, layers, intermediate, vocabulary)
+    *shape, vocabulary, rows, length = SIZES[size]
+    model = Llama(*shape, vocabulary, length)
     parameters = list(model.parameters())
     optimiser = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     run = torch.compile(model) if "--compile" in sys.argv else model
-    stream = torch.randint(0, vocabulary, (rows * LENGTH + 1,))
-    tokens, targets = stream[:-1].view(rows, LENGTH), stream[1:].view(rows, LENGTH)
+    stream = torch.randint(0, vocabulary, (rows * length + 1,))
+    tokens, targets = stream[:-1].view(rows, length), stream[1:].view(rows, length)
     times = []
     for _ in range(steps + 1):
         start = time.perf_counter()
@@ -89,7 +95,7 @@ def main():
     seconds = statistics.median(times[1:])
     print(json.dumps({
         "engine": "pytorch compiled" if "--compile" in sys.argv else "pytorch eager", "size": size, "threads": threads,
-        "tokens_per_second": round(rows * LENGTH / seconds), "ms_per_step": round(1e3 * seconds, 1),
+        "tokens_per_second": round(rows * length / seconds), "ms_per_step": round(1e3 * seconds, 1),
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10, "loss": round(loss.item(), 4),
     }))
 

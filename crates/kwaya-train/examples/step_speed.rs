@@ -5,7 +5,7 @@
 //!
 //!     cargo run --release -p kwaya-train --example step_speed -- small 5 2
 //!
-//! Arguments: small | large, steps, threads. `benches/training.sh` alternates
+//! Arguments: small | large | smollm, steps, threads. `benches/training.sh` alternates
 //! it with PyTorch.
 
 use kwaya_math::Pool;
@@ -14,26 +14,27 @@ use kwaya_train::{Decay, Schedule, measure};
 
 fn main() -> kwaya_base::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [size, steps, threads] = &arguments[..] else { panic!("arguments: small | large, steps, threads") };
-    let (hidden, layers, intermediate, vocabulary, rows) = match size.as_str() {
-        "small" => (192, 4, 512, 4096, 16),
-        "large" => (288, 6, 768, 8192, 8),
-        other => panic!("small or large, not {other}"),
+    let [size, steps, threads] = &arguments[..] else { panic!("arguments: small | large | smollm, steps, threads") };
+    let (hidden, layers, heads, kv_heads, intermediate, vocabulary, rows, length) = match size.as_str() {
+        "small" => (192, 4, 6, 6, 512, 4096, 16, 256),
+        "large" => (288, 6, 6, 6, 768, 8192, 8, 256),
+        "smollm" => (576, 30, 9, 3, 1536, 49_152, 1, 512),
+        other => panic!("small, large or smollm, not {other}"),
     };
     let config = Config {
         vocab_size: vocabulary,
         hidden_size: hidden,
         intermediate_size: intermediate,
         num_hidden_layers: layers,
-        num_attention_heads: 6,
-        num_key_value_heads: 6,
-        head_dim: hidden / 6,
+        num_attention_heads: heads,
+        num_key_value_heads: kv_heads,
+        head_dim: hidden / heads,
         ..Config::default()
     };
     let schedule = Schedule {
         seed: 1,
         steps: 1000,
-        sequence_length: 256,
+        sequence_length: length,
         sequences_per_micro_batch: rows,
         micro_batches_per_step: 1,
         learning_rate: 1e-3,
