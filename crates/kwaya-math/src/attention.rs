@@ -24,10 +24,11 @@ use std::cell::RefCell;
 
 use crate::{
     isa::kernel,
+    pack::{lines, panel_of_columns, panel_of_rows},
     pool::{Pool, Shards},
     reduce::{LANES, dot_inline, max_inline, sum_inline},
     scalar,
-    tile::{Left, MR, NR, lines, pack, tile},
+    tile::{COLUMNS, First, Left, Output, Precision, Right, product, size},
 };
 
 /// Queries worked on together.
@@ -90,17 +91,17 @@ impl<'a> Head<'a> {
 }
 
 /// Scratch of one thread, kept from one call to the next. T' and D' are T and
-/// the width of a head, rounded up to whole panels.
+/// the width of a head, rounded up to whole groups of 16.
 #[derive(Default)]
 struct Scratch {
-    /// Panels of the transposed keys and values: (T' / 16, D, 16).
+    /// Panels of the transposed keys and values: (D, T').
     keys_t: Vec<f32>,
     values_t: Vec<f32>,
-    /// Panels of keys or values: (D' / 16, T, 16).
+    /// Panels of keys or values: (T, D').
     values: Vec<f32>,
-    /// Panels of a block of queries and of what comes back to it: (D' / 16, rows, 16).
+    /// Panels of a block of queries and of what comes back to it: (rows, D').
     queries: Vec<f32>,
-    /// (BLOCK, T'), with room for a tile that ends beyond it.
+    /// (BLOCK, T')
     p: Vec<f32>,
     dp: Vec<f32>,
     /// (BLOCK, D'): the rows of a block, before they go to their places.
@@ -147,10 +148,10 @@ pub fn attention(
         // SAFETY: pieces are disjoint.
         let (max, sum) = unsafe { (maxes.part(piece * t..(piece + 1) * t), sums.part(piece * t..(piece + 1) * t)) };
         SCRATCH.with_borrow_mut(|scratch| {
-            let (columns, wide) = (t.next_multiple_of(NR), d.next_multiple_of(NR));
+            let (columns, wide) = (t.next_multiple_of(COLUMNS), d.next_multiple_of(COLUMNS));
             let keys_t = transposed_panels(&mut scratch.keys_t, keys, t, d);
             let values = panels(&mut scratch.values, values, 0, t, d);
-            let p = lines(&mut scratch.p, BLOCK * columns + MR);
+            let p = lines(&mut scratch.p, BLOCK * columns);
             let block = lines(&mut scratch.rows, BLOCK * wide);
             for first in (0..t).step_by(BLOCK) {
                 let rows = BLOCK.min(t - first);
@@ -172,40 +173,49 @@ pub fn attention(
 }
 
 /// The first key that any query of a block sees, rounded down to a whole
-/// group of lanes so that lanes keep their places.
+/// panel, and so to a whole group of lanes, which keep their places.
 fn low_key(starts: &[u32]) -> usize {
     let low = starts.iter().min().map_or(0, |s| *s as usize);
-    low / LANES * LANES
+    low / size().columns * size().columns
 }
 
-/// The transpose of `t` rows of a head as panels of 16 of them.
-fn transposed_panels<'r>(room: &'r mut Vec<f32>, x: Head<'_>, t: usize, d: usize) -> &'r [f32] {
-    let room = lines(room, d * t.next_multiple_of(NR));
-    for (j, panel) in (0..t).step_by(NR).zip(room.chunks_exact_mut(d * NR)) {
-        pack(panel, x.data, 1, x.stride, 0, j, NR.min(t - j));
+/// The transpose of `t` rows of a head as panels.
+fn transposed_panels<'r>(room: &'r mut Vec<f32>, x: Head<'_>, t: usize, d: usize) -> Right<'r> {
+    let (room, wide) = (lines(room, d * t.next_multiple_of(COLUMNS)), size().columns);
+    for (j, panel) in (0..t).step_by(wide).zip(room.chunks_mut(d * wide)) {
+        panel_of_columns(panel, x.data, x.stride, 0, d, j, wide.min(t - j), Precision::F32);
     }
-    room
+    Right::panels(room, d)
 }
 
-/// `rows` rows of a head, from `first`, as panels of 16 columns.
-fn panels<'r>(room: &'r mut Vec<f32>, x: Head<'_>, first: usize, rows: usize, d: usize) -> &'r [f32] {
-    let room = lines(room, rows * d.next_multiple_of(NR));
-    for (c, panel) in (0..d).step_by(NR).zip(room.chunks_exact_mut(rows * NR)) {
-        pack(panel, x.data, x.stride, 1, first, c, NR.min(d - c));
+/// `rows` rows of a head, from `first`, as panels.
+fn panels<'r>(room: &'r mut Vec<f32>, x: Head<'_>, first: usize, rows: usize, d: usize) -> Right<'r> {
+    let (room, wide) = (lines(room, rows * d.next_multiple_of(COLUMNS)), size().columns);
+    for (c, panel) in (0..d).step_by(wide).zip(room.chunks_mut(rows * wide)) {
+        panel_of_rows(panel, x.data, x.stride, first, rows, c, wide.min(d - c), Precision::F32);
     }
-    room
+    Right::panels(room, rows)
 }
 
 /// p[r][j] = q of row first + r times key j, for the keys from `low` that the
 /// row sees, rounded up to whole tiles.
 #[allow(clippy::too_many_arguments, reason = "kernels take slices and sizes")]
-fn scores(p: &mut [f32], q: Head<'_>, keys_t: &[f32], first: usize, rows: usize, low: usize, d: usize, columns: usize) {
-    for r in (0..rows).step_by(MR) {
-        let a = Left::rows(&q.data[(first + r) * q.stride..], q.stride, rows - r);
-        let high = (first + rows.min(r + MR)).next_multiple_of(NR);
-        for j in (low..high).step_by(NR) {
-            tile(&mut p[r * columns + j..], columns, NR, a, &keys_t[j * d..(j + NR) * d], false);
-        }
+fn scores(
+    p: &mut [f32],
+    q: Head<'_>,
+    keys_t: Right<'_>,
+    first: usize,
+    rows: usize,
+    low: usize,
+    d: usize,
+    columns: usize,
+) {
+    let group = size().rows;
+    for r in (0..rows).step_by(group) {
+        let a = Left::rows(&q.data[(first + r) * q.stride..], q.stride);
+        let (count, seen) = (group.min(rows - r), (first + rows.min(r + group)).min(columns));
+        let out = Output::new(&mut p[r * columns + low..], columns, count, seen.next_multiple_of(COLUMNS) - low);
+        product(Precision::F32, out, a, keys_t.from_column(low), d, First::Zero);
     }
 }
 
@@ -235,26 +245,40 @@ fn softmax_rows(p: &mut [f32], max: &mut [f32], sum: &mut [f32], starts: &[u32],
 /// out (rows, wide) = p (rows, columns) times panels of keys or values, over
 /// the keys from `low` that any row of a tile sees.
 #[allow(clippy::too_many_arguments, reason = "kernels take slices and sizes")]
-fn weigh(out: &mut [f32], p: &[f32], columns: usize, x: &[f32], first: usize, rows: usize, low: usize, wide: usize) {
-    let t = x.len() / wide;
-    for r in (0..rows).step_by(MR) {
-        let a = Left::rows(&p[r * columns + low..], columns, rows - r);
-        let high = first + rows.min(r + MR);
-        for (c, panel) in (0..wide).step_by(NR).zip(x.chunks_exact(t * NR)) {
-            tile(&mut out[r * wide + c..], wide, NR, a, &panel[low * NR..high * NR], false);
-        }
+fn weigh(out: &mut [f32], p: &[f32], columns: usize, x: Right<'_>, first: usize, rows: usize, low: usize, wide: usize) {
+    let group = size().rows;
+    for r in (0..rows).step_by(group) {
+        let a = Left::rows(&p[r * columns + low..], columns);
+        let (count, high) = (group.min(rows - r), first + rows.min(r + group));
+        let out = Output::new(&mut out[r * wide..], wide, count, wide);
+        product(Precision::F32, out, a, x.from_row(low), high - low, First::Zero);
     }
 }
 
-/// out (keys, wide) += the transpose of p (rows, columns), for the keys
-/// low..high, times panels of a block's rows.
-fn weigh_transposed(out: &mut [f32], p: &[f32], columns: usize, x: &[f32], low: usize, high: usize, wide: usize) {
-    let rows = x.len() / wide;
-    for key in (low..high).step_by(MR) {
-        let a = Left::columns(&p[key..], columns, high - key);
-        for (c, panel) in (0..wide).step_by(NR).zip(x.chunks_exact(rows * NR)) {
-            tile(&mut out[key * wide + c..], wide, NR, a, panel, true);
-        }
+/// out (keys, wide) += the transpose of p (rows, columns), for the keys from
+/// `low` that the block sees, times panels of the block's rows, the first of
+/// which is `first`.
+#[allow(clippy::too_many_arguments, reason = "kernels take slices and sizes")]
+fn weigh_transposed(
+    out: &mut [f32],
+    p: &[f32],
+    columns: usize,
+    x: Right<'_>,
+    first: usize,
+    rows: usize,
+    low: usize,
+    wide: usize,
+) {
+    let group = size().rows;
+    // Keys before the block are seen by all of its rows.
+    let a = Left::columns(&p[low..], columns);
+    let before = Output::new(&mut out[low * wide..], wide, first - low, wide);
+    product(Precision::F32, before, a, x, rows, First::Output);
+    // Those in it by the rows from their own on.
+    for r in (0..rows).step_by(group) {
+        let a = Left::columns(&p[r * columns + first + r..], columns);
+        let within = Output::new(&mut out[(first + r) * wide..], wide, group.min(rows - r), wide);
+        product(Precision::F32, within, a, x.from_row(r), rows - r, First::Output);
     }
 }
 
@@ -297,14 +321,14 @@ pub fn attention_backward(
         let keys = Head::new(k, b, g, shape, kv_width);
         let values = Head::new(v, b, g, shape, kv_width);
         let starts = &starts[b * t..(b + 1) * t];
-        let (columns, wide) = (t.next_multiple_of(NR), d.next_multiple_of(NR));
+        let (columns, wide) = (t.next_multiple_of(COLUMNS), d.next_multiple_of(COLUMNS));
         let kv_row = |j: usize| (b * t + j) * kv_width + g * d..(b * t + j) * kv_width + (g + 1) * d;
         SCRATCH.with_borrow_mut(|scratch| {
             let keys_t = transposed_panels(&mut scratch.keys_t, keys, t, d);
             let values_t = transposed_panels(&mut scratch.values_t, values, t, d);
             let keys = panels(&mut scratch.values, keys, 0, t, d);
-            let p = lines(&mut scratch.p, BLOCK * columns + MR);
-            let dp = lines(&mut scratch.dp, BLOCK * columns + MR);
+            let p = lines(&mut scratch.p, BLOCK * columns);
+            let dp = lines(&mut scratch.dp, BLOCK * columns);
             let block = lines(&mut scratch.rows, BLOCK * wide);
             let (dk, dv) = (lines(&mut scratch.dk, t * wide), lines(&mut scratch.dv, t * wide));
             dk.fill(0.0);
@@ -343,11 +367,10 @@ pub fn attention_backward(
                         // SAFETY: each piece has its own heads of each row.
                         unsafe { dqs.part(at..at + d) }.copy_from_slice(&row[..d]);
                     }
-                    let high = first + rows;
                     let queries = panels(&mut scratch.queries, q, first, rows, d);
-                    weigh_transposed(dk, dp, columns, queries, low, high, wide);
+                    weigh_transposed(dk, dp, columns, queries, first, rows, low, wide);
                     let queries = panels(&mut scratch.queries, dout, first, rows, d);
-                    weigh_transposed(dv, p, columns, queries, low, high, wide);
+                    weigh_transposed(dv, p, columns, queries, first, rows, low, wide);
                 }
             }
             for (j, (from_k, from_v)) in dk.chunks_exact(wide).zip(dv.chunks_exact(wide)).enumerate() {

@@ -55,6 +55,32 @@ fn rms_norm_rows(out: &mut [f32], inv_rms: &mut [f32], x: &[f32], weight: &[f32]
 }
 }
 
+/// What [`rms_norm`] gave, from the `inv_rms` (N) that it left.
+///
+/// # Panics
+/// When the shapes do not fit.
+pub fn rms_norm_again(pool: &Pool, out: &mut [f32], x: &[f32], weight: &[f32], inv_rms: &[f32]) {
+    let (n, c) = (inv_rms.len(), weight.len());
+    assert!(x.len() == n * c && out.len() == n * c, "rms_norm_again: {} values for ({n}, {c})", x.len());
+    let outs = Shards::new(out);
+    by_rows(pool, n, |rows| {
+        // SAFETY: pieces have disjoint rows.
+        let out = unsafe { outs.part(rows.start * c..rows.end * c) };
+        norm_rows(out, &x[rows.start * c..rows.end * c], weight, &inv_rms[rows]);
+    });
+}
+
+kernel! {
+fn norm_rows(out: &mut [f32], x: &[f32], weight: &[f32], inv_rms: &[f32]) {
+    let c = weight.len();
+    for ((out, x), inv) in out.chunks_exact_mut(c).zip(x.chunks_exact(c)).zip(inv_rms) {
+        for ((out, x), w) in out.iter_mut().zip(x).zip(weight) {
+            *out = x * inv * w;
+        }
+    }
+}
+}
+
 /// Backward of [`rms_norm`]: `dx` (N, C) is overwritten, `dweight` (C) is
 /// added to, row after row for each element.
 ///
@@ -219,27 +245,39 @@ fn swiglu_part(out: &mut [f32], gate: &[f32], up: &[f32]) {
 }
 }
 
-/// Backward of [`swiglu`]; both gradients are overwritten.
+/// Backward of [`swiglu`]; both gradients are overwritten. `out` gets what
+/// [`swiglu`] gave, which costs no further pass over memory.
 ///
 /// # Panics
 /// When the lengths differ.
-pub fn swiglu_backward(pool: &Pool, dgate: &mut [f32], dup: &mut [f32], dout: &[f32], gate: &[f32], up: &[f32]) {
+pub fn swiglu_backward(
+    pool: &Pool,
+    dgate: &mut [f32],
+    dup: &mut [f32],
+    out: &mut [f32],
+    dout: &[f32],
+    gate: &[f32],
+    up: &[f32],
+) {
     let n = dout.len();
-    let fits = [dgate.len(), dup.len(), gate.len(), up.len()].iter().all(|l| *l == n);
+    let fits = [dgate.len(), dup.len(), out.len(), gate.len(), up.len()].iter().all(|l| *l == n);
     assert!(fits, "swiglu_backward: {} and {n}", gate.len());
-    let (dgates, dups) = (Shards::new(dgate), Shards::new(dup));
+    let (dgates, dups, outs) = (Shards::new(dgate), Shards::new(dup), Shards::new(out));
     by_elements(pool, n, |range| {
         // SAFETY: pieces are disjoint.
-        let (dgate, dup) = unsafe { (dgates.part(range.clone()), dups.part(range.clone())) };
-        swiglu_backward_part(dgate, dup, &dout[range.clone()], &gate[range.clone()], &up[range]);
+        let (dgate, dup, out) =
+            unsafe { (dgates.part(range.clone()), dups.part(range.clone()), outs.part(range.clone())) };
+        swiglu_backward_part(dgate, dup, out, &dout[range.clone()], &gate[range.clone()], &up[range]);
     });
 }
 
 kernel! {
-fn swiglu_backward_part(dgate: &mut [f32], dup: &mut [f32], dout: &[f32], gate: &[f32], up: &[f32]) {
-    for ((((dg, du), d), g), u) in dgate.iter_mut().zip(dup).zip(dout).zip(gate).zip(up) {
-        let sigmoid = 1.0 / (1.0 + scalar::exp(-g));
+fn swiglu_backward_part(dgate: &mut [f32], dup: &mut [f32], out: &mut [f32], dout: &[f32], gate: &[f32], up: &[f32]) {
+    for (((((dg, du), out), d), g), u) in dgate.iter_mut().zip(dup).zip(out).zip(dout).zip(gate).zip(up) {
+        let whole = 1.0 + scalar::exp(-g);
+        let sigmoid = 1.0 / whole;
         let silu = g * sigmoid;
+        *out = g / whole * u;
         *du = d * silu;
         *dg = d * u * (sigmoid * (1.0 + g * (1.0 - sigmoid)));
     }

@@ -16,18 +16,21 @@ mod isa;
 mod layers;
 pub mod limits;
 mod matmul;
+mod pack;
 pub mod philox;
 mod pool;
 mod reduce;
 pub mod scalar;
 mod tile;
+mod vector;
 
 pub use attention::{AttentionShape, attention, attention_backward, attention_decode};
-pub use isa::isa;
+pub use isa::{IsaError, check_isa, isa, isas};
 pub use layers::{
     AdamW, Direction, IGNORED, RopeTable, add_assign, cross_entropy_loss, embedding, embedding_backward, rms_norm,
-    rms_norm_backward, rope, scale, softmax, softmax_cross_entropy, swiglu, swiglu_backward,
+    rms_norm_again, rms_norm_backward, rope, scale, softmax, softmax_cross_entropy, swiglu, swiglu_backward,
 };
 pub use matmul::{Matrix, Start, matmul};
 pub use pool::Pool;
 pub use reduce::{sum, sum_squares};
+pub use tile::Precision;

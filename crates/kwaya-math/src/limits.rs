@@ -4,44 +4,25 @@
 use std::{hint::black_box, time::Instant};
 
 use crate::{
-    isa::kernel,
     pool::{Pool, Shards},
     reduce::sum,
+    tile::{Precision, chain_operations, chains},
 };
 
 /// Runs of each measurement, of which the best counts: what else the machine
 /// does can only slow one down.
 const RUNS: usize = 7;
 
-/// Floating-point operations a second of fused multiply-adds in registers
-/// alone, over all threads of `pool`; a fused multiply-add is two.
-pub fn peak(pool: &Pool) -> f64 {
+/// Floating-point operations a second of multiplying and adding in registers
+/// alone, over all threads of `pool`. Each product counts for two, so that a
+/// pair of bfloat16 numbers is four operations.
+pub fn peak(pool: &Pool, precision: Precision) -> f64 {
     const ROUNDS: usize = 1_000_000;
-    let work = (pool.threads() * ROUNDS * 2 * CHAINS * LANES) as f64;
-    best(work, || {
+    best(pool.threads() as f64 * chain_operations(precision, ROUNDS), || {
         pool.run(pool.threads(), |_| {
-            black_box(chains(black_box(ROUNDS)));
+            black_box(chains(precision, black_box(ROUNDS)));
         });
     })
-}
-
-/// Enough chains that none waits for its last step, few enough for registers.
-const CHAINS: usize = 12;
-const LANES: usize = 8;
-
-kernel! {
-fn chains(rounds: usize) -> f32 {
-    let factor = black_box([0.999_f32; LANES]);
-    let mut sums = [[1.0_f32; LANES]; CHAINS];
-    for _ in 0..rounds {
-        for sum in &mut sums {
-            for lane in 0..LANES {
-                sum[lane] = sum[lane].mul_add(factor[lane], factor[lane]);
-            }
-        }
-    }
-    sums.iter().flatten().sum()
-}
 }
 
 /// Bytes a second at which the threads of `pool` read `bytes` of memory; more
@@ -79,7 +60,7 @@ mod tests {
     #[test]
     fn limits_are_of_this_world() {
         let pool = Pool::new(2);
-        let (peak, bandwidth) = (peak(&pool), bandwidth(&pool, 1 << 26));
+        let (peak, bandwidth) = (peak(&pool, Precision::F32), bandwidth(&pool, 1 << 26));
         assert!((1e8..1e15).contains(&peak), "{peak}");
         assert!((1e8..1e14).contains(&bandwidth), "{bandwidth}");
     }

@@ -7,41 +7,51 @@
 //! for i in 0..m { for j in 0..n { for p in 0..k { c[i][j] = fma(a[i][p], b[p][j], c[i][j]) } } }
 //! ```
 //!
+//! In bfloat16 the operands are rounded first, and `k` is taken in pairs, the
+//! odd one first (see `vector.rs`).
+//!
 //! For speed (Goto and van de Geijn, "Anatomy of high-performance matrix
 //! multiplication", 2008), with the same order for each output:
 //! 1. `k` is cut into blocks that fit the cache; between two blocks the
 //!    accumulators rest in the output, which is exact.
-//! 2. A block of `b` is packed into panels of 16 columns, so that the inner
-//!    loop reads it in a row whatever its layout was.
-//! 3. Rows of the output are split into blocks, which are what threads take;
-//!    each packs its part of `a` into panels of 6 rows.
-//! 4. The inner loop keeps 6 x 16 accumulators in registers: vectors run
-//!    across outputs, never across `k`.
+//! 2. A block of `b` is packed into panels as wide as a tile, so that the
+//!    inner loop reads it in a row whatever its layout was.
+//! 3. The output is cut into blocks of rows, and of columns where rows are
+//!    few, which are what threads take; each packs its part of `a`.
+//! 4. The inner loop (`tile.rs`) keeps its accumulators in registers.
 
 use std::cell::RefCell;
 
 use crate::{
     isa::kernel,
+    pack::{groups_of_columns, lines, panel_of_columns, panel_of_rows, words},
     pool::{Pool, Shards},
-    tile::{Left, MR, NR, lines, pack, tile},
+    tile::{COLUMNS, First, Left, Output, Precision, Right, product, size},
 };
 
-/// The most depth of a block: a panel of `b` (20 KiB) stays in the first cache.
-const KC: usize = 320;
-/// The most rows in a block: a block of `a` (120 KiB) stays in the second cache.
+/// The most words of depth of a block: with it a panel of `b` (20 to 48 KiB)
+/// stays in the first two caches.
+const KC: usize = 256;
+/// The most rows in a block: a block of `a` (96 KiB) stays in the second cache.
 const MC: usize = 96;
-/// The most columns packed at once: bounds the memory of packing.
-const NC: usize = 4096;
+/// The most columns packed at once: bounds the memory of packing. A multiple
+/// of each tile's columns.
+const NC: usize = 3072;
+/// The fewest columns that are worth packing rows of `a` for.
+const STRIPE: usize = 384;
 /// Up to so many rows of `a` are not worth packing `b` for.
 const FEW_ROWS: usize = 8;
 
 /// What the accumulators start from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Start<'a> {
     /// From 0: the output is overwritten.
     Zero,
     /// From what the output holds: the product is added to it.
     Keep,
+    /// From what another matrix of its shape holds: the output is overwritten
+    /// with the sum.
+    From(&'a [f32]),
 }
 
 /// A view of a slice as a matrix, perhaps transposed.
@@ -80,6 +90,11 @@ impl<'a> Matrix<'a> {
         Self { data, rows, cols, row_stride, col_stride: 1 }
     }
 
+    /// How many columns it has.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
     /// The transpose, without moving anything.
     #[must_use]
     pub fn t(self) -> Self {
@@ -91,7 +106,7 @@ impl<'a> Matrix<'a> {
 ///
 /// # Panics
 /// When the shapes do not fit.
-pub fn matmul(pool: &Pool, out: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix<'_>) {
+pub fn matmul(pool: &Pool, out: &mut [f32], start: Start<'_>, a: Matrix<'_>, b: Matrix<'_>, precision: Precision) {
     let (m, n) = (a.rows, b.cols);
     assert!(
         a.cols == b.rows && out.len() == m * n,
@@ -100,16 +115,21 @@ pub fn matmul(pool: &Pool, out: &mut [f32], start: Start, a: Matrix<'_>, b: Matr
         b.rows,
         out.len()
     );
-    if a.cols == 0 && start == Start::Zero {
-        out.fill(0.0);
+    if let Start::From(first) = start {
+        assert_eq!(first.len(), out.len(), "matmul: a start of {} values for {}", first.len(), out.len());
     }
     if out.is_empty() || a.cols == 0 {
+        match start {
+            Start::Zero => out.fill(0.0),
+            Start::Keep => {}
+            Start::From(first) => out.copy_from_slice(first),
+        }
         return;
     }
-    if m <= FEW_ROWS && b.col_stride == 1 {
+    if m <= FEW_ROWS && b.col_stride == 1 && precision == Precision::F32 {
         few_rows(pool, out, start, a, b);
     } else {
-        blocked(pool, out, start, a, b);
+        blocked(pool, out, start, a, b, precision);
     }
 }
 
@@ -119,43 +139,57 @@ thread_local! {
     static PACKED_B: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-fn blocked(pool: &Pool, out: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix<'_>) {
+fn blocked(pool: &Pool, out: &mut [f32], start: Start<'_>, a: Matrix<'_>, b: Matrix<'_>, precision: Precision) {
     let (m, n, k) = (a.rows, b.cols, a.cols);
-    // Enough blocks of rows that every thread finds several.
-    let rows = (m.div_ceil(pool.threads() * 4)).next_multiple_of(MR).clamp(4 * MR, MC);
+    let tile = size();
+    // Enough blocks that every thread finds several.
+    let pieces = pool.threads() * 4;
+    let rows = m.div_ceil(pieces).next_multiple_of(tile.rows).clamp(4 * tile.rows, MC / tile.rows * tile.rows);
     let blocks = m.div_ceil(rows);
-    // Even blocks: a shallow one at the end would cost nearly as much.
-    let deep = k.div_ceil(k.div_ceil(KC));
+    // Even blocks of depth: a shallow one at the end would cost nearly as much.
+    let deepest = if precision == Precision::F32 { KC } else { 2 * KC };
+    let deep = k.div_ceil(k.div_ceil(deepest)).next_multiple_of(2);
     PACKED_B.with_borrow_mut(|room| {
         for j0 in (0..n).step_by(NC) {
             let columns = NC.min(n - j0);
-            let panels = columns.div_ceil(NR);
+            let panels = columns.div_ceil(tile.columns);
+            let stripes = pieces.div_ceil(blocks).clamp(1, columns.div_ceil(STRIPE));
+            let stripe = panels.div_ceil(stripes) * tile.columns;
+            let stripes = columns.div_ceil(stripe);
             for p0 in (0..k).step_by(deep) {
                 let depth = deep.min(k - p0);
-                let room = lines(room, panels * NR * depth);
+                let length = precision.words(depth);
+                let room = lines(room, columns.next_multiple_of(COLUMNS) * length);
                 let packed = Shards::new(room);
-                pool.run(panels, |p| {
+                pool.run(panels, |panel| {
+                    let j = panel * tile.columns;
+                    let count = tile.columns.min(columns - j);
+                    let range = j * length..(j + count.next_multiple_of(COLUMNS)) * length;
                     // SAFETY: panels are disjoint.
-                    let panel = unsafe { packed.part(p * NR * depth..(p + 1) * NR * depth) };
-                    let first = j0 + p * NR;
-                    pack(panel, b.data, b.row_stride, b.col_stride, p0, first, NR.min(n - first));
+                    let panel = unsafe { packed.part(range) };
+                    if b.col_stride == 1 {
+                        panel_of_rows(panel, b.data, b.row_stride, p0, depth, j0 + j, count, precision);
+                    } else {
+                        panel_of_columns(panel, b.data, b.col_stride, p0, depth, j0 + j, count, precision);
+                    }
                 });
-                let packed: &[f32] = room;
+                let right = Right::panels(room, length);
                 let shards = Shards::new(out);
-                pool.run(blocks, |block| {
-                    let i0 = block * rows;
-                    let count = rows.min(m - i0);
-                    // SAFETY: blocks of rows are disjoint.
-                    let c = unsafe { shards.part(i0 * n..(i0 + count) * n) };
-                    let keep = p0 > 0 || start == Start::Keep;
+                pool.run(blocks * stripes, |piece| {
+                    let (i0, j) = (piece / stripes * rows, piece % stripes * stripe);
+                    let (count, width) = (rows.min(m - i0), stripe.min(columns - j));
                     PACKED_A.with_borrow_mut(|room| {
-                        let room = lines(room, count.next_multiple_of(MR) * depth);
-                        let lefts = block_of_a(room, a, i0, count, p0, depth);
-                        for (j, panel) in (j0..n).step_by(NR).zip(packed.chunks_exact(NR * depth)) {
-                            for i in (0..count).step_by(MR) {
-                                tile(&mut c[i * n + j..], n, n - j, lefts(i), panel, keep);
-                            }
-                        }
+                        let room = lines(room, count.next_multiple_of(tile.rows) * length);
+                        let left = block_of_a(room, a, i0, count, p0, depth, precision);
+                        let first = i0 * n + j0 + j;
+                        // SAFETY: pieces have rows and columns of their own.
+                        let out = unsafe { Output::shared(&shards, first, n, count, width) };
+                        let start = match start {
+                            Start::Zero if p0 == 0 => First::Zero,
+                            Start::From(values) if p0 == 0 => First::From(&values[first..]),
+                            _ => First::Output,
+                        };
+                        product(precision, out, left, right.from_column(j), length, start);
                     });
                 });
             }
@@ -163,11 +197,9 @@ fn blocked(pool: &Pool, out: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix<
     });
 }
 
-/// Rows `i0..i0 + count` of `a`, columns `p0..p0 + depth`, for tiles: given the
-/// first row in the block, the rows from there.
-///
-/// Rows are copied one after the other, so that they lie close together; of a
-/// transposed `a`, 6 values of column p0, 6 of the next, and so on.
+/// Rows `i0..i0 + count` of `a`, columns `p0..p0 + depth`, as words. Rows are
+/// copied one after the other, so that they lie close together; of a
+/// transposed `a`, groups of as many as a tile has.
 fn block_of_a<'r>(
     room: &'r mut [f32],
     a: Matrix<'_>,
@@ -175,38 +207,18 @@ fn block_of_a<'r>(
     count: usize,
     p0: usize,
     depth: usize,
-) -> impl Fn(usize) -> Left<'r> {
-    let rows = a.col_stride == 1;
-    if rows {
-        for (r, row) in room.chunks_exact_mut(depth).take(count).enumerate() {
-            let at = (i0 + r) * a.row_stride + p0;
-            row.copy_from_slice(&a.data[at..at + depth]);
+    precision: Precision,
+) -> Left<'r> {
+    let length = precision.words(depth);
+    if a.col_stride == 1 {
+        for (r, out) in room.chunks_exact_mut(length).take(count).enumerate() {
+            words(out, &a.data[(i0 + r) * a.row_stride + p0..][..depth], precision);
         }
+        Left::rows(room, length)
     } else {
-        pack_columns(room, a.data, a.col_stride, i0, count, p0, depth);
+        groups_of_columns(room, a.data, a.col_stride, i0, count, p0, depth, precision);
+        Left::packed(room, length)
     }
-    let room: &[f32] = room;
-    move |i| {
-        let (at, left) = (&room[i * depth..], count - i);
-        if rows { Left::rows(at, depth, left) } else { Left::columns(&at[..MR * depth], MR, left) }
-    }
-}
-
-kernel! {
-fn pack_columns(packed: &mut [f32], a: &[f32], col_stride: usize, i0: usize, count: usize, p0: usize, depth: usize) {
-    // A column of a lies in a row: it is read once, for all panels.
-    for p in 0..depth {
-        let at = (p0 + p) * col_stride + i0;
-        let (whole, rest) = a[at..at + count].as_chunks::<MR>();
-        let mut panels = packed.chunks_exact_mut(MR * depth).map(|panel| &mut panel.as_chunks_mut::<MR>().0[p]);
-        for (values, group) in whole.iter().zip(panels.by_ref()) {
-            *group = *values;
-        }
-        if let Some(group) = panels.next() {
-            *group = std::array::from_fn(|r| rest.get(r).copied().unwrap_or(0.0));
-        }
-    }
-}
 }
 
 /// Columns that one piece of [`few_rows`] does.
@@ -214,7 +226,7 @@ const STRIP: usize = 64;
 
 /// A few rows times a row-major `b`: `b` is read once, in order, as fast as
 /// memory gives it. This is decoding.
-fn few_rows(pool: &Pool, out: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix<'_>) {
+fn few_rows(pool: &Pool, out: &mut [f32], start: Start<'_>, a: Matrix<'_>, b: Matrix<'_>) {
     let (m, n, k) = (a.rows, b.cols, a.cols);
     // Small products are not worth waking threads for.
     let strips = n.div_ceil(STRIP);
@@ -226,6 +238,9 @@ fn few_rows(pool: &Pool, out: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix
             let columns = (piece * per_piece).min(n)..((piece + 1) * per_piece).min(n);
             // SAFETY: pieces have disjoint columns.
             let c = unsafe { shards.part(i * n + columns.start..i * n + columns.end) };
+            if let Start::From(first) = start {
+                c.copy_from_slice(&first[i * n + columns.start..i * n + columns.end]);
+            }
             for (s, strip) in c.chunks_mut(STRIP).enumerate() {
                 let j0 = columns.start + s * STRIP;
                 row_times(
@@ -237,7 +252,7 @@ fn few_rows(pool: &Pool, out: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix
                     b.row_stride,
                     j0,
                     k,
-                    start == Start::Keep,
+                    start != Start::Zero,
                 );
             }
         }
@@ -289,10 +304,14 @@ mod tests {
     }
 
     /// The definition, word for word.
-    fn plain(out: &mut [f32], start: Start, a: &Matrix<'_>, b: &Matrix<'_>) {
+    fn plain(out: &mut [f32], start: Start<'_>, a: &Matrix<'_>, b: &Matrix<'_>) {
         for i in 0..a.rows {
             for j in 0..b.cols {
-                let first = if start == Start::Keep { out[i * b.cols + j] } else { 0.0 };
+                let first = match start {
+                    Start::Zero => 0.0,
+                    Start::Keep => out[i * b.cols + j],
+                    Start::From(first) => first[i * b.cols + j],
+                };
                 out[i * b.cols + j] = (0..a.cols).fold(first, |sum, p| at(a, i, p).mul_add(at(b, p, j), sum));
             }
         }
@@ -306,7 +325,7 @@ mod tests {
             let mut expected = random(m * n, 3);
             let mut found = expected.clone();
             plain(&mut expected, start, &a, &b);
-            matmul(pool, &mut found, start, a, b);
+            matmul(pool, &mut found, start, a, b, Precision::F32);
             let same = expected.iter().zip(&found).all(|(x, y)| x.to_bits() == y.to_bits());
             assert!(same, "({m}, {k}) @ ({k}, {n}), layout {layout}, {start:?}, {} threads", pool.threads());
         }
@@ -321,6 +340,7 @@ mod tests {
                 for n in sizes {
                     check(&pool, m, n, 19, Start::Zero);
                     check(&pool, m, n, 7, Start::Keep);
+                    check(&pool, m, n, 9, Start::From(&random(m * n, 4)));
                 }
                 check(&pool, m, 130, 2 * KC + 3, Start::Keep);
                 check(&pool, 100 + m, 40, KC + 1, Start::Zero);
@@ -337,7 +357,7 @@ mod tests {
         let (a, b) = (Matrix::strided(&a[7..], 19, 30, 50), Matrix::strided(&b, 30, 25, 40));
         let (mut expected, mut found) = (vec![0.0; 19 * 25], vec![0.0; 19 * 25]);
         plain(&mut expected, Start::Zero, &a, &b);
-        matmul(&pool, &mut found, Start::Zero, a, b);
+        matmul(&pool, &mut found, Start::Zero, a, b, Precision::F32);
         assert_eq!(expected, found);
     }
 
@@ -345,6 +365,13 @@ mod tests {
     #[should_panic(expected = "matmul: (2, 3) @ (4, 5)")]
     fn shapes_that_do_not_fit_are_named() {
         let data = [0.0; 20];
-        matmul(&Pool::new(1), &mut [0.0; 10], Start::Zero, Matrix::new(&data[..6], 2, 3), Matrix::new(&data, 4, 5));
+        matmul(
+            &Pool::new(1),
+            &mut [0.0; 10],
+            Start::Zero,
+            Matrix::new(&data[..6], 2, 3),
+            Matrix::new(&data, 4, 5),
+            Precision::F32,
+        );
     }
 }

@@ -213,14 +213,20 @@ impl<'a, T> Shards<'a, T> {
         Self { start: slice.as_mut_ptr(), length: slice.len(), _slice: std::marker::PhantomData }
     }
 
+    /// Where the part `range` of the slice begins.
+    pub(crate) fn pointer(&self, range: std::ops::Range<usize>) -> *mut T {
+        assert!(range.start <= range.end && range.end <= self.length, "{range:?} of {}", self.length);
+        // SAFETY: in bounds by the assertion.
+        unsafe { self.start.add(range.start) }
+    }
+
     /// The part `range` of the slice.
     ///
     /// # Safety
     /// No two parts that are alive at once may overlap.
     pub(crate) unsafe fn part(&self, range: std::ops::Range<usize>) -> &'a mut [T] {
-        assert!(range.start <= range.end && range.end <= self.length, "{range:?} of {}", self.length);
-        // SAFETY: in bounds by the assertion, disjoint by the caller.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
+        // SAFETY: in bounds as `pointer` asserts, disjoint by the caller.
+        unsafe { std::slice::from_raw_parts_mut(self.pointer(range.clone()), range.len()) }
     }
 }
 

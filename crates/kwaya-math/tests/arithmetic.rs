@@ -3,9 +3,11 @@
 mod oracle;
 
 use kwaya_math::{
-    AdamW, AttentionShape, Direction, IGNORED, Matrix, Pool, RopeTable, Start, attention, attention_backward, matmul,
+    AdamW, AttentionShape, Direction, IGNORED, Matrix, Pool, Precision, RopeTable, Start, attention,
+    attention_backward, matmul,
     philox::{self, Stream},
-    rms_norm, rms_norm_backward, rope, scalar, softmax_cross_entropy, sum, sum_squares, swiglu, swiglu_backward,
+    rms_norm, rms_norm_again, rms_norm_backward, rope, scalar, softmax_cross_entropy, sum, sum_squares, swiglu,
+    swiglu_backward,
 };
 
 fn random(n: usize, index: u64) -> Vec<f32> {
@@ -74,7 +76,7 @@ fn matrix_products() {
             let first = if start == Start::Keep { random(m * n, 3) } else { vec![0.0; m * n] };
             let run = |a: Matrix<'_>, b: Matrix<'_>| {
                 let mut out = first.clone();
-                matmul(&pool, &mut out, start, a, b);
+                matmul(&pool, &mut out, start, a, b, Precision::F32);
                 out
             };
             let mut expected = first.clone();
@@ -99,6 +101,9 @@ fn layers() {
         let mut expected_dw = dw.clone();
         rms_norm(&pool, &mut out, &mut inv, &x, &w, 1e-5);
         same("rms_norm", &out, &oracle::rms_norm(&x, &w, 1e-5));
+        let mut again = vec![0.0; n * c];
+        rms_norm_again(&pool, &mut again, &x, &w, &inv);
+        same("rms_norm again", &again, &out);
         rms_norm_backward(&pool, &mut dx, &mut dw, &dy, &x, &w, &inv);
         same("dx of rms_norm", &dx, &oracle::rms_norm_backward(&mut expected_dw, &dy, &x, &w, 1e-5));
         same("dw of rms_norm", &dw, &expected_dw);
@@ -106,7 +111,9 @@ fn layers() {
         let gate: Vec<f32> = x.iter().map(|x| x * 20.0).collect();
         swiglu(&pool, &mut out, &gate, &dy);
         same("swiglu", &out, &oracle::swiglu(&gate, &dy));
-        swiglu_backward(&pool, &mut dgate, &mut dup, &x, &gate, &dy);
+        let mut again = vec![0.0; n * c];
+        swiglu_backward(&pool, &mut dgate, &mut dup, &mut again, &x, &gate, &dy);
+        same("swiglu again", &again, &out);
         let (expected_dgate, expected_dup) = oracle::swiglu_backward(&x, &gate, &dy);
         same("dgate", &dgate, &expected_dgate);
         same("dup", &dup, &expected_dup);

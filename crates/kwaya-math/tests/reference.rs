@@ -4,9 +4,9 @@
 use std::process::Command;
 
 use kwaya_math::{
-    AdamW, AttentionShape, Direction, IGNORED, Matrix, Pool, RopeTable, Start, attention, attention_backward,
-    attention_decode, embedding, embedding_backward, matmul, philox::Stream, rms_norm, rms_norm_backward, rope,
-    softmax_cross_entropy, swiglu, swiglu_backward,
+    AdamW, AttentionShape, Direction, IGNORED, Matrix, Pool, Precision, RopeTable, Start, attention,
+    attention_backward, attention_decode, embedding, embedding_backward, matmul, philox::Stream, rms_norm,
+    rms_norm_backward, rope, softmax_cross_entropy, swiglu, swiglu_backward,
 };
 
 fn random(n: usize, index: u64) -> Vec<f32> {
@@ -215,8 +215,9 @@ fn swiglu_and_its_gradients_are_the_textbook_s() {
     let run = |threads| {
         let pool = Pool::new(threads);
         let (mut out, mut dgate, mut dup) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
+        let mut again = out.clone();
         swiglu(&pool, &mut out, &gate, &up);
-        swiglu_backward(&pool, &mut dgate, &mut dup, &d, &gate, &up);
+        swiglu_backward(&pool, &mut dgate, &mut dup, &mut again, &d, &gate, &up);
         [out, dgate, dup]
     };
     let found = run(1);
@@ -289,7 +290,7 @@ fn fingerprint() -> u64 {
         [(m, Matrix::new(&a, m, k)), (m, Matrix::new(&a, k, m).t()), (3, Matrix::new(&a[..3 * k], 3, k))]
     {
         let mut c = vec![0.0; rows * n];
-        matmul(&pool, &mut c, Start::Zero, matrix, Matrix::new(&b, k, n));
+        matmul(&pool, &mut c, Start::Zero, matrix, Matrix::new(&b, k, n), Precision::F32);
         bits.extend(c);
     }
     bits.extend(Attention::new(2, 45, 4, 2, 20).run(&pool).concat());

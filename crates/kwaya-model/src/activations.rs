@@ -1,7 +1,14 @@
 //! What goes in, a [`Batch`], and everything the forward pass leaves for the
 //! backward pass, [`Activations`]: taken once, so that a step takes no memory.
+//!
+//! What a layer leaves is read when the layer's gradient is made, and not
+//! after it. Until then the gradients of the layers before it are empty room.
+//! So layer `l` leaves its values where the gradient of layer `l - 1` will be,
+//! when they fit there, and training needs little more memory than weights,
+//! gradients and optimiser. What one pass over memory makes again (norms, the
+//! activated gate) is not left at all.
 
-use kwaya_math::{AttentionShape, RopeTable};
+use kwaya_math::{AttentionShape, Precision, RopeTable};
 
 use crate::config::Config;
 
@@ -48,24 +55,57 @@ impl Sizes {
     }
 }
 
-/// One layer's values, in the order in which they come about.
+/// What a layer leaves beside its input `x` (N, C), in the order in which it
+/// comes about: parts of one block.
+pub(crate) struct Layer<'a> {
+    pub(crate) x_inv_rms: &'a mut [f32],   // (N)
+    pub(crate) query: &'a mut [f32],       // (N, Q) after rope
+    pub(crate) key: &'a mut [f32],         // (N, K) after rope
+    pub(crate) value: &'a mut [f32],       // (N, K)
+    pub(crate) softmax_max: &'a mut [f32], // (B, heads, T)
+    pub(crate) softmax_sum: &'a mut [f32], // (B, heads, T)
+    pub(crate) attended: &'a mut [f32],    // (N, Q)
+    pub(crate) h: &'a mut [f32],           // (N, C) x + attention
+    pub(crate) h_inv_rms: &'a mut [f32],   // (N)
+    pub(crate) gate: &'a mut [f32],        // (N, F)
+    pub(crate) up: &'a mut [f32],          // (N, F)
+}
+
+impl<'a> Layer<'a> {
+    /// Values per position, without `x`.
+    fn width(s: &Sizes) -> usize {
+        2 + 2 * s.q + 2 * s.k + 2 * s.heads + s.c + 2 * s.f
+    }
+
+    /// The parts of `block`, for `n` positions.
+    pub(crate) fn within(block: &'a mut [f32], n: usize, s: &Sizes) -> Self {
+        let mut rest = block;
+        let mut take = |width: usize| {
+            let (part, after) = std::mem::take(&mut rest).split_at_mut(n * width);
+            rest = after;
+            part
+        };
+        Self {
+            x_inv_rms: take(1),
+            query: take(s.q),
+            key: take(s.k),
+            value: take(s.k),
+            softmax_max: take(s.heads),
+            softmax_sum: take(s.heads),
+            attended: take(s.q),
+            h: take(s.c),
+            h_inv_rms: take(1),
+            gate: take(s.f),
+            up: take(s.f),
+        }
+    }
+}
+
+/// Values that no layer leaves: each layer uses the same.
 #[derive(Default)]
-pub(crate) struct Layer {
-    pub(crate) x: Vec<f32>,           // (N, C) what the layer reads
-    pub(crate) x_inv_rms: Vec<f32>,   // (N)
-    pub(crate) x_norm: Vec<f32>,      // (N, C)
-    pub(crate) query: Vec<f32>,       // (N, Q) after rope
-    pub(crate) key: Vec<f32>,         // (N, K) after rope
-    pub(crate) value: Vec<f32>,       // (N, K)
-    pub(crate) softmax_max: Vec<f32>, // (B, heads, T)
-    pub(crate) softmax_sum: Vec<f32>, // (B, heads, T)
-    pub(crate) attended: Vec<f32>,    // (N, Q)
-    pub(crate) h: Vec<f32>,           // (N, C) x + attention
-    pub(crate) h_inv_rms: Vec<f32>,   // (N)
-    pub(crate) h_norm: Vec<f32>,      // (N, C)
-    pub(crate) gate: Vec<f32>,        // (N, F)
-    pub(crate) up: Vec<f32>,          // (N, F)
-    pub(crate) activated: Vec<f32>,   // (N, F) silu(gate) * up
+pub(crate) struct Work {
+    pub(crate) norm: Vec<f32>,      // (N, C) a norm's output
+    pub(crate) activated: Vec<f32>, // (N, F) silu(gate) * up
 }
 
 /// Gradients on their way back, one of each kind at a time.
@@ -83,25 +123,9 @@ pub(crate) struct Scratch {
     pub(crate) d_up: Vec<f32>,        // (N, F)
 }
 
-impl Layer {
-    fn buffers(&mut self, s: &Sizes) -> [(&mut Vec<f32>, usize); 15] {
-        [
-            (&mut self.x, s.c),
-            (&mut self.x_inv_rms, 1),
-            (&mut self.x_norm, s.c),
-            (&mut self.query, s.q),
-            (&mut self.key, s.k),
-            (&mut self.value, s.k),
-            (&mut self.softmax_max, s.heads),
-            (&mut self.softmax_sum, s.heads),
-            (&mut self.attended, s.q),
-            (&mut self.h, s.c),
-            (&mut self.h_inv_rms, 1),
-            (&mut self.h_norm, s.c),
-            (&mut self.gate, s.f),
-            (&mut self.up, s.f),
-            (&mut self.activated, s.f),
-        ]
+impl Work {
+    fn buffers(&mut self, s: &Sizes) -> [(&mut Vec<f32>, usize); 2] {
+        [(&mut self.norm, s.c), (&mut self.activated, s.f)]
     }
 }
 
@@ -122,16 +146,42 @@ impl Scratch {
     }
 }
 
+/// What is left of the layers for the backward pass. No bit depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// All that the backward pass reads: the fastest.
+    Everything,
+    /// The input of each layer, from which the rest is computed again: about
+    /// a fourth slower, in a small part of the memory.
+    Inputs,
+}
+
+/// Where the layers after the first leave their values.
+pub(crate) enum Room {
+    /// Where the gradient of the layer before will be.
+    Gradients,
+    /// In memory of its own: (layers - 1) blocks.
+    Own(Vec<f32>),
+    /// Nowhere: only the forward pass is wanted.
+    None,
+}
+
 /// Memory for one batch at a time.
 pub struct Activations {
     pub(crate) sizes: Sizes,
-    /// As many as the model has, or a single one that all layers share.
-    pub(crate) layers: Vec<Layer>,
-    pub(crate) x: Vec<f32>,       // (N, C) the residual stream where it is now
+    pub(crate) precision: Precision,
+    pub(crate) keep: Keep,
+    pub(crate) room: Room,
+    /// What the first layer leaves, or each layer whose values are not kept.
+    pub(crate) block: Vec<f32>,
+    pub(crate) first_x: Vec<f32>, // (N, C) what the first layer reads
+    pub(crate) x: Vec<f32>,       // (N, C) what the last layer gives
     pub(crate) inv_rms: Vec<f32>, // (N)
     pub(crate) x_norm: Vec<f32>,  // (N, C) what the head reads
     pub(crate) logits: Vec<f32>,  // (head_rows, V) at a time
     pub(crate) head_rows: usize,
+    pub(crate) work: Work,
     /// Absent when only the forward pass is wanted.
     pub(crate) scratch: Option<Scratch>,
     pub(crate) rope: RopeTable,
@@ -142,60 +192,89 @@ pub struct Activations {
 /// them, which stay in the cache between the three products that use them.
 const HEAD_LOGITS: usize = 1 << 21;
 
+/// But of so many rows, for fewer do not pay for the packing of the head.
+const HEAD_ROWS: usize = 128;
+
 impl Activations {
     /// Memory for training on batches of up to `rows` x `tokens_per_row`.
-    pub fn new(config: &Config, rows: usize, tokens_per_row: usize) -> Self {
-        Self::take(config, rows, tokens_per_row, config.num_hidden_layers, true)
+    pub fn new(config: &Config, rows: usize, tokens_per_row: usize, precision: Precision, keep: Keep) -> Self {
+        let mut activations = Self::take(config, rows, tokens_per_row, precision);
+        activations.keep = keep;
+        activations.room = match own_room(config, rows * tokens_per_row, keep) {
+            0 => Room::Gradients,
+            values => Room::Own(vec![0.0; values]),
+        };
+        activations.scratch = Some(Scratch::default());
+        activations.resize(rows * tokens_per_row);
+        activations
     }
 
-    /// Memory for [`crate::loss`] and [`crate::logits`] alone: a small part of
-    /// what training takes.
+    /// Memory for [`crate::loss`] and [`crate::logits`] alone, in f32: a small
+    /// part of what training takes.
     pub fn forward_only(config: &Config, rows: usize, tokens_per_row: usize) -> Self {
-        Self::take(config, rows, tokens_per_row, 1, false)
+        let mut activations = Self::take(config, rows, tokens_per_row, Precision::F32);
+        activations.resize(rows * tokens_per_row);
+        activations
     }
 
-    fn take(config: &Config, rows: usize, tokens_per_row: usize, layers: usize, backward: bool) -> Self {
+    fn take(config: &Config, rows: usize, tokens_per_row: usize, precision: Precision) -> Self {
         let (sizes, capacity) = (Sizes::of(config), rows * tokens_per_row);
         let head_rows = head_rows(&sizes, capacity);
-        let mut activations = Self {
+        Self {
             sizes,
-            layers: (0..layers).map(|_| Layer::default()).collect(),
+            precision,
+            keep: Keep::Everything,
+            room: Room::None,
+            block: Vec::new(),
+            first_x: Vec::new(),
             x: Vec::new(),
             inv_rms: Vec::new(),
             x_norm: Vec::new(),
             logits: vec![0.0; head_rows * sizes.v],
             head_rows,
-            scratch: backward.then(Scratch::default),
+            work: Work::default(),
+            scratch: None,
             rope: RopeTable::new(config.rope_theta, config.head_dim, tokens_per_row),
             capacity,
-        };
-        activations.resize(capacity);
-        activations
+        }
     }
 
     /// The bytes that [`Activations::new`] takes.
-    pub fn bytes(config: &Config, rows: usize, tokens_per_row: usize) -> u64 {
+    pub fn bytes(config: &Config, rows: usize, tokens_per_row: usize, keep: Keep) -> u64 {
         let (sizes, n) = (Sizes::of(config), rows * tokens_per_row);
-        let width = |buffers: &[(&mut Vec<f32>, usize)]| buffers.iter().map(|(_, width)| *width as u64).sum::<u64>();
-        let per_position = config.num_hidden_layers as u64 * width(&Layer::default().buffers(&sizes))
+        let width = |buffers: &[(&mut Vec<f32>, usize)]| buffers.iter().map(|(_, width)| *width).sum::<usize>();
+        let per_position = Layer::width(&sizes)
+            + width(&Work::default().buffers(&sizes))
             + width(&Scratch::default().buffers(&sizes))
-            + 2 * sizes.c as u64
+            + 3 * sizes.c
             + 1;
-        let logits = (head_rows(&sizes, n) * sizes.v) as u64;
-        let rope = (tokens_per_row * config.head_dim) as u64;
-        4 * (n as u64 * per_position + logits + rope)
+        let logits = head_rows(&sizes, n) * sizes.v;
+        let rope = tokens_per_row * config.head_dim;
+        4 * (n * per_position + own_room(config, n, keep) + logits + rope) as u64
     }
 
     /// Makes every buffer as long as the batch needs. Takes memory only the
     /// first time.
     fn resize(&mut self, n: usize) {
         let sizes = &self.sizes;
-        let layers = self.layers.iter_mut().flat_map(|layer| layer.buffers(sizes));
+        let work = self.work.buffers(sizes).into_iter();
         let scratch = self.scratch.iter_mut().flat_map(|scratch| scratch.buffers(sizes));
-        let ends = [(&mut self.x, sizes.c), (&mut self.inv_rms, 1), (&mut self.x_norm, sizes.c)];
-        for (buffer, width) in layers.chain(scratch).chain(ends) {
+        let ends = [
+            (&mut self.block, Layer::width(sizes)),
+            (&mut self.first_x, sizes.c),
+            (&mut self.x, sizes.c),
+            (&mut self.inv_rms, 1),
+            (&mut self.x_norm, sizes.c),
+        ];
+        for (buffer, width) in work.chain(scratch).chain(ends) {
             buffer.resize(n * width, 0.0);
         }
+    }
+
+    /// Values of the block that a layer after the first leaves: its input,
+    /// and what else is kept.
+    pub(crate) fn left(&self, n: usize) -> usize {
+        left(&self.sizes, n, self.keep)
     }
 
     /// Checks the batch against the model's sizes and the memory taken, and
@@ -230,5 +309,16 @@ impl Activations {
 }
 
 fn head_rows(sizes: &Sizes, positions: usize) -> usize {
-    (HEAD_LOGITS / sizes.v).max(128).min(positions)
+    (HEAD_LOGITS / sizes.v).max(HEAD_ROWS).min(positions)
+}
+
+fn left(sizes: &Sizes, n: usize, keep: Keep) -> usize {
+    n * (sizes.c + if keep == Keep::Everything { Layer::width(sizes) } else { 0 })
+}
+
+/// Values of memory that the layers after the first need for what they leave:
+/// none where it fits the gradients.
+fn own_room(config: &Config, n: usize, keep: Keep) -> usize {
+    let left = left(&Sizes::of(config), n, keep);
+    if left as u64 <= config.layer_parameters() { 0 } else { (config.num_hidden_layers - 1) * left }
 }

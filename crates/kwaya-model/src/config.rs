@@ -180,6 +180,13 @@ impl Config {
 
     /// The number of weights.
     pub fn parameters(&self) -> u64 {
+        let table = self.vocab_size as u64 * self.hidden_size as u64;
+        let tables = if self.tie_word_embeddings { table } else { 2 * table };
+        tables + self.num_hidden_layers as u64 * self.layer_parameters() + self.hidden_size as u64
+    }
+
+    /// The number of weights of one layer.
+    pub fn layer_parameters(&self) -> u64 {
         let size = |n: usize| n as u64;
         let (c, q, k, f) = (
             size(self.hidden_size),
@@ -187,10 +194,7 @@ impl Config {
             size(self.key_value_size()),
             size(self.intermediate_size),
         );
-        let layer = c * (2 * q + 2 * k) + 3 * c * f + 2 * c;
-        let table = size(self.vocab_size) * c;
-        let tables = if self.tie_word_embeddings { table } else { 2 * table };
-        tables + size(self.num_hidden_layers) * layer + c
+        c * (2 * q + 2 * k) + 3 * c * f + 2 * c
     }
 }
 

@@ -4,113 +4,160 @@
 use std::mem;
 
 use kwaya_math::{
-    AttentionShape, Direction, Matrix, Pool, RopeTable, Start, attention, cross_entropy_loss, embedding, matmul,
-    rms_norm, rope, swiglu,
+    AttentionShape, Direction, Matrix, Pool, Precision, RopeTable, Start, attention, cross_entropy_loss, embedding,
+    matmul, rms_norm, rope, swiglu,
 };
 
 use crate::{
-    activations::{Activations, Batch, Layer, Sizes},
+    activations::{Activations, Batch, Keep, Layer, Room, Sizes, Work},
     model::{LayerRanges, Model},
 };
 
 /// The loss at every position, in nats: -ln of the probability that the model
 /// gives to the target; 0 where the target is ignored. `losses` is (N).
 pub fn loss(model: &Model, batch: &Batch<'_>, activations: &mut Activations, losses: &mut [f32], pool: &Pool) {
-    forward(model, batch, activations, pool);
-    let Activations { x_norm, logits, head_rows, sizes: Sizes { c, v, .. }, .. } = activations;
+    forward(model, batch, activations, None, pool);
+    let Activations { x_norm, logits, head_rows, precision, sizes: Sizes { c, v, .. }, .. } = activations;
     let head = Matrix::new(&model.weights()[model.layout().head.clone()], *v, *c);
     let targets = batch.targets.chunks(*head_rows);
     for ((x, targets), losses) in x_norm.chunks(*head_rows * *c).zip(targets).zip(losses.chunks_mut(*head_rows)) {
         let logits = &mut logits[..targets.len() * *v];
-        matmul(pool, logits, Start::Zero, Matrix::new(x, targets.len(), *c), head.t());
+        matmul(pool, logits, Start::Zero, Matrix::new(x, targets.len(), *c), head.t(), *precision);
         cross_entropy_loss(pool, logits, losses, targets, *v);
     }
 }
 
 /// The logits at every position: `out` is (N, V). For tests and small inputs.
 pub fn logits(model: &Model, batch: &Batch<'_>, activations: &mut Activations, out: &mut [f32], pool: &Pool) {
-    forward(model, batch, activations, pool);
+    forward(model, batch, activations, None, pool);
     let Sizes { c, v, .. } = activations.sizes;
     let head = Matrix::new(&model.weights()[model.layout().head.clone()], v, c);
-    matmul(pool, out, Start::Zero, Matrix::new(&activations.x_norm, batch.tokens.len(), c), head.t());
+    let x = Matrix::new(&activations.x_norm, batch.tokens.len(), c);
+    matmul(pool, out, Start::Zero, x, head.t(), activations.precision);
 }
 
-/// Everything but the head: leaves the normed stream in `activations.x_norm`.
-pub(crate) fn forward(model: &Model, batch: &Batch<'_>, activations: &mut Activations, pool: &Pool) {
+/// Everything but the head: leaves the normed stream in `activations.x_norm`,
+/// and where there are `gradients`, in which nothing is lost, what the
+/// backward pass reads.
+pub(crate) fn forward(
+    model: &Model,
+    batch: &Batch<'_>,
+    activations: &mut Activations,
+    gradients: Option<&mut [f32]>,
+    pool: &Pool,
+) -> AttentionShape {
     let shape = activations.fit(&model.config, batch);
+    let (n, left) = (batch.tokens.len(), activations.left(batch.tokens.len()));
     let (weights, layout) = (model.weights(), model.layout());
-    let Activations { layers, x, inv_rms, x_norm, rope: table, sizes, .. } = activations;
+    let Activations { keep, room, block, first_x, x, inv_rms, x_norm, work, rope: table, sizes, precision, .. } =
+        activations;
     let epsilon = model.config.rms_norm_eps as f32;
+    // The blocks of the layers after the first, and how far apart they begin.
+    let blocks = match (room, gradients) {
+        (_, None) | (Room::None, _) => None,
+        (Room::Own(own), _) => Some((&mut own[..], left)),
+        (Room::Gradients, Some(gradients)) => Some((&mut gradients[layout.layers_start()..], layout.layer_length())),
+    };
 
-    embedding(pool, x, &weights[layout.embedding.clone()], batch.tokens);
-    for (index, ranges) in layout.layers.iter().enumerate() {
-        let count = layers.len();
-        let layer = &mut layers[index % count];
-        // The stream becomes the layer's input, and the layer's old buffer is
-        // where it puts its output: nothing is copied.
-        mem::swap(x, &mut layer.x);
-        let block = Block { weights, ranges, sizes, shape: &shape, table, epsilon, pool };
-        block.attention(layer, batch);
-        block.feed_forward(layer, x);
+    embedding(pool, first_x, &weights[layout.embedding.clone()], batch.tokens);
+    let block_of =
+        |ranges| Block { weights, ranges, sizes, shape: &shape, table, epsilon, precision: *precision, pool };
+    if let Some((mut rest, step)) = blocks {
+        let mut input: &mut [f32] = first_x;
+        let mut values: &mut [f32] = block;
+        let mut ranges = layout.layers.iter().peekable();
+        while let Some(layer) = ranges.next() {
+            let here = block_of(layer);
+            here.attention(input, &mut Layer::within(values, n, sizes), work, batch);
+            here.feed_forward(&mut Layer::within(values, n, sizes), work);
+            if ranges.peek().is_none() {
+                here.output(&Layer::within(values, n, sizes), work, x);
+                break;
+            }
+            // The output is where the next layer reads it: nothing is copied.
+            let (next, after) = mem::take(&mut rest).split_at_mut(step);
+            rest = after;
+            let (next_input, next_values) = next.split_at_mut(n * sizes.c);
+            here.output(&Layer::within(values, n, sizes), work, next_input);
+            input = next_input;
+            if *keep == Keep::Everything {
+                values = next_values;
+            }
+        }
+    } else {
+        for layer in &layout.layers {
+            let here = block_of(layer);
+            let mut values = Layer::within(block, n, sizes);
+            here.attention(first_x, &mut values, work, batch);
+            here.feed_forward(&mut values, work);
+            here.output(&values, work, x);
+            mem::swap(x, first_x);
+        }
+        mem::swap(x, first_x);
     }
     rms_norm(pool, x_norm, inv_rms, x, &weights[layout.norm.clone()], epsilon);
+    shape
 }
 
 /// One transformer layer.
-struct Block<'a> {
-    weights: &'a [f32],
-    ranges: &'a LayerRanges,
-    sizes: &'a Sizes,
-    shape: &'a AttentionShape,
-    table: &'a RopeTable,
-    epsilon: f32,
-    pool: &'a Pool,
+pub(crate) struct Block<'a> {
+    pub(crate) weights: &'a [f32],
+    pub(crate) ranges: &'a LayerRanges,
+    pub(crate) sizes: &'a Sizes,
+    pub(crate) shape: &'a AttentionShape,
+    pub(crate) table: &'a RopeTable,
+    pub(crate) epsilon: f32,
+    pub(crate) precision: Precision,
+    pub(crate) pool: &'a Pool,
 }
 
 impl Block<'_> {
     /// h = x + Wo attention(rope(Wq norm(x)), rope(Wk norm(x)), Wv norm(x))
-    fn attention(&self, layer: &mut Layer, batch: &Batch<'_>) {
+    pub(crate) fn attention(&self, x: &[f32], layer: &mut Layer<'_>, work: &mut Work, batch: &Batch<'_>) {
         let (pool, w, r, &Sizes { c, q, k, .. }) = (self.pool, self.weights, self.ranges, self.sizes);
-        let n = batch.tokens.len();
+        let (n, precision) = (batch.tokens.len(), self.precision);
         let AttentionShape { heads, kv_heads, .. } = *self.shape;
 
-        rms_norm(pool, &mut layer.x_norm, &mut layer.x_inv_rms, &layer.x, &w[r.input_norm.clone()], self.epsilon);
-        let x_norm = Matrix::new(&layer.x_norm, n, c);
-        matmul(pool, &mut layer.query, Start::Zero, x_norm, Matrix::new(&w[r.query.clone()], q, c).t());
-        matmul(pool, &mut layer.key, Start::Zero, x_norm, Matrix::new(&w[r.key.clone()], k, c).t());
-        matmul(pool, &mut layer.value, Start::Zero, x_norm, Matrix::new(&w[r.value.clone()], k, c).t());
-        rope(pool, &mut layer.query, heads, self.table, batch.positions, Direction::Forward);
-        rope(pool, &mut layer.key, kv_heads, self.table, batch.positions, Direction::Forward);
+        rms_norm(pool, &mut work.norm, layer.x_inv_rms, x, &w[r.input_norm.clone()], self.epsilon);
+        let x_norm = Matrix::new(&work.norm, n, c);
+        matmul(pool, layer.query, Start::Zero, x_norm, Matrix::new(&w[r.query.clone()], q, c).t(), precision);
+        matmul(pool, layer.key, Start::Zero, x_norm, Matrix::new(&w[r.key.clone()], k, c).t(), precision);
+        matmul(pool, layer.value, Start::Zero, x_norm, Matrix::new(&w[r.value.clone()], k, c).t(), precision);
+        rope(pool, layer.query, heads, self.table, batch.positions, Direction::Forward);
+        rope(pool, layer.key, kv_heads, self.table, batch.positions, Direction::Forward);
         attention(
             pool,
-            &mut layer.attended,
-            &mut layer.softmax_max,
-            &mut layer.softmax_sum,
-            &layer.query,
-            &layer.key,
-            &layer.value,
+            layer.attended,
+            layer.softmax_max,
+            layer.softmax_sum,
+            layer.query,
+            layer.key,
+            layer.value,
             batch.starts,
             self.shape,
         );
         // The product starts from the stream, which saves a pass that adds.
-        layer.h.copy_from_slice(&layer.x);
         let output = Matrix::new(&w[r.output.clone()], c, q);
-        matmul(pool, &mut layer.h, Start::Keep, Matrix::new(&layer.attended, n, q), output.t());
+        matmul(pool, layer.h, Start::From(x), Matrix::new(layer.attended, n, q), output.t(), precision);
     }
 
-    /// out = h + Wdown (silu(Wgate norm(h)) * (Wup norm(h)))
-    fn feed_forward(&self, layer: &mut Layer, out: &mut [f32]) {
+    /// gate = Wgate norm(h), up = Wup norm(h)
+    pub(crate) fn feed_forward(&self, layer: &mut Layer<'_>, work: &mut Work) {
         let (pool, w, r, &Sizes { c, f, .. }) = (self.pool, self.weights, self.ranges, self.sizes);
-        let n = out.len() / c;
+        let n = layer.h_inv_rms.len();
 
-        let norm = &w[r.post_attention_norm.clone()];
-        rms_norm(pool, &mut layer.h_norm, &mut layer.h_inv_rms, &layer.h, norm, self.epsilon);
-        let h_norm = Matrix::new(&layer.h_norm, n, c);
-        matmul(pool, &mut layer.gate, Start::Zero, h_norm, Matrix::new(&w[r.gate.clone()], f, c).t());
-        matmul(pool, &mut layer.up, Start::Zero, h_norm, Matrix::new(&w[r.up.clone()], f, c).t());
-        swiglu(pool, &mut layer.activated, &layer.gate, &layer.up);
-        out.copy_from_slice(&layer.h);
+        rms_norm(pool, &mut work.norm, layer.h_inv_rms, layer.h, &w[r.post_attention_norm.clone()], self.epsilon);
+        let h_norm = Matrix::new(&work.norm, n, c);
+        matmul(pool, layer.gate, Start::Zero, h_norm, Matrix::new(&w[r.gate.clone()], f, c).t(), self.precision);
+        matmul(pool, layer.up, Start::Zero, h_norm, Matrix::new(&w[r.up.clone()], f, c).t(), self.precision);
+    }
+
+    /// out = h + Wdown (silu(gate) * up)
+    fn output(&self, layer: &Layer<'_>, work: &mut Work, out: &mut [f32]) {
+        let (pool, w, r, &Sizes { c, f, .. }) = (self.pool, self.weights, self.ranges, self.sizes);
+        swiglu(pool, &mut work.activated, layer.gate, layer.up);
+        let activated = Matrix::new(&work.activated, out.len() / c, f);
         let down = Matrix::new(&w[r.down.clone()], c, f);
-        matmul(pool, out, Start::Keep, Matrix::new(&layer.activated, n, f), down.t());
+        matmul(pool, out, Start::From(layer.h), activated, down.t(), self.precision);
     }
 }

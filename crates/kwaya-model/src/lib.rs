@@ -20,12 +20,12 @@ mod sampler;
 mod session;
 pub mod tensors;
 
-pub use activations::{Activations, Batch};
+pub use activations::{Activations, Batch, Keep};
 pub use backward::forward_backward;
 pub use config::Config;
 pub use forward::{logits, loss};
 /// A target that counts for nothing: loss 0, gradient 0.
-pub use kwaya_math::IGNORED;
+pub use kwaya_math::{IGNORED, Precision};
 pub use model::{Model, Tensor};
 pub use sampler::{Sampler, SamplerOptions};
 pub use session::Session;

@@ -49,6 +49,18 @@ pub(crate) struct Layout {
     pub(crate) head: Range<usize>,
 }
 
+impl Layout {
+    /// Where the first layer begins.
+    pub(crate) fn layers_start(&self) -> usize {
+        self.embedding.end
+    }
+
+    /// How many weights a layer has; the next layer begins after them.
+    pub(crate) fn layer_length(&self) -> usize {
+        (self.norm.start - self.embedding.end) / self.layers.len()
+    }
+}
+
 /// A Llama model.
 pub struct Model {
     /// Its sizes.

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use kwaya_base::{Error, Result};
 use kwaya_math::{
-    AttentionShape, Direction, Matrix, Pool, RopeTable, Start, attention_decode, embedding, matmul, rms_norm, rope,
-    swiglu,
+    AttentionShape, Direction, Matrix, Pool, Precision, RopeTable, Start, attention_decode, embedding, matmul,
+    rms_norm, rope, swiglu,
 };
 
 use crate::{activations::Sizes, model::Model};
@@ -159,9 +159,9 @@ impl<'m> Session<'m> {
             rms_norm(pool, norm, inv_rms, x, &weights[r.input_norm.clone()], epsilon);
             let normed = Matrix::new(norm, n, c);
             let keys = &mut cache.keys[kept.clone()];
-            matmul(pool, query, Start::Zero, normed, matrix(&r.query, c));
-            matmul(pool, keys, Start::Zero, normed, matrix(&r.key, c));
-            matmul(pool, &mut cache.values[kept.clone()], Start::Zero, normed, matrix(&r.value, c));
+            matmul(pool, query, Start::Zero, normed, matrix(&r.query, c), Precision::F32);
+            matmul(pool, keys, Start::Zero, normed, matrix(&r.key, c), Precision::F32);
+            matmul(pool, &mut cache.values[kept.clone()], Start::Zero, normed, matrix(&r.value, c), Precision::F32);
             rope(pool, query, heads, rope_table, positions, Direction::Forward);
             rope(pool, keys, kv_heads, rope_table, positions, Direction::Forward);
             for (i, (query, out)) in query.chunks(q).zip(attended.chunks_mut(q)).enumerate() {
@@ -170,13 +170,13 @@ impl<'m> Session<'m> {
                     AttentionShape { batch: 1, tokens: seen, heads, kv_heads, head_dim: self.model.config.head_dim };
                 attention_decode(pool, out, query, &cache.keys[..seen * k], &cache.values[..seen * k], seen, &shape);
             }
-            matmul(pool, x, Start::Keep, Matrix::new(attended, n, q), matrix(&r.output, q));
+            matmul(pool, x, Start::Keep, Matrix::new(attended, n, q), matrix(&r.output, q), Precision::F32);
             rms_norm(pool, norm, inv_rms, x, &weights[r.post_attention_norm.clone()], epsilon);
             let normed = Matrix::new(norm, n, c);
-            matmul(pool, gate, Start::Zero, normed, matrix(&r.gate, c));
-            matmul(pool, up, Start::Zero, normed, matrix(&r.up, c));
+            matmul(pool, gate, Start::Zero, normed, matrix(&r.gate, c), Precision::F32);
+            matmul(pool, up, Start::Zero, normed, matrix(&r.up, c), Precision::F32);
             swiglu(pool, activated, gate, up);
-            matmul(pool, x, Start::Keep, Matrix::new(activated, n, f), matrix(&r.down, f));
+            matmul(pool, x, Start::Keep, Matrix::new(activated, n, f), matrix(&r.down, f), Precision::F32);
         }
         self.position += n;
     }
@@ -190,7 +190,7 @@ impl<'m> Session<'m> {
         let (x, normed) = (&b.x[row * c..][..c], &mut b.norm[..c]);
         rms_norm(self.pool, normed, &mut b.inv_rms[..1], x, norm, config.rms_norm_eps as f32);
         let head = Matrix::new(&self.transposed[layout.head.clone()], c, config.vocab_size);
-        matmul(self.pool, &mut b.logits, Start::Zero, Matrix::new(normed, 1, c), head);
+        matmul(self.pool, &mut b.logits, Start::Zero, Matrix::new(normed, 1, c), head, Precision::F32);
         &b.logits
     }
 }

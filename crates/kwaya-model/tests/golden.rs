@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use kwaya_math::Pool;
-use kwaya_model::{Activations, Batch, Model, forward_backward, logits, loss, tensors::Mapped};
+use kwaya_model::{Activations, Batch, Keep, Model, Precision, forward_backward, logits, loss, tensors::Mapped};
 use safetensors::Dtype;
 
 /// Logits differ by the order of f32 sums alone. They are about 10 in size, so
@@ -57,7 +57,7 @@ impl Golden {
             positions: &positions,
         };
         let pool = Pool::new(2);
-        let mut activations = Activations::new(&self.model.config, self.rows, length);
+        let mut activations = Activations::new(&self.model.config, self.rows, length, Precision::F32, Keep::Everything);
 
         let mut found = vec![0.0; n * self.model.config.vocab_size];
         logits(&self.model, &batch, &mut activations, &mut found, &pool);

@@ -13,7 +13,7 @@ use kwaya_math::{
     rms_norm, rms_norm_backward, rope, softmax_cross_entropy, swiglu, swiglu_backward,
 };
 use kwaya_model::Config;
-use kwaya_train::{Decay, Schedule};
+use kwaya_train::{Decay, Keep, Precision, Schedule};
 use serde::Serialize;
 
 /// The random numbers of the benchmarks' inputs.
@@ -93,7 +93,7 @@ pub fn run(pool: &Pool, memory_free: u64, progress: &dyn Progress) -> Result<Ben
     let mut bench = Bench {
         instructions: kwaya_math::isa(),
         threads: pool.threads(),
-        peak: peak(pool),
+        peak: peak(pool, Precision::F32),
         bandwidth: bandwidth(pool, BANDWIDTH_BYTES),
         kernels: Vec::new(),
         trainings: Vec::new(),
@@ -109,9 +109,9 @@ pub fn run(pool: &Pool, memory_free: u64, progress: &dyn Progress) -> Result<Ben
         step(&bench)
     })?;
     for (config, schedule) in models {
-        let memory_bytes = kwaya_train::memory(&config, &schedule).total();
+        let memory_bytes = kwaya_train::memory(&config, &schedule, Keep::Everything).total();
         if memory_bytes < memory_free / 10 * 9 {
-            let measured = kwaya_train::measure(&config, &schedule, pool, 3)?;
+            let measured = kwaya_train::measure(&config, &schedule, Keep::Everything, pool, 3)?;
             let tokens_per_second = schedule.targets_per_step() as f64 / measured.seconds_per_step;
             let parameters = config.parameters();
             bench.trainings.push(Training {
@@ -134,7 +134,7 @@ pub(crate) fn product(pool: &Pool) -> f64 {
     const SIDE: usize = 1024;
     let (a, b) = (random(SIDE * SIDE, 0), random(SIDE * SIDE, 1));
     let (a, b) = (Matrix::new(&a, SIDE, SIDE), Matrix::new(&b, SIDE, SIDE));
-    let product = |out: &mut [f32]| matmul(pool, out, Start::Zero, a, b);
+    let product = |out: &mut [f32]| matmul(pool, out, Start::Zero, a, b, Precision::F32);
     kernel("matmul", "", Work::Operations, 2.0 * (SIDE * SIDE * SIDE) as f64, &vec![0.0; SIDE * SIDE], product).speed
 }
 
@@ -142,7 +142,7 @@ pub(crate) fn product(pool: &Pool) -> f64 {
 /// token.
 pub(crate) fn training(pool: &Pool) -> Result<f64> {
     let [_, (config, schedule), _] = models();
-    let seconds = kwaya_train::measure(&config, &schedule, pool, 3)?.seconds_per_step;
+    let seconds = kwaya_train::measure(&config, &schedule, Keep::Everything, pool, 3)?.seconds_per_step;
     Ok(6.0 * (config.parameters() * schedule.targets_per_step()) as f64 / seconds)
 }
 
@@ -175,6 +175,7 @@ fn models() -> [(Config, Schedule); 3] {
             weight_decay: 0.1,
             clip_norm: 1.0,
             evaluate_every: 1000,
+            precision: Precision::F32,
         };
         (config, schedule)
     };
@@ -203,7 +204,7 @@ fn kernels(pool: &Pool, found: &mut dyn FnMut(Kernel) -> Result<()>) -> Result<(
             ("matmul-input", tokens * inner, dy, w),
             ("matmul-weight", out * inner, dy.t(), x),
         ] {
-            let product = |out: &mut [f32]| matmul(pool, out, Start::Zero, a, b);
+            let product = |out: &mut [f32]| matmul(pool, out, Start::Zero, a, b, Precision::F32);
             found(kernel(name, &shape, Work::Operations, work, &vec![0.0; length], product))?;
         }
     }
@@ -238,11 +239,12 @@ fn kernels(pool: &Pool, found: &mut dyn FnMut(Kernel) -> Result<()>) -> Result<(
     found(kernel("rope", &label, Work::Bytes, bytes(2, n * c), &x, turn))?;
 
     let (gate, up, d_out) = (random(n * f, 9), random(n * f, 10), random(n * f, 11));
-    let (label, zeros, mut d_gate) = (format!("{n} × {f}"), vec![0.0; n * f], vec![0.0; n * f]);
+    let (label, zeros) = (format!("{n} × {f}"), vec![0.0; n * f]);
+    let (mut d_gate, mut again) = (zeros.clone(), zeros.clone());
     let act = |out: &mut [f32]| swiglu(pool, out, &gate, &up);
     found(kernel("swiglu", &label, Work::Bytes, bytes(3, n * f), &zeros, act))?;
-    let act = |d_up: &mut [f32]| swiglu_backward(pool, &mut d_gate, d_up, &d_out, &gate, &up);
-    found(kernel("swiglu-backward", &label, Work::Bytes, bytes(5, n * f), &zeros, act))?;
+    let act = |d_up: &mut [f32]| swiglu_backward(pool, &mut d_gate, d_up, &mut again, &d_out, &gate, &up);
+    found(kernel("swiglu-backward", &label, Work::Bytes, bytes(6, n * f), &zeros, act))?;
 
     let (rows, mut losses) = (256, vec![0.0; 256]);
     let targets: Vec<u32> = (0..rows).map(|i| (i * 31 % v) as u32).collect();

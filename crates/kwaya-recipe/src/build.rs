@@ -426,7 +426,8 @@ impl Work<'_> {
         let build_folder = self.shop.folder.clone();
         let checkpoint_every = self.context.checkpoint_every;
         let done = self.shop.run(&stage, |_, folder| {
-            let options = kwaya_train::Options { checkpoint_every, keep: 2 };
+            let options =
+                kwaya_train::Options { checkpoint_every, keep: 2, activations: kwaya_train::Keep::Everything };
             let trained =
                 kwaya_train::train(&config, &lock.train, training, held_out, &checkpoints, &options, pool, progress)?;
             trained.model.save(folder)?;

@@ -88,7 +88,7 @@ impl Sizes {
 impl Lock {
     /// What the training takes of memory, by what it is for.
     pub fn memory(&self) -> Memory {
-        kwaya_train::memory(&self.model.config(self.vocabulary), &self.train)
+        kwaya_train::memory(&self.model.config(self.vocabulary), &self.train, kwaya_train::Keep::Everything)
     }
 
     /// A lock in this program's format and arithmetic.

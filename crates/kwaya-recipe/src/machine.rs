@@ -125,7 +125,7 @@ impl Measured {
             if progress.stopped() { Err(Error::new("interrupted")) } else { Ok(()) }
         };
         progress.begin("machine-measure", 5, Unit::Steps);
-        let peak = limits::peak(&pool);
+        let peak = limits::peak(&pool, kwaya_train::Precision::F32);
         step()?;
         let bandwidth = [limits::bandwidth(&Pool::new(1), memory), limits::bandwidth(&pool, memory)];
         step()?;

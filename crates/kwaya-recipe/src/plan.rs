@@ -8,7 +8,7 @@ use std::time::Duration;
 use kwaya_base::{Error, Progress, Result, Unit};
 use kwaya_math::Pool;
 use kwaya_model::Config;
-use kwaya_train::{Decay, Schedule};
+use kwaya_train::{Decay, Keep, Precision, Schedule};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -185,7 +185,7 @@ pub fn choose(
         let sizes = sized(rung, wishes);
         let config = sizes.config(vocabulary);
         let trial = schedule(&sizes, wishes, 1);
-        let need = kwaya_train::memory(&config, &trial).total();
+        let need = kwaya_train::memory(&config, &trial, Keep::Everything).total();
         if need > memory_free / 10 * 9 {
             if best.is_none() {
                 return Err(Error::new("memory-too-short")
@@ -194,7 +194,7 @@ pub fn choose(
             }
             break;
         }
-        let step = kwaya_train::measure(&config, &trial, pool, TIMED_STEPS)?.seconds_per_step;
+        let step = kwaya_train::measure(&config, &trial, Keep::Everything, pool, TIMED_STEPS)?.seconds_per_step;
         let step_tokens = trial.targets_per_step() as f64;
         let other = other_seconds(corpus, vocabulary, step / step_tokens);
         let affordable = (((within.as_secs_f64() - corpus.seconds) * (1.0 - SPARE) - other).max(0.0) / step) as u64;
@@ -271,6 +271,7 @@ fn schedule(sizes: &Sizes, wishes: &TrainWishes, steps: u64) -> Schedule {
         weight_decay: 0.1,
         clip_norm: 1.0,
         evaluate_every: (steps / LOOKS).max(1),
+        precision: Precision::F32,
     }
 }
 
@@ -281,7 +282,7 @@ fn schedule(sizes: &Sizes, wishes: &TrainWishes, steps: u64) -> Schedule {
 /// When the lock's numbers are not valid.
 pub fn forecast(lock: &Lock, corpus: CorpusSize, pool: &Pool) -> Result<Cost> {
     let config = lock.model.config(lock.vocabulary);
-    let measured = kwaya_train::measure(&config, &lock.train, pool, TIMED_STEPS)?;
+    let measured = kwaya_train::measure(&config, &lock.train, Keep::Everything, pool, TIMED_STEPS)?;
     let step = measured.seconds_per_step;
     let other = other_seconds(corpus, lock.vocabulary, step / lock.train.targets_per_step() as f64);
     let training_seconds = step * lock.train.steps as f64;

@@ -5,16 +5,22 @@
 //!
 //!     cargo run --release -p kwaya-train --example step_speed -- small 5 2
 //!
-//! Arguments: small | large | smollm, steps, threads. `benches/training.sh` alternates
+//! Arguments: small | large | smollm, steps, threads, and perhaps f32 | bf16 and
+//! everything | inputs, which is what is kept for the backward pass. `benches/training.sh` alternates
 //! it with PyTorch.
 
 use kwaya_math::Pool;
 use kwaya_model::Config;
-use kwaya_train::{Decay, Schedule, measure};
+use kwaya_train::{Decay, Keep, Precision, Schedule, measure};
 
 fn main() -> kwaya_base::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [size, steps, threads] = &arguments[..] else { panic!("arguments: small | large | smollm, steps, threads") };
+    let [size, steps, threads, rest @ ..] = &arguments[..] else {
+        panic!("arguments: small | large | smollm, steps, threads, f32 | bf16, everything | inputs")
+    };
+    let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+    let precision = if rest.contains(&"bf16") { Precision::Bf16 } else { Precision::F32 };
+    let keep = if rest.contains(&"inputs") { Keep::Inputs } else { Keep::Everything };
     let (hidden, layers, heads, kv_heads, intermediate, vocabulary, rows, length) = match size.as_str() {
         "small" => (192, 4, 6, 6, 512, 4096, 16, 256),
         "large" => (288, 6, 6, 6, 768, 8192, 8, 256),
@@ -47,14 +53,15 @@ fn main() -> kwaya_base::Result<()> {
         weight_decay: 0.1,
         clip_norm: 1.0,
         evaluate_every: 1000,
+        precision,
     };
     let pool = Pool::new(threads.parse().expect("a number of threads"));
-    let measured = measure(&config, &schedule, &pool, steps.parse().expect("a number of steps"))?;
+    let measured = measure(&config, &schedule, keep, &pool, steps.parse().expect("a number of steps"))?;
     let speed = schedule.targets_per_step() as f64 / measured.seconds_per_step;
     #[expect(clippy::print_stdout, reason = "a program, not a library")]
     {
         println!(
-            "{{\"engine\": \"kwaya\", \"size\": \"{size}\", \"threads\": {threads}, \"tokens_per_second\": {speed:.0}, \
+            "{{\"engine\": \"kwaya\", \"size\": \"{size}\", \"precision\": \"{precision:?}\", \"threads\": {threads}, \"tokens_per_second\": {speed:.0}, \
              \"ms_per_step\": {:.1}, \"peak_mib\": {}, \"planned_mib\": {}, \"loss_bits\": \"{:08x}\"}}",
             1e3 * measured.seconds_per_step,
             peak_mib().unwrap_or(0),

@@ -17,6 +17,7 @@ mod train;
 
 pub use checkpoint::reached;
 pub use evaluate::{LanguageScore, SAMPLED_TOKENS, bits_per_byte};
+pub use kwaya_model::{Keep, Precision};
 pub use measure::{Measured, Memory, measure, memory};
 pub use schedule::{Decay, Schedule};
 pub use tokens::{Document, TokenFile};

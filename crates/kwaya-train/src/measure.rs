@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use kwaya_base::Result;
 use kwaya_math::{Pool, philox::Stream};
-use kwaya_model::{Activations, Config, Model};
+use kwaya_model::{Activations, Config, Keep, Model};
 use serde::Serialize;
 
 use crate::{
@@ -40,14 +40,14 @@ impl Memory {
 }
 
 /// The bytes that [`crate::train`] takes, the mapped token files left out.
-pub fn memory(config: &Config, schedule: &Schedule) -> Memory {
+pub fn memory(config: &Config, schedule: &Schedule, keep: Keep) -> Memory {
     let weights = 4 * config.parameters();
     let (rows, length) = (schedule.sequences_per_micro_batch, schedule.sequence_length);
     Memory {
         weights,
         gradients: weights * tree_depth(schedule.micro_batches_per_step.max(1)) as u64,
         optimiser: 2 * weights,
-        activations: Activations::bytes(config, rows, length),
+        activations: Activations::bytes(config, rows, length, keep),
         // The program, its threads' stacks and packing buffers were 12 to 20
         // MiB on 2 threads; a step's log entry is below 128 bytes.
         workspace: (24 << 20) + 20 * (rows * length) as u64 + 128 * schedule.steps,
@@ -72,11 +72,11 @@ pub struct Measured {
 ///
 /// # Errors
 /// When configuration or schedule are not valid.
-pub fn measure(config: &Config, schedule: &Schedule, pool: &Pool, steps: usize) -> Result<Measured> {
+pub fn measure(config: &Config, schedule: &Schedule, keep: Keep, pool: &Pool, steps: usize) -> Result<Measured> {
     config.validate()?;
     schedule.validate(config)?;
     let mut state = State::new(Model::random(config.clone(), schedule.seed, pool));
-    let mut stepper = Stepper::new(config, schedule, pool);
+    let mut stepper = Stepper::new(config, schedule, keep, pool);
     let targets = schedule.targets_per_step();
     let batch = synthetic(config, schedule);
     let (mut forward_backward, mut update, mut loss) = (Vec::new(), Vec::new(), 0.0);
@@ -94,7 +94,7 @@ pub fn measure(config: &Config, schedule: &Schedule, pool: &Pool, steps: usize) 
     let micro_batches = schedule.micro_batches_per_step as f64;
     Ok(Measured {
         seconds_per_step: micro_batches * median(&mut forward_backward[1..]) + median(&mut update[1..]),
-        bytes: memory(config, schedule).total(),
+        bytes: memory(config, schedule, keep).total(),
         loss,
     })
 }

@@ -3,7 +3,7 @@
 
 use kwaya_base::{Error, Result};
 use kwaya_math::scalar;
-use kwaya_model::Config;
+use kwaya_model::{Config, Precision};
 use serde::{Deserialize, Serialize};
 
 /// How the learning rate falls after the warm-up.
@@ -52,6 +52,10 @@ pub struct Schedule {
     pub clip_norm: f32,
     /// Steps between two looks at the held-out text.
     pub evaluate_every: u64,
+    /// The numbers that matrix products are made of. Weights, sums and
+    /// everything else are f32 in either.
+    #[serde(default)]
+    pub precision: Precision,
 }
 
 impl Schedule {
@@ -139,6 +143,7 @@ mod tests {
             weight_decay: 0.1,
             clip_norm: 1.0,
             evaluate_every: 10,
+            precision: Precision::F32,
         }
     }
 

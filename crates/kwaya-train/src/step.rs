@@ -1,7 +1,7 @@
 //! One step: gradients of the micro-batches, their sum, clipping, AdamW.
 
 use kwaya_math::{AdamW, Pool, add_assign, sum_squares};
-use kwaya_model::{Activations, Batch, Config, Model, forward_backward, loss};
+use kwaya_model::{Activations, Batch, Config, Keep, Model, forward_backward, loss};
 
 use crate::schedule::Schedule;
 
@@ -43,13 +43,13 @@ pub(crate) fn tree_depth(micro_batches: usize) -> usize {
 }
 
 impl<'a> Stepper<'a> {
-    pub(crate) fn new(config: &Config, schedule: &'a Schedule, pool: &'a Pool) -> Self {
+    pub(crate) fn new(config: &Config, schedule: &'a Schedule, keep: Keep, pool: &'a Pool) -> Self {
         let (rows, length) = (schedule.sequences_per_micro_batch, schedule.sequence_length);
         let parameters = config.parameters() as usize;
         Self {
             schedule,
             pool,
-            activations: Activations::new(config, rows, length),
+            activations: Activations::new(config, rows, length, schedule.precision, keep),
             losses: vec![0.0; rows * length],
             gradients: vec![vec![0.0; parameters]; tree_depth(schedule.micro_batches_per_step)],
             depth: 0,
@@ -67,7 +67,6 @@ impl<'a> Stepper<'a> {
     /// the whole step, of whose losses the gradient is the mean.
     pub(crate) fn micro_batch(&mut self, model: &Model, batch: &Batch<'_>, targets: u64) {
         let gradient = &mut self.gradients[self.depth];
-        gradient.fill(0.0);
         let losses = &mut self.losses[..batch.tokens.len()];
         let scale = (1.0 / targets as f64) as f32;
         let sum = forward_backward(model, batch, &mut self.activations, losses, gradient, scale, self.pool);

@@ -7,7 +7,7 @@ use std::{
 
 use kwaya_base::{Error, Progress, Result, Unit, say};
 use kwaya_math::Pool;
-use kwaya_model::{Config, Model};
+use kwaya_model::{Config, Keep, Model};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -26,11 +26,13 @@ pub struct Options {
     pub checkpoint_every: Duration,
     /// How many checkpoints stay.
     pub keep: usize,
+    /// What of the activations is kept for the backward pass.
+    pub activations: Keep,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { checkpoint_every: Duration::from_secs(300), keep: 2 }
+        Self { checkpoint_every: Duration::from_secs(300), keep: 2, activations: Keep::Everything }
     }
 }
 
@@ -92,7 +94,7 @@ pub fn train(
     let resumed_at = found.as_ref().map(|(state, _)| state.step);
     let (state, log) =
         found.unwrap_or_else(|| (State::new(Model::random(config.clone(), schedule.seed, pool)), Vec::new()));
-    let mut run = Run::new(schedule, training, held_out, pool, state, log);
+    let mut run = Run::new(schedule, training, held_out, options.activations, pool, state, log);
 
     progress.begin("train-steps", schedule.steps, Unit::Steps);
     progress.at(run.state.step);
@@ -157,6 +159,7 @@ impl<'a> Run<'a> {
         schedule: &'a Schedule,
         training: &'a TokenFile,
         held_out: &'a TokenFile,
+        keep: Keep,
         pool: &'a Pool,
         state: State,
         log: Vec<LogEntry>,
@@ -165,7 +168,7 @@ impl<'a> Run<'a> {
             schedule,
             rows: Rows::new(training, schedule.sequence_length),
             held_out,
-            stepper: Stepper::new(&state.model.config, schedule, pool),
+            stepper: Stepper::new(&state.model.config, schedule, keep, pool),
             batch: BatchBuffer::default(),
             state,
             before: log.last().map_or(0.0, |entry| entry.seconds),
@@ -268,7 +271,7 @@ mod tests {
         let file = TokenFile::open(&golden.join("tokens.safetensors")).unwrap();
         let pool = Pool::new(2);
         check(&model.config, &schedule, &file, &file).unwrap();
-        let mut run = Run::new(&schedule, &file, &file, &pool, State::new(model), Vec::new());
+        let mut run = Run::new(&schedule, &file, &file, Keep::Everything, &pool, State::new(model), Vec::new());
         let mut worst = 0.0f64;
         for (index, step) in expected["log"].as_array().unwrap().iter().enumerate() {
             run.step(&kwaya_base::Silent).unwrap();

@@ -9,7 +9,7 @@ mod oracle;
 use kwaya_base::Silent;
 use kwaya_math::Pool;
 use kwaya_model::Config;
-use kwaya_train::{Decay, Options, Schedule, train};
+use kwaya_train::{Decay, Options, Precision, Schedule, train};
 use oracle::{AdamW, Attention};
 
 const VOCABULARY: usize = 50;
@@ -325,6 +325,7 @@ fn a_training_has_the_bits_of_the_document() {
             weight_decay: 0.1,
             clip_norm: 0.5,
             evaluate_every: 100,
+            precision: Precision::F32,
         };
         let expected = trained(&config, &schedule, &documents);
         let (folder, pool) = (folder.path().join(name), Pool::new(2));

@@ -13,7 +13,9 @@ use std::{
 use kwaya_base::{Progress, Result, Silent, Unit};
 use kwaya_math::{Pool, philox::Stream};
 use kwaya_model::Config;
-use kwaya_train::{Decay, Options, Outcome, Schedule, TokenFile, bits_per_byte, measure, memory, train};
+use kwaya_train::{
+    Decay, Keep, Options, Outcome, Precision, Schedule, TokenFile, bits_per_byte, measure, memory, train,
+};
 
 const VOCABULARY: u64 = 40;
 
@@ -48,6 +50,7 @@ fn schedule() -> Schedule {
         weight_decay: 0.1,
         clip_norm: 1.0,
         evaluate_every: 4,
+        precision: Precision::F32,
     }
 }
 
@@ -81,7 +84,7 @@ impl Bench {
     }
 
     fn train(&self, name: &str, schedule: &Schedule, threads: usize, watcher: &dyn Progress) -> Result<Outcome> {
-        let options = Options { checkpoint_every: Duration::ZERO, keep: 2 };
+        let options = Options { checkpoint_every: Duration::ZERO, keep: 2, activations: Keep::Everything };
         let (folder, pool) = (self.folder(name), Pool::new(threads));
         train(&config(), schedule, &self.training, &self.held_out, &folder, &options, &pool, watcher)
     }
@@ -277,11 +280,14 @@ fn one_short_document_and_no_held_out_text_are_enough() {
 #[test]
 fn the_forecast_is_made_of_real_steps() {
     let (pool, config, schedule) = (Pool::new(2), config(), schedule());
-    let measured = measure(&config, &schedule, &pool, 3).unwrap();
+    let measured = measure(&config, &schedule, Keep::Everything, &pool, 3).unwrap();
     assert!(measured.seconds_per_step > 0.0);
-    let planned = memory(&config, &schedule);
+    let planned = memory(&config, &schedule, Keep::Everything);
     assert_eq!(measured.bytes, planned.total());
     assert_eq!((planned.weights, planned.optimiser), (4 * config.parameters(), 8 * config.parameters()));
     assert_eq!(planned.gradients, 2 * planned.weights, "three micro-batches: two partial sums at once");
-    assert_eq!(measured.loss.to_bits(), measure(&config, &schedule, &Pool::new(1), 3).unwrap().loss.to_bits());
+    assert_eq!(
+        measured.loss.to_bits(),
+        measure(&config, &schedule, Keep::Everything, &Pool::new(1), 3).unwrap().loss.to_bits()
+    );
 }

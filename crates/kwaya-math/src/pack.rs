@@ -1,0 +1,282 @@
+//! Operands of products on their way into the cache: panels of columns of
+//! `b`, rows or groups of rows of `a`, as words of 32 bits, each an f32 or two
+//! neighbours in `k` rounded to bfloat16.
+
+use crate::{
+    isa::kernel,
+    tile::{COLUMNS, Precision, size},
+};
+
+/// The bfloat16 nearest to `x`, ties to even; a denormal becomes a zero of
+/// its sign first. As the x86 instruction `vcvtneps2bf16` rounds.
+#[inline(always)]
+pub(crate) fn bf16(x: f32) -> u32 {
+    let bits = x.to_bits();
+    let rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    let value = if bits & 0x7f80_0000 == 0 { bits >> 31 << 15 } else { rounded };
+    if x.is_nan() { bits >> 16 | 0x40 } else { value }
+}
+
+/// A word of two neighbours.
+#[inline(always)]
+fn pair(even: f32, odd: f32) -> f32 {
+    f32::from_bits(bf16(even) | bf16(odd) << 16)
+}
+
+kernel! {
+/// A row of numbers as words; where there is one too many, with +0.
+pub(crate) fn words(out: &mut [f32], row: &[f32], precision: Precision) {
+    match precision {
+        Precision::F32 => out.copy_from_slice(row),
+        Precision::Bf16 => {
+            let (pairs, rest) = row.as_chunks::<2>();
+            for (out, [even, odd]) in out.iter_mut().zip(pairs) {
+                *out = pair(*even, *odd);
+            }
+            if let ([last], Some(out)) = (rest, out.last_mut()) {
+                *out = pair(*last, 0.0);
+            }
+        }
+    }
+}
+}
+
+kernel! {
+/// Columns `first..first + count` of rows `p0..p0 + depth` of a row-major
+/// matrix as a panel, row by row, `width` columns wide, filled up with +0.
+pub(crate) fn panel_of_rows(panel: &mut [f32], x: &[f32], stride: usize, p0: usize, depth: usize, first: usize, count: usize, precision: Precision) {
+    let width = count.next_multiple_of(COLUMNS);
+    let row = |p: usize| &x[(p0 + p) * stride + first..][..count];
+    for (p, out) in panel.chunks_exact_mut(width).take(precision.words(depth)).enumerate() {
+        let (out, fill) = out.split_at_mut(count);
+        fill.fill(0.0);
+        match precision {
+            Precision::F32 => out.copy_from_slice(row(p)),
+            Precision::Bf16 if 2 * p + 1 < depth => {
+                for ((out, even), odd) in out.iter_mut().zip(row(2 * p)).zip(row(2 * p + 1)) {
+                    *out = pair(*even, *odd);
+                }
+            }
+            Precision::Bf16 => {
+                for (out, even) in out.iter_mut().zip(row(2 * p)) {
+                    *out = pair(*even, 0.0);
+                }
+            }
+        }
+    }
+}
+}
+
+/// Rows `first..first + count`, from column `p0` on, of a row-major matrix as
+/// the columns of a panel (words, width), filled up with +0.
+pub(crate) fn panel_of_columns(
+    panel: &mut [f32],
+    x: &[f32],
+    stride: usize,
+    p0: usize,
+    depth: usize,
+    first: usize,
+    count: usize,
+    precision: Precision,
+) {
+    /// Numbers of a row that are rounded at once, beside the panel.
+    const PART: usize = 64;
+    let (width, length) = (count.next_multiple_of(COLUMNS), precision.words(depth));
+    let row = |i: usize, p: usize, length: usize| &x[(first + i) * stride + p0 + p..][..length];
+    let mut beside = [[0.0_f32; PART]; COLUMNS];
+    for j in (0..width).step_by(COLUMNS) {
+        let real = COLUMNS.min(count.saturating_sub(j));
+        for p in (0..length).step_by(PART) {
+            let part = PART.min(length - p);
+            let out = &mut panel[p * width + j..];
+            match precision {
+                Precision::F32 if real == COLUMNS => {
+                    transpose(out, width, std::array::from_fn(|i| row(j + i, p, part)));
+                }
+                _ => {
+                    let numbers = if precision == Precision::F32 { part } else { (2 * part).min(depth - 2 * p) };
+                    let from = p * if precision == Precision::F32 { 1 } else { 2 };
+                    for (i, beside) in beside.iter_mut().enumerate() {
+                        if i < real {
+                            words(&mut beside[..part], row(j + i, from, numbers), precision);
+                        } else {
+                            beside.fill(0.0);
+                        }
+                    }
+                    transpose(out, width, beside.each_ref().map(|row| &row[..part]));
+                }
+            }
+        }
+    }
+}
+
+/// `out[p * stride + i] = rows[i][p]`.
+fn transpose(out: &mut [f32], stride: usize, rows: [&[f32]; COLUMNS]) {
+    let length = rows[0].len();
+    let mut done = 0;
+    #[cfg(target_arch = "x86_64")]
+    if matches!(crate::isa::current(), crate::isa::Isa::Avx512 | crate::isa::Isa::Avx512Bf16) {
+        done = length / COLUMNS * COLUMNS;
+        assert!(rows.iter().all(|row| row.len() == length));
+        assert!(done == 0 || out.len() >= (done - 1) * stride + COLUMNS, "transpose: the output is too short");
+        // SAFETY: the lengths were checked, and `current` found the
+        // instructions.
+        unsafe { squares(out.as_mut_ptr(), stride, rows.map(<[f32]>::as_ptr), done) }
+    }
+    transpose_plain(out, stride, rows, done);
+}
+
+kernel! {
+/// From place `from` on.
+fn transpose_plain(out: &mut [f32], stride: usize, rows: [&[f32]; COLUMNS], from: usize) {
+    /// Fits the registers.
+    const SQUARE: usize = 4;
+    let length = rows[0].len();
+    let mut p = from;
+    while p + SQUARE <= length {
+        for i in (0..COLUMNS).step_by(SQUARE) {
+            let square: [&[f32; SQUARE]; SQUARE] = std::array::from_fn(|r| rows[i + r][p..].first_chunk().expect("a square"));
+            for q in 0..SQUARE {
+                let values: [f32; SQUARE] = std::array::from_fn(|r| square[r][q]);
+                out[(p + q) * stride + i..][..SQUARE].copy_from_slice(&values);
+            }
+        }
+        p += SQUARE;
+    }
+    for p in p..length {
+        for (i, row) in rows.iter().enumerate() {
+            out[p * stride + i] = row[p];
+        }
+    }
+}
+}
+
+/// Squares of 16 by 16 words, in registers.
+///
+/// # Safety
+/// Each row has `length` words, a multiple of 16; `out` has
+/// (length - 1) * stride + 16; the machine has AVX-512.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn squares(out: *mut f32, stride: usize, rows: [*const f32; COLUMNS], length: usize) {
+    use std::arch::x86_64::*;
+    for p in (0..length).step_by(COLUMNS) {
+        // SAFETY: within the rows and the output, as the caller says.
+        unsafe {
+            let x: [__m512; 16] = std::array::from_fn(|i| _mm512_loadu_ps(rows[i].add(p)));
+            // Pairs of rows, then fours, within lanes of 128 bits.
+            let pairs: [__m512; 16] = std::array::from_fn(|i| {
+                let (a, b) = (x[i & !1], x[i | 1]);
+                if i % 2 == 0 { _mm512_unpacklo_ps(a, b) } else { _mm512_unpackhi_ps(a, b) }
+            });
+            // fours[4g + c] has column 4l + c of rows 4g.. in its lane l.
+            let fours: [__m512; 16] = std::array::from_fn(|i| {
+                let (g, c) = (i / 4 * 4, i % 4);
+                let (a, b) = (_mm512_castps_pd(pairs[g + c / 2]), _mm512_castps_pd(pairs[g + 2 + c / 2]));
+                _mm512_castpd_ps(if c % 2 == 0 { _mm512_unpacklo_pd(a, b) } else { _mm512_unpackhi_pd(a, b) })
+            });
+            for c in 0..4 {
+                let (a, b, d, e) = (fours[c], fours[4 + c], fours[8 + c], fours[12 + c]);
+                let low = _mm512_shuffle_f32x4::<0x88>(a, b); // lanes 0, 2 of both
+                let high = _mm512_shuffle_f32x4::<0xdd>(a, b); // lanes 1, 3
+                let low2 = _mm512_shuffle_f32x4::<0x88>(d, e);
+                let high2 = _mm512_shuffle_f32x4::<0xdd>(d, e);
+                let columns = [
+                    _mm512_shuffle_f32x4::<0x88>(low, low2),
+                    _mm512_shuffle_f32x4::<0x88>(high, high2),
+                    _mm512_shuffle_f32x4::<0xdd>(low, low2),
+                    _mm512_shuffle_f32x4::<0xdd>(high, high2),
+                ];
+                for (lane, column) in columns.into_iter().enumerate() {
+                    _mm512_storeu_ps(out.add((p + 4 * lane + c) * stride), column);
+                }
+            }
+        }
+    }
+}
+
+/// Columns `i0..i0 + count` of rows `p0..p0 + depth` of a row-major matrix,
+/// as groups of as many of them as a tile has rows: in each, one word for
+/// each, then the next word, and so on. The last group is filled up with +0.
+pub(crate) fn groups_of_columns(
+    packed: &mut [f32],
+    a: &[f32],
+    stride: usize,
+    i0: usize,
+    count: usize,
+    p0: usize,
+    depth: usize,
+    precision: Precision,
+) {
+    let groups = match size().rows {
+        8 => groups_of_eight,
+        6 => groups_of_six,
+        4 => groups_of_four,
+        other => unreachable!("a tile of {other} rows"),
+    };
+    groups(packed, &a[p0 * stride + i0..], stride, count, depth, precision);
+}
+
+// `kernel!` takes no parameters of constants.
+macro_rules! groups {
+    ($($name:ident: $group:literal;)*) => {$(
+        kernel! {
+        fn $name(packed: &mut [f32], a: &[f32], stride: usize, count: usize, depth: usize, precision: Precision) {
+            groups_inline::<$group>(packed, a, stride, count, depth, precision);
+        }
+        }
+    )*};
+}
+groups! { groups_of_eight: 8; groups_of_six: 6; groups_of_four: 4; }
+
+#[inline(always)]
+fn groups_inline<const G: usize>(
+    packed: &mut [f32],
+    a: &[f32],
+    stride: usize,
+    count: usize,
+    depth: usize,
+    precision: Precision,
+) {
+    let length = precision.words(depth);
+    // A row of a is read once, for all groups.
+    for p in 0..length {
+        let row = |p: usize| a[p * stride..][..count].as_chunks::<G>();
+        let mut places = packed.chunks_exact_mut(G * length).map(|group| &mut group.as_chunks_mut::<G>().0[p]);
+        let part = |rest: &[f32], i: usize| rest.get(i).copied().unwrap_or(0.0);
+        match precision {
+            Precision::F32 => {
+                let (whole, rest) = row(p);
+                for (values, out) in whole.iter().zip(places.by_ref()) {
+                    *out = *values;
+                }
+                if let Some(out) = places.next() {
+                    *out = std::array::from_fn(|i| part(rest, i));
+                }
+            }
+            Precision::Bf16 => {
+                let none: (&[[f32; G]], &[f32]) = (&[], &[]);
+                let ((even, even_rest), (odd, odd_rest)) =
+                    (row(2 * p), if 2 * p + 1 < depth { row(2 * p + 1) } else { none });
+                for (i, (even, out)) in even.iter().zip(places.by_ref()).enumerate() {
+                    let odd = odd.get(i).unwrap_or(&[0.0; G]);
+                    *out = std::array::from_fn(|i| pair(even[i], odd[i]));
+                }
+                if let Some(out) = places.next() {
+                    *out = std::array::from_fn(|i| pair(part(even_rest, i), part(odd_rest, i)));
+                }
+            }
+        }
+    }
+}
+
+/// `length` values of `room`, from the beginning of a cache line: a vector
+/// that lies across two lines is read as two.
+pub(crate) fn lines(room: &mut Vec<f32>, length: usize) -> &mut [f32] {
+    const LINE: usize = 64;
+    if room.len() < length + LINE / 4 {
+        room.resize(length + LINE / 4, 0.0);
+    }
+    let first = room.as_ptr().align_offset(LINE).min(LINE / 4);
+    &mut room[first..first + length]
+}
