@@ -197,12 +197,12 @@ fn blocked(pool: &Pool, out: &mut [f32], start: Start<'_>, a: Matrix<'_>, b: Mat
     });
 }
 
-/// Rows `i0..i0 + count` of `a`, columns `p0..p0 + depth`, as words. Rows are
-/// copied one after the other, so that they lie close together; of a
-/// transposed `a`, groups of as many as a tile has.
+/// Rows `i0..i0 + count` of `a`, columns `p0..p0 + depth`, as words: of f32
+/// where they are; rounded rows one after the other; of a transposed `a`,
+/// groups of as many as a tile has.
 fn block_of_a<'r>(
     room: &'r mut [f32],
-    a: Matrix<'_>,
+    a: Matrix<'r>,
     i0: usize,
     count: usize,
     p0: usize,
@@ -210,7 +210,11 @@ fn block_of_a<'r>(
     precision: Precision,
 ) -> Left<'r> {
     let length = precision.words(depth);
-    if a.col_stride == 1 {
+    // Rows a multiple of a page apart would push each other out of the cache.
+    let apart = !(a.row_stride * size_of::<f32>()).is_multiple_of(4096);
+    if a.col_stride == 1 && precision == Precision::F32 && apart {
+        Left::rows(&a.data[i0 * a.row_stride + p0..], a.row_stride)
+    } else if a.col_stride == 1 {
         for (r, out) in room.chunks_exact_mut(length).take(count).enumerate() {
             words(out, &a.data[(i0 + r) * a.row_stride + p0..][..depth], precision);
         }
