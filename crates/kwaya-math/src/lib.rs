@@ -7,6 +7,9 @@
 //! Blocks, vector widths and threads are free to change, because none of them
 //! touches those three. The head of each module has its part of it.
 //!
+//! Matrix products may take their operands rounded to bfloat16
+//! ([`Precision::Bf16`]), which is a second arithmetic with bits of its own.
+//!
 //! Everything works on row-major `f32` slices with the shapes stated, checks
 //! their lengths before it starts, and panics with the operation's name and
 //! both shapes when they do not fit: that is a mistake of the caller.

@@ -70,24 +70,40 @@ fn random_numbers() {
 #[test]
 fn matrix_products() {
     let pool = Pool::new(2);
-    for (m, n, k) in [(1, 1, 1), (7, 33, 5), (3, 100, 64), (50, 70, 700)] {
+    // Numbers of every size for bfloat16: denormals, and sums that become some.
+    let small =
+        |x: &[f32]| x.iter().enumerate().map(|(i, x)| x * 2.0_f32.powi(-60 - (i % 9) as i32)).collect::<Vec<_>>();
+    for (m, n, k) in [(1, 1, 1), (7, 33, 5), (3, 100, 64), (50, 70, 700), (17, 49, 31)] {
         let (a, b) = (random(m * k, 1), random(k * n, 2));
-        for start in [Start::Zero, Start::Keep] {
-            let first = if start == Start::Keep { random(m * n, 3) } else { vec![0.0; m * n] };
-            let run = |a: Matrix<'_>, b: Matrix<'_>| {
-                let mut out = first.clone();
-                matmul(&pool, &mut out, start, a, b, Precision::F32);
-                out
-            };
-            let mut expected = first.clone();
-            oracle::product(&mut expected, &a, &b, k);
-            same("A B", &run(Matrix::new(&a, m, k), Matrix::new(&b, k, n)), &expected);
-            expected.clone_from(&first);
-            oracle::product_t(&mut expected, &a, &b, k);
-            same("A Bt", &run(Matrix::new(&a, m, k), Matrix::new(&b, n, k).t()), &expected);
-            expected.clone_from(&first);
-            oracle::t_product(&mut expected, &a, &b, k);
-            same("At B", &run(Matrix::new(&a, k, m).t(), Matrix::new(&b, k, n)), &expected);
+        for (scale, precision, numbers) in [
+            (false, Precision::F32, oracle::Numbers::F32),
+            (false, Precision::Bf16, oracle::Numbers::Bf16),
+            (true, Precision::Bf16, oracle::Numbers::Bf16),
+        ] {
+            let (a, b) = if scale { (small(&a), small(&b)) } else { (a.clone(), b.clone()) };
+            let from = if scale { small(&small(&random(m * n, 4))) } else { random(m * n, 4) };
+            for start in [Start::Zero, Start::Keep, Start::From(&from)] {
+                let held = random(m * n, 3);
+                let first = match start {
+                    Start::Zero => vec![0.0; m * n],
+                    Start::Keep => held.clone(),
+                    Start::From(from) => from.to_vec(),
+                };
+                let run = |a: Matrix<'_>, b: Matrix<'_>| {
+                    let mut out = held.clone();
+                    matmul(&pool, &mut out, start, a, b, precision);
+                    out
+                };
+                let mut expected = first.clone();
+                oracle::product(&mut expected, &a, &b, k, numbers);
+                same("A B", &run(Matrix::new(&a, m, k), Matrix::new(&b, k, n)), &expected);
+                expected.clone_from(&first);
+                oracle::product_t(&mut expected, &a, &b, k, numbers);
+                same("A Bt", &run(Matrix::new(&a, m, k), Matrix::new(&b, n, k).t()), &expected);
+                expected.clone_from(&first);
+                oracle::t_product(&mut expected, &a, &b, k, numbers);
+                same("At B", &run(Matrix::new(&a, k, m).t(), Matrix::new(&b, k, n)), &expected);
+            }
         }
     }
 }

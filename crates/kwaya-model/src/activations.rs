@@ -309,7 +309,8 @@ impl Activations {
 }
 
 fn head_rows(sizes: &Sizes, positions: usize) -> usize {
-    (HEAD_LOGITS / sizes.v).max(HEAD_ROWS).min(positions)
+    // Even, so that a piece ends where a pair of bfloat16 numbers does.
+    (HEAD_LOGITS / sizes.v / 2 * 2).max(HEAD_ROWS).min(positions)
 }
 
 fn left(sizes: &Sizes, n: usize, keep: Keep) -> usize {

@@ -31,6 +31,7 @@ struct Llama<'a> {
     config: &'a Config,
     /// Positions of a row.
     length: usize,
+    numbers: oracle::Numbers,
 }
 
 /// What a layer's backward needs.
@@ -107,7 +108,7 @@ impl Llama<'_> {
         let n = rows.tokens.len();
         let times = |x: &[f32], w: &[f32]| {
             let mut out = vec![0.0; n * w.len() / c];
-            oracle::product_t(&mut out, x, w, c);
+            oracle::product_t(&mut out, x, w, c, self.numbers);
             out
         };
         let x_norm = oracle::rms_norm(&x, &w[0], epsilon);
@@ -128,13 +129,13 @@ impl Llama<'_> {
             activated: none(),
         };
         layer.attended = self.attention(rows, &layer).forward();
-        oracle::product_t(&mut layer.h, &layer.attended, &w[4], layer.attended.len() / n);
+        oracle::product_t(&mut layer.h, &layer.attended, &w[4], layer.attended.len() / n, self.numbers);
         layer.h_norm = oracle::rms_norm(&layer.h, &w[5], epsilon);
         layer.gate = times(&layer.h_norm, &w[6]);
         layer.up = times(&layer.h_norm, &w[7]);
         layer.activated = oracle::swiglu(&layer.gate, &layer.up);
         let mut out = layer.h.clone();
-        oracle::product_t(&mut out, &layer.activated, &w[8], f);
+        oracle::product_t(&mut out, &layer.activated, &w[8], f, self.numbers);
         (layer, out)
     }
 
@@ -146,26 +147,26 @@ impl Llama<'_> {
         let back = |pairs: &[(&[f32], &[f32])]| {
             let mut out = vec![0.0; n * (pairs[0].1.len() * n / pairs[0].0.len())];
             for (d, w) in pairs {
-                oracle::product(&mut out, d, w, d.len() / n);
+                oracle::product(&mut out, d, w, d.len() / n, self.numbers);
             }
             out
         };
         let d_activated = back(&[(dx, &w[8])]);
-        oracle::t_product(&mut g[8], dx, &layer.activated, n);
+        oracle::t_product(&mut g[8], dx, &layer.activated, n, self.numbers);
         let (d_gate, d_up) = oracle::swiglu_backward(&d_activated, &layer.gate, &layer.up);
         let d_norm = back(&[(&d_gate, &w[6]), (&d_up, &w[7])]);
-        oracle::t_product(&mut g[6], &d_gate, &layer.h_norm, n);
-        oracle::t_product(&mut g[7], &d_up, &layer.h_norm, n);
+        oracle::t_product(&mut g[6], &d_gate, &layer.h_norm, n, self.numbers);
+        oracle::t_product(&mut g[7], &d_up, &layer.h_norm, n, self.numbers);
         let branch = oracle::rms_norm_backward(&mut g[5], &d_norm, &layer.h, &w[5], epsilon);
         dx.iter_mut().zip(branch).for_each(|(d, b)| *d += b);
 
         let d_attended = back(&[(dx, &w[4])]);
-        oracle::t_product(&mut g[4], dx, &layer.attended, n);
+        oracle::t_product(&mut g[4], dx, &layer.attended, n, self.numbers);
         let [mut dq, mut dk, dv] = self.attention(rows, layer).backward(&layer.attended, &d_attended);
         self.turn(rows, &mut dq, &mut dk, -1.0);
         let d_norm = back(&[(&dq, &w[1]), (&dk, &w[2]), (&dv, &w[3])]);
         for (i, d) in [(1, &dq), (2, &dk), (3, &dv)] {
-            oracle::t_product(&mut g[i], d, &layer.x_norm, n);
+            oracle::t_product(&mut g[i], d, &layer.x_norm, n, self.numbers);
         }
         let branch = oracle::rms_norm_backward(&mut g[0], &d_norm, &layer.x, &w[0], epsilon);
         dx.iter_mut().zip(branch).for_each(|(d, b)| *d += b);
@@ -188,13 +189,13 @@ impl Llama<'_> {
         let head = if self.config.tie_word_embeddings { 0 } else { norm + 1 };
         let x_norm = oracle::rms_norm(&x, &w[norm], epsilon);
         let mut logits = vec![0.0; n * v];
-        oracle::product_t(&mut logits, &x_norm, &w[head], c);
+        oracle::product_t(&mut logits, &x_norm, &w[head], c, self.numbers);
         for (row, target) in logits.chunks_mut(v).zip(&rows.targets) {
             oracle::cross_entropy(row, Some(*target as usize), scale);
         }
         let mut d_norm = vec![0.0; n * c];
-        oracle::product(&mut d_norm, &logits, &w[head], v);
-        oracle::t_product(&mut g[head], &logits, &x_norm, n);
+        oracle::product(&mut d_norm, &logits, &w[head], v, self.numbers);
+        oracle::t_product(&mut g[head], &logits, &x_norm, n, self.numbers);
         let mut dx = oracle::rms_norm_backward(&mut g[norm], &d_norm, &x, &w[norm], epsilon);
         for (l, layer) in layers.iter().enumerate().rev() {
             self.backward(&w[1 + 9 * l..][..9], &mut g[1 + 9 * l..][..9], rows, layer, &mut dx);
@@ -225,7 +226,11 @@ fn append(rows: &mut Rows, stream: &[u32], length: usize, r: usize) {
 /// Section 8.
 fn trained(config: &Config, schedule: &Schedule, documents: &[Vec<u32>]) -> Tensors {
     let length = schedule.sequence_length;
-    let llama = Llama { config, length };
+    let numbers = match schedule.precision {
+        Precision::F32 => oracle::Numbers::F32,
+        Precision::Bf16 => oracle::Numbers::Bf16,
+    };
+    let llama = Llama { config, length, numbers };
     let stream: Vec<u32> = documents.iter().flat_map(|d| d.iter().copied().chain([0])).collect();
     let count = (stream.len() / length) as u64;
     let mut w = llama.initial(schedule.seed);
@@ -296,7 +301,12 @@ fn a_training_has_the_bits_of_the_document() {
         .collect();
     let folder = tempfile::tempdir().unwrap();
     let tokens = common::write(&folder.path().join("tokens.safetensors"), VOCABULARY as u64, &documents);
-    for (name, tied, micro_batches, decay) in [("tied", true, 3, Decay::Cosine), ("untied", false, 4, Decay::Linear)] {
+    for (name, tied, micro_batches, decay, precision) in [
+        ("tied", true, 3, Decay::Cosine, Precision::F32),
+        ("untied", false, 4, Decay::Linear, Precision::F32),
+        ("tied in bf16", true, 3, Decay::Cosine, Precision::Bf16),
+        ("untied in bf16", false, 4, Decay::Linear, Precision::Bf16),
+    ] {
         let config = Config {
             vocab_size: VOCABULARY,
             hidden_size: 24,
@@ -325,7 +335,7 @@ fn a_training_has_the_bits_of_the_document() {
             weight_decay: 0.1,
             clip_norm: 0.5,
             evaluate_every: 100,
-            precision: Precision::F32,
+            precision,
         };
         let expected = trained(&config, &schedule, &documents);
         let (folder, pool) = (folder.path().join(name), Pool::new(2));

@@ -247,28 +247,72 @@ pub(crate) fn normal(n: usize, deviation: f32, seed: u64, stage: u32) -> Vec<f32
 
 // 5. Matrix products
 
+/// What numbers products are made of.
+#[derive(Clone, Copy)]
+pub(crate) enum Numbers {
+    F32,
+    Bf16,
+}
+
+impl Numbers {
+    fn chain(self, start: f32, terms: impl Iterator<Item = (f32, f32)>) -> f32 {
+        match self {
+            Self::F32 => chain(start, terms),
+            Self::Bf16 => pairs(start, &terms.map(|(x, y)| (bf16(x), bf16(y))).collect::<Vec<_>>()),
+        }
+    }
+}
+
+/// Rounded to bfloat16, as f32.
+pub(crate) fn bf16(x: f32) -> f32 {
+    if !x.is_finite() {
+        return x;
+    }
+    let x = flush(x);
+    // Between its two neighbours with 8 bits.
+    let low = f32::from_bits(x.to_bits() & 0xffff_0000);
+    let high = f32::from_bits((x.to_bits() & 0xffff_0000).wrapping_add(0x1_0000));
+    let (below, above) = ((f64::from(x) - f64::from(low)).abs(), (f64::from(high) - f64::from(x)).abs());
+    // Beyond the largest number lies 2^128 for this.
+    let above = if high.is_finite() { above } else { (2.0_f64.powi(128) - f64::from(x).abs()).abs() };
+    let even = low.to_bits() >> 16 & 1 == 0;
+    if below < above || (below == above && even) { low } else { high }
+}
+
+fn flush(x: f32) -> f32 {
+    if x.abs() < f32::MIN_POSITIVE { 0.0_f32.copysign(x) } else { x }
+}
+
+fn pairs(start: f32, terms: &[(f32, f32)]) -> f32 {
+    let add = |s: f32, (x, y): (f32, f32)| flush(x.mul_add(y, flush(s)));
+    terms.chunks(2).fold(start, |s, pair| {
+        let odd = pair.get(1).copied().unwrap_or((0.0, 0.0));
+        add(add(s, odd), pair[0])
+    })
+}
+
 /// out (m, n) = the chains from `out` of a (m, k) and b (n, k): a Bᵗ.
-pub(crate) fn product_t(out: &mut [f32], a: &[f32], b: &[f32], k: usize) {
+pub(crate) fn product_t(out: &mut [f32], a: &[f32], b: &[f32], k: usize, numbers: Numbers) {
     let n = b.len() / k;
     for (i, out) in out.iter_mut().enumerate() {
         let (a, b) = (&a[i / n * k..][..k], &b[i % n * k..][..k]);
-        *out = chain(*out, a.iter().copied().zip(b.iter().copied()));
+        *out = numbers.chain(*out, a.iter().copied().zip(b.iter().copied()));
     }
 }
 
 /// The same of a (m, k) and b (k, n): A B.
-pub(crate) fn product(out: &mut [f32], a: &[f32], b: &[f32], k: usize) {
+pub(crate) fn product(out: &mut [f32], a: &[f32], b: &[f32], k: usize, numbers: Numbers) {
     let n = b.len() / k;
     for (i, out) in out.iter_mut().enumerate() {
-        *out = chain(*out, (0..k).map(|p| (a[i / n * k + p], b[p * n + i % n])));
+        *out = numbers.chain(*out, (0..k).map(|p| (a[i / n * k + p], b[p * n + i % n])));
     }
 }
 
 /// The same of a (k, m) and b (k, n): Aᵗ B.
-pub(crate) fn t_product(out: &mut [f32], a: &[f32], b: &[f32], k: usize) {
+pub(crate) fn t_product(out: &mut [f32], a: &[f32], b: &[f32], k: usize, numbers: Numbers) {
     let (m, n) = (a.len() / k, b.len() / k);
     for (i, out) in out.iter_mut().enumerate() {
-        *out = chain(*out, (0..k).map(|p| (a[p * m + i / n], b[p * n + i % n])));
+        *out = numbers.chain(*out, (0..k).map(|p| (a[p * m + i / n], b[p * n + i % n])));
     }
 }
 
