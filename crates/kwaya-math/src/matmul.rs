@@ -179,6 +179,8 @@ fn blocked(pool: &Pool, out: &mut [f32], start: Start<'_>, a: Matrix<'_>, b: Mat
                     let (i0, j) = (piece / stripes * rows, piece % stripes * stripe);
                     let (count, width) = (rows.min(m - i0), stripe.min(columns - j));
                     PACKED_A.with_borrow_mut(|room| {
+                        // All that a block may need, so that no later one takes more.
+                        lines(room, MC * KC);
                         let room = lines(room, count.next_multiple_of(tile.rows) * length);
                         let left = block_of_a(room, a, i0, count, p0, depth, precision);
                         let first = i0 * n + j0 + j;

@@ -9,9 +9,10 @@ use std::{
     any::Any,
     cell::Cell,
     panic::{self, AssertUnwindSafe},
+    ptr,
     sync::{
         Arc, Condvar, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
 };
@@ -28,33 +29,45 @@ const SPINS: usize = 2_000;
 
 type Task<'a> = dyn Fn(usize) + Sync + 'a;
 
-/// One run: the task, how many pieces, which is next, how many are done.
-struct Run {
-    /// Valid until `done` reaches `pieces`; see the SAFETY notes.
-    task: *const Task<'static>,
-    pieces: usize,
-    next: AtomicUsize,
+/// What the threads and the caller share. A run takes no memory: it is the
+/// number of the run and of its next piece in one word, so that a thread that
+/// comes late cannot take a piece of a run that it does not know.
+struct Shared {
+    /// The number of the run in the high half, its next piece in the low one.
+    ticket: AtomicU64,
+    pieces: AtomicUsize,
     done: AtomicUsize,
+    /// Where the caller keeps the reference to its task while the run lasts.
+    task: AtomicPtr<&'static Task<'static>>,
     panicked: Mutex<Option<Box<dyn Any + Send>>>,
+    ended: AtomicBool,
+    /// How many threads sleep, or are about to.
+    sleepers: AtomicUsize,
+    sleep: Mutex<()>,
+    wake: Condvar,
 }
 
-// SAFETY: `task` points to a `Sync` closure; `Pool::run` keeps it alive until
-// every piece is done, and no piece is started afterwards.
-unsafe impl Send for Run {}
-// SAFETY: as above; everything else in it is atomic or locked.
-unsafe impl Sync for Run {}
+const HALF: u32 = 32;
 
-impl Run {
-    fn work(&self) {
+impl Shared {
+    /// Does pieces of run `number` until none is left.
+    fn work(&self, number: u64) {
         INSIDE.set(true);
         loop {
-            let piece = self.next.fetch_add(1, Ordering::Relaxed);
-            if piece >= self.pieces {
+            // Read before the piece is taken: taking it shows that the run
+            // still lasts, and that these are its own.
+            let (pieces, task) = (self.pieces.load(Ordering::Acquire), self.task.load(Ordering::Acquire));
+            let ticket = self.ticket.load(Ordering::Acquire);
+            let piece = (ticket & u64::from(u32::MAX)) as usize;
+            if ticket >> HALF != number || piece >= pieces {
                 break;
             }
-            // SAFETY: this piece is not done, so `Pool::run` has not returned
-            // and the closure is alive.
-            let task = unsafe { &*self.task };
+            if self.ticket.compare_exchange_weak(ticket, ticket + 1, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                continue;
+            }
+            // SAFETY: this piece is not done, so `Pool::run` has not returned,
+            // and what it put there is alive.
+            let task = unsafe { *task };
             if let Err(cause) = panic::catch_unwind(AssertUnwindSafe(|| task(piece))) {
                 self.panicked.lock().expect("nobody panics holding this").get_or_insert(cause);
             }
@@ -63,23 +76,41 @@ impl Run {
         INSIDE.set(false);
     }
 
-    fn finished(&self) -> bool {
-        self.done.load(Ordering::Acquire) == self.pieces
+    /// What a thread of the pool does until the pool ends.
+    fn serve(&self) {
+        let mut seen = 0;
+        let news = |seen: u64| self.ticket.load(Ordering::SeqCst) >> HALF != seen || self.ended.load(Ordering::SeqCst);
+        loop {
+            for _ in 0..SPINS {
+                if news(seen) {
+                    break;
+                }
+                std::hint::spin_loop();
+            }
+            if !news(seen) {
+                let mut asleep = self.sleep.lock().expect("nobody panics holding this");
+                self.sleepers.fetch_add(1, Ordering::SeqCst);
+                while !news(seen) {
+                    asleep = self.wake.wait(asleep).expect("nobody panics holding this");
+                }
+                self.sleepers.fetch_sub(1, Ordering::SeqCst);
+            }
+            if self.ended.load(Ordering::SeqCst) {
+                return;
+            }
+            seen = self.ticket.load(Ordering::SeqCst) >> HALF;
+            self.work(seen);
+        }
     }
-}
 
-/// What the threads and the caller share.
-struct Shared {
-    /// Number of the newest run, readable without the lock.
-    number: AtomicUsize,
-    current: Mutex<Slot>,
-    wake: Condvar,
-}
-
-struct Slot {
-    number: usize,
-    run: Option<Arc<Run>>,
-    ended: bool,
+    /// Wakes those who sleep. Whoever is about to has counted itself before
+    /// it looked for news, so it is seen here or sees the news.
+    fn call(&self) {
+        if self.sleepers.load(Ordering::SeqCst) > 0 {
+            drop(self.sleep.lock().expect("nobody panics holding this"));
+            self.wake.notify_all();
+        }
+    }
 }
 
 /// A set of threads that runs one piece of work at a time.
@@ -93,8 +124,14 @@ impl Pool {
     /// A pool of `threads` threads, the caller's included; 0 means 1.
     pub fn new(threads: usize) -> Self {
         let shared = Arc::new(Shared {
-            number: AtomicUsize::new(0),
-            current: Mutex::new(Slot { number: 0, run: None, ended: false }),
+            ticket: AtomicU64::new(0),
+            pieces: AtomicUsize::new(0),
+            done: AtomicUsize::new(0),
+            task: AtomicPtr::new(ptr::null_mut()),
+            panicked: Mutex::new(None),
+            ended: AtomicBool::new(false),
+            sleepers: AtomicUsize::new(0),
+            sleep: Mutex::new(()),
             wake: Condvar::new(),
         });
         let threads = (1..threads.max(1))
@@ -116,32 +153,36 @@ impl Pool {
     /// its thread alone.
     ///
     /// # Panics
-    /// With the first panic of a task, after all pieces are done.
+    /// With the first panic of a task, after all pieces are done, and for
+    /// 2^32 pieces.
     pub fn run(&self, pieces: usize, task: impl Fn(usize) + Sync) {
         if pieces <= 1 || self.threads.is_empty() || INSIDE.get() {
             (0..pieces).for_each(task);
             return;
         }
+        assert!(pieces < u32::MAX as usize, "pool: {pieces} pieces");
         let _turn = self.one_at_a_time.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let shared = &*self.shared;
         let task: &Task<'_> = &task;
         // SAFETY: only the lifetime is dropped; this function returns after
-        // all pieces are done, and a thread that comes later finds no piece.
-        let task: *const Task<'static> = unsafe { std::mem::transmute::<&Task<'_>, &'static Task<'static>>(task) };
-        let run = Arc::new(Run {
-            task,
-            pieces,
-            next: AtomicUsize::new(0),
-            done: AtomicUsize::new(0),
-            panicked: Mutex::new(None),
-        });
-        self.shared.publish(Some(Arc::clone(&run)), false);
-        run.work();
+        // all pieces are done, and no piece is begun afterwards.
+        let mut task: &Task<'static> = unsafe { std::mem::transmute::<&Task<'_>, &'static Task<'static>>(task) };
+        // The old run has no pieces left. It is closed before its numbers are
+        // changed: a thread that reads the new ones finds it closed.
+        let old = shared.ticket.fetch_or(u64::from(u32::MAX), Ordering::AcqRel) >> HALF;
+        shared.done.store(0, Ordering::Relaxed);
+        shared.pieces.store(pieces, Ordering::Release);
+        shared.task.store(&raw mut task, Ordering::Release);
+        let number = (old + 1) & u64::from(u32::MAX);
+        shared.ticket.store(number << HALF, Ordering::SeqCst);
+        shared.call();
+        shared.work(number);
         let mut spins = 0;
-        while !run.finished() {
+        while shared.done.load(Ordering::Acquire) < pieces {
             spins += 1;
             if spins < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
         }
-        let cause = run.panicked.lock().expect("nobody panics holding this").take();
+        let cause = shared.panicked.lock().expect("nobody panics holding this").take();
         if let Some(cause) = cause {
             panic::resume_unwind(cause);
         }
@@ -150,46 +191,10 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.shared.publish(None, true);
+        self.shared.ended.store(true, Ordering::SeqCst);
+        self.shared.call();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
-        }
-    }
-}
-
-impl Shared {
-    fn publish(&self, run: Option<Arc<Run>>, ended: bool) {
-        let mut slot = self.current.lock().expect("nobody panics holding this");
-        slot.number += 1;
-        slot.run = run;
-        slot.ended = ended;
-        self.number.store(slot.number, Ordering::Release);
-        drop(slot);
-        self.wake.notify_all();
-    }
-
-    fn serve(&self) {
-        let mut seen = 0;
-        loop {
-            for _ in 0..SPINS {
-                if self.number.load(Ordering::Acquire) != seen {
-                    break;
-                }
-                std::hint::spin_loop();
-            }
-            let mut slot = self.current.lock().expect("nobody panics holding this");
-            while slot.number == seen {
-                slot = self.wake.wait(slot).expect("nobody panics holding this");
-            }
-            seen = slot.number;
-            if slot.ended {
-                return;
-            }
-            let run = slot.run.clone();
-            drop(slot);
-            if let Some(run) = run {
-                run.work();
-            }
         }
     }
 }
@@ -233,7 +238,6 @@ impl<'a, T> Shards<'a, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicU64;
 
     #[test]
     fn every_piece_is_done_once() {
@@ -245,6 +249,23 @@ mod tests {
                     counts[i].fetch_add(1, Ordering::Relaxed);
                 });
                 assert!(counts.iter().all(|c| c.load(Ordering::Relaxed) == 1), "{threads} threads, {pieces} pieces");
+            }
+        }
+    }
+
+    /// Runs of few pieces one after the other, where a thread that is late
+    /// for one meets the next; with pauses, so that threads fall asleep.
+    #[test]
+    fn no_piece_is_done_for_another_run() {
+        let pool = Pool::new(4);
+        for run in 0..20_000_u64 {
+            let sum = AtomicU64::new(0);
+            pool.run(2 + (run % 3) as usize, |_| {
+                sum.fetch_add(run + 1, Ordering::Relaxed);
+            });
+            assert_eq!(sum.into_inner(), (2 + run % 3) * (run + 1));
+            if run % 4_000 == 0 {
+                std::thread::sleep(std::time::Duration::from_millis(2));
             }
         }
     }

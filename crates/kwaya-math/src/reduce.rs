@@ -2,6 +2,8 @@
 //! then a fixed tree over the lanes. A vector register of any width up to 16
 //! does the same additions.
 
+use std::cell::RefCell;
+
 use crate::{
     isa::kernel,
     pool::{Pool, Shards},
@@ -91,14 +93,21 @@ fn squares(x: &[f32]) -> f32 {
 /// The sum of the squares of `x`: the sum over chunks of 65,536 elements of
 /// each chunk's sum.
 pub fn sum_squares(pool: &Pool, x: &[f32]) -> f32 {
-    let mut partial = vec![0.0; x.len().div_ceil(CHUNK)];
-    let shards = Shards::new(&mut partial);
-    pool.run(x.len().div_ceil(CHUNK), |c| {
-        // SAFETY: each piece writes its own element.
-        let out = unsafe { shards.part(c..c + 1) };
-        out[0] = squares(&x[c * CHUNK..x.len().min((c + 1) * CHUNK)]);
-    });
-    sum(&partial)
+    PARTIAL.with_borrow_mut(|partial| {
+        partial.resize(x.len().div_ceil(CHUNK), 0.0);
+        let shards = Shards::new(partial);
+        pool.run(x.len().div_ceil(CHUNK), |c| {
+            // SAFETY: each piece writes its own element.
+            let out = unsafe { shards.part(c..c + 1) };
+            out[0] = squares(&x[c * CHUNK..x.len().min((c + 1) * CHUNK)]);
+        });
+        sum(partial)
+    })
+}
+
+thread_local! {
+    /// Kept from one step to the next.
+    static PARTIAL: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
 #[cfg(test)]

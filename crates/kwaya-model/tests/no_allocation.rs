@@ -1,0 +1,93 @@
+//! A step of training takes no memory: all of it was taken before the first.
+//! Alone in this file, for it counts what the whole process takes.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use kwaya_math::{AdamW, Pool, sum_squares};
+use kwaya_model::{Activations, Batch, Config, Keep, Model, Precision, forward_backward, loss};
+
+/// The system's allocator, counting.
+struct Counting;
+
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: the system's, unchanged.
+#[allow(unsafe_code, reason = "an allocator cannot be written without")]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        TAKEN.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as the caller says.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as the caller says.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn a_step_takes_no_memory() {
+    let config = Config {
+        vocab_size: 300,
+        hidden_size: 96,
+        intermediate_size: 200,
+        num_hidden_layers: 3,
+        num_attention_heads: 4,
+        num_key_value_heads: 2,
+        head_dim: 24,
+        ..Config::default()
+    };
+    let (rows, length) = (3, 70);
+    let n = rows * length;
+    let tokens: Vec<u32> = (0..n as u32).map(|i| i * 7 % 300).collect();
+    let (starts, positions) = (vec![0; n], (0..n).map(|i| (i % length) as u32).collect::<Vec<_>>());
+    let batch = Batch {
+        rows,
+        tokens_per_row: length,
+        tokens: &tokens,
+        targets: &tokens,
+        starts: &starts,
+        positions: &positions,
+    };
+    let mut counted = 0;
+    for (threads, precision, keep) in [
+        (1, Precision::F32, Keep::Everything),
+        (1, Precision::Bf16, Keep::Inputs),
+        (2, Precision::F32, Keep::Inputs),
+        (2, Precision::Bf16, Keep::Everything),
+    ] {
+        let pool = Pool::new(threads);
+        let mut model = Model::random(config.clone(), 1, &pool);
+        let mut activations = Activations::new(&config, rows, length, precision, keep);
+        let (mut losses, mut gradients) = (vec![0.0; n], vec![0.0; model.weights().len()]);
+        let (mut first, mut second) = (gradients.clone(), gradients.clone());
+        let mut step = |number| {
+            let before = TAKEN.load(Ordering::Relaxed);
+            forward_backward(&model, &batch, &mut activations, &mut losses, &mut gradients, 1e-3, &pool);
+            let norm = sum_squares(&pool, &gradients).sqrt();
+            let rule = AdamW {
+                learning_rate: 1e-3,
+                beta1: 0.9,
+                beta2: 0.95,
+                epsilon: 1e-8,
+                weight_decay: 0.1,
+                step: number,
+                gradient_scale: 1.0 / norm,
+            };
+            rule.update(&pool, model.weights_mut(), &gradients, &mut first, &mut second);
+            loss(&model, &batch, &mut activations, &mut losses, &pool);
+            TAKEN.load(Ordering::Relaxed) - before
+        };
+        // In the first steps each thread takes its room for packing.
+        let taken: Vec<usize> = (1..=20).map(&mut step).collect();
+        counted += taken[0];
+        assert_eq!(taken[15..], [0; 5], "{threads} threads, {precision:?}, {keep:?}: {taken:?}");
+    }
+    assert!(counted > 0, "the counting works");
+}
