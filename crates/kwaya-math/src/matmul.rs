@@ -221,6 +221,8 @@ fn block_of_a<'r>(
             words(out, &a.data[(i0 + r) * a.row_stride + p0..][..depth], precision);
         }
         Left::rows(room, length)
+    } else if precision == Precision::F32 && !(a.col_stride * size_of::<f32>()).is_multiple_of(4096) {
+        Left::columns(&a.data[p0 * a.col_stride + i0..], a.col_stride)
     } else {
         groups_of_columns(room, a.data, a.col_stride, i0, count, p0, depth, precision);
         Left::packed(room, length)

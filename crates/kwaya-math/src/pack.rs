@@ -84,9 +84,11 @@ fn panel_of_f32(panel: &mut [f32], x: &[f32], stride: usize, depth: usize, count
     let width = count.next_multiple_of(COLUMNS);
     for (p, out) in panel.chunks_exact_mut(width).enumerate().take(depth) {
         let row = &x[p * stride..][..count];
-        match (out.first_chunk_mut(), row.first_chunk::<48>()) {
-            // A copy of a known length needs no call.
-            (Some(out), Some(row)) if count == 48 => *out = *row,
+        // A copy of a known length needs no call.
+        match count {
+            48 => copy::<48>(out, row),
+            32 => copy::<32>(out, row),
+            16 => copy::<16>(out, row),
             _ => {
                 let (out, fill) = out.split_at_mut(count);
                 out.copy_from_slice(row);
@@ -95,6 +97,11 @@ fn panel_of_f32(panel: &mut [f32], x: &[f32], stride: usize, depth: usize, count
         }
     }
 }
+}
+
+#[inline(always)]
+fn copy<const N: usize>(out: &mut [f32], row: &[f32]) {
+    *out.first_chunk_mut::<N>().expect("a row of a panel") = *row.first_chunk().expect("a row");
 }
 
 kernel! {

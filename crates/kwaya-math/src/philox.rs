@@ -6,11 +6,13 @@
 //! exactly where it was.
 
 use crate::{
+    isa::kernel,
     pool::{Pool, Shards},
     scalar,
 };
 
 /// The ten rounds on one counter block.
+#[inline(always)]
 pub fn philox4x32(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for round in 0..10 {
         if round > 0 {
@@ -41,6 +43,7 @@ impl Stream {
     }
 
     /// The next 32 random bits.
+    #[inline(always)]
     pub fn next_u32(&mut self) -> u32 {
         if self.used == 4 {
             self.ready = philox4x32([self.block, self.stage, self.index as u32, (self.index >> 32) as u32], self.key);
@@ -58,6 +61,7 @@ impl Stream {
     }
 
     /// Uniform in [0, 1), a multiple of 2^-24.
+    #[inline(always)]
     pub fn next_f32(&mut self) -> f32 {
         (self.next_u32() >> 8) as f32 * (1.0 / 16_777_216.0)
     }
@@ -116,18 +120,24 @@ pub fn fill_normal(pool: &Pool, out: &mut [f32], std: f32, seed: u64, stage: u32
     pool.run(chunks, |c| {
         // SAFETY: chunks are disjoint.
         let part = unsafe { shards.part(c * CHUNK..length.min((c + 1) * CHUNK)) };
-        let mut stream = Stream::new(seed, stage, c as u64);
-        for pair in part.chunks_mut(2) {
-            // In (0, 1], so that the logarithm is finite.
-            let u = 1.0 - stream.next_f32();
-            let angle = f64::from(stream.next_f32()) * std::f64::consts::TAU;
-            let radius = (-2.0 * scalar::log(u)).sqrt() * std;
-            pair[0] = radius * scalar::cos(angle) as f32;
-            if let Some(second) = pair.get_mut(1) {
-                *second = radius * scalar::sin(angle) as f32;
-            }
-        }
+        normal_part(part, std, seed, stage, c as u64);
     });
+}
+
+kernel! {
+fn normal_part(part: &mut [f32], std: f32, seed: u64, stage: u32, index: u64) {
+    let mut stream = Stream::new(seed, stage, index);
+    for pair in part.chunks_mut(2) {
+        // In (0, 1], so that the logarithm is finite.
+        let u = 1.0 - stream.next_f32();
+        let angle = f64::from(stream.next_f32()) * std::f64::consts::TAU;
+        let radius = (-2.0 * scalar::log(u)).sqrt() * std;
+        pair[0] = radius * scalar::cos(angle) as f32;
+        if let Some(second) = pair.get_mut(1) {
+            *second = radius * scalar::sin(angle) as f32;
+        }
+    }
+}
 }
 
 #[cfg(test)]

@@ -86,15 +86,18 @@ pub fn log2(x: f64) -> f64 {
 }
 
 /// The sine of an angle in radians, |x| < 10^6; absolute error below 1e-10.
+#[inline(always)]
 pub fn sin(x: f64) -> f64 {
     quadrant(x, 0)
 }
 
 /// The cosine of an angle in radians, |x| < 10^6; absolute error below 1e-10.
+#[inline(always)]
 pub fn cos(x: f64) -> f64 {
     quadrant(x, 1)
 }
 
+#[inline(always)]
 fn quadrant(x: f64, shift: i64) -> f64 {
     // pi/2 in two parts; the first has 33 bits, so n times it is exact.
     const HIGH: f64 = 1.570_796_326_734_125_6;
