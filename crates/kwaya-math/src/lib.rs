@@ -15,6 +15,7 @@
 //! both shapes when they do not fit: that is a mistake of the caller.
 
 mod attention;
+mod caches;
 mod isa;
 mod layers;
 pub mod limits;

@@ -23,20 +23,13 @@
 use std::cell::RefCell;
 
 use crate::{
+    caches,
     isa::kernel,
     pack::{groups_of_columns, lines, panel_of_columns, panel_of_rows, words},
     pool::{Pool, Shards},
     tile::{COLUMNS, First, Left, Output, Precision, Right, product, size},
 };
 
-/// The most words of depth of a block: with it a panel of `b` (20 to 48 KiB)
-/// stays in the first two caches.
-const KC: usize = 256;
-/// The most rows in a block: a block of `a` (96 KiB) stays in the second cache.
-const MC: usize = 96;
-/// The most columns packed at once: bounds the memory of packing. A multiple
-/// of each tile's columns.
-const NC: usize = 3072;
 /// The fewest columns that are worth packing rows of `a` for.
 const STRIPE: usize = 384;
 /// Up to so many rows of `a` are not worth packing `b` for.
@@ -144,14 +137,15 @@ fn blocked(pool: &Pool, out: &mut [f32], start: Start<'_>, a: Matrix<'_>, b: Mat
     let tile = size();
     // Enough blocks that every thread finds several.
     let pieces = pool.threads() * 4;
-    let rows = m.div_ceil(pieces).next_multiple_of(tile.rows).clamp(4 * tile.rows, MC / tile.rows * tile.rows);
+    let fit = caches::blocks();
+    let rows = m.div_ceil(pieces).next_multiple_of(tile.rows).clamp(4 * tile.rows, fit.rows);
     let blocks = m.div_ceil(rows);
     // Even blocks of depth: a shallow one at the end would cost nearly as much.
-    let deepest = if precision == Precision::F32 { KC } else { 2 * KC };
+    let deepest = if precision == Precision::F32 { fit.depth } else { 2 * fit.depth };
     let deep = k.div_ceil(k.div_ceil(deepest)).next_multiple_of(2);
     PACKED_B.with_borrow_mut(|room| {
-        for j0 in (0..n).step_by(NC) {
-            let columns = NC.min(n - j0);
+        for j0 in (0..n).step_by(fit.columns) {
+            let columns = fit.columns.min(n - j0);
             let panels = columns.div_ceil(tile.columns);
             let stripes = pieces.div_ceil(blocks).clamp(1, columns.div_ceil(STRIPE));
             let stripe = panels.div_ceil(stripes) * tile.columns;
@@ -180,7 +174,7 @@ fn blocked(pool: &Pool, out: &mut [f32], start: Start<'_>, a: Matrix<'_>, b: Mat
                     let (count, width) = (rows.min(m - i0), stripe.min(columns - j));
                     PACKED_A.with_borrow_mut(|room| {
                         // All that a block may need, so that no later one takes more.
-                        lines(room, MC * KC);
+                        lines(room, fit.rows * fit.depth);
                         let room = lines(room, count.next_multiple_of(tile.rows) * length);
                         let left = block_of_a(room, a, i0, count, p0, depth, precision);
                         let first = i0 * n + j0 + j;
@@ -341,6 +335,7 @@ mod tests {
 
     #[test]
     fn every_shape_has_the_bits_of_the_definition() {
+        let caches::Blocks { depth, columns, .. } = caches::blocks();
         let sizes = [0, 1, 2, 5, 6, 7, 8, 9, 15, 16, 17, 33, 65];
         for threads in [1, 2, 3] {
             let pool = Pool::new(threads);
@@ -350,11 +345,11 @@ mod tests {
                     check(&pool, m, n, 7, Start::Keep);
                     check(&pool, m, n, 9, Start::From(&random(m * n, 4)));
                 }
-                check(&pool, m, 130, 2 * KC + 3, Start::Keep);
-                check(&pool, 100 + m, 40, KC + 1, Start::Zero);
+                check(&pool, m, 130, 2 * depth + 3, Start::Keep);
+                check(&pool, 100 + m, 40, depth + 1, Start::Zero);
                 check(&pool, 13, 17, m, Start::Zero);
             }
-            check(&pool, 10, NC + 17, 3, Start::Zero);
+            check(&pool, 10, columns + 17, 3, Start::Zero);
         }
     }
 

@@ -193,7 +193,7 @@ pub struct Activations {
 const HEAD_LOGITS: usize = 1 << 21;
 
 /// But of so many rows, for fewer do not pay for the packing of the head.
-const HEAD_ROWS: usize = 128;
+const HEAD_ROWS: usize = 256;
 
 impl Activations {
     /// Memory for training on batches of up to `rows` x `tokens_per_row`.
