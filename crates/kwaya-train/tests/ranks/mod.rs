@@ -20,11 +20,13 @@ struct Local {
     to: Vec<Sender<Vec<u8>>>,
     from: Vec<Receiver<Vec<u8>>>,
     sent: Cell<u64>,
+    /// Whether a number is wrong in what it is given.
+    faulty: Cell<bool>,
 }
 
 impl Local {
     fn all(size: usize) -> Vec<Self> {
-        let new = |rank| Self { rank, to: Vec::new(), from: Vec::new(), sent: Cell::new(0) };
+        let new = |rank| Self { rank, to: Vec::new(), from: Vec::new(), sent: Cell::new(0), faulty: Cell::new(false) };
         let mut all: Vec<Self> = (0..size).map(new).collect();
         for from in 0..size {
             for to in 0..size {
@@ -83,6 +85,7 @@ impl Ranks for Local {
             (1..self.size()).for_each(|to| self.send(to, &bytes(values)));
         } else {
             fill(values, &self.receive(0));
+            values[0] += if self.faulty.get() { 1e-3 } else { 0.0 };
         }
     }
     fn tell(&self, word: &[u8]) {
@@ -234,6 +237,28 @@ fn the_error_of_one_rank_is_told_to_all() {
         agree(ranks, mine, &[("version", ranks.rank.to_string())]).unwrap_err()
     });
     assert_eq!(results[0].key(), "ranks-differ");
+}
+
+/// A memory or a processor that is not sound, or a program that computes in
+/// another way.
+#[test]
+fn a_rank_that_computes_something_else_is_refused_before_the_first_step() {
+    let bench = Bench::new();
+    bench.train("faulty", &schedule(), 1, &StopAt::step(2)).err().unwrap();
+    let before = bench.checkpoints("faulty");
+    let errors = each(3, |ranks| {
+        ranks.faulty.set(ranks.rank == 2);
+        let options = Options { checkpoint_every: Duration::ZERO, ranks, ..Options::default() };
+        let (folder, pool) = (bench.folder("faulty"), Pool::new(1));
+        train(&config(), &schedule(), &bench.training, &bench.held_out, &folder, &options, &pool, &Silent)
+            .err()
+            .unwrap()
+            .to_string()
+    });
+    for error in errors {
+        assert!(error.contains("Process 2 on here has another result of the same computation"), "{error}");
+    }
+    assert_eq!(bench.checkpoints("faulty"), before, "no step was made");
 }
 
 #[test]
