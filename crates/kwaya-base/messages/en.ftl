@@ -92,6 +92,23 @@ checkpoint-foreign = The checkpoint { $path } belongs to another training
     .remedy = Move it away, or go back to the plan and the documents it was made with.
 checkpoint-passed-over = { $path } was passed over: { $cause }
 
+### Several processes
+
+rank-failed = Process { $rank } on { $host } cannot train with the others: { $cause }
+    .remedy = Every machine needs the folder of the recipe as the first one has it now: on a shared disk, or copied. Then run the same command again.
+ranks-differ = Process { $rank } on { $host } has another { $what } than the first process: { $there } there, { $here } here
+    .remedy = Install the same version of Kwaya on every machine, copy the folder of the recipe from the first machine to the others, and run the same command again.
+ranks-what-version = version of Kwaya
+ranks-what-plan = plan of the training
+ranks-what-training = file of training text
+ranks-what-held-out = file of text that is kept out of training
+ranks-what-arithmetic = result of the same computation
+ranks-work = It does not know the work that it was given: { $cause }
+    .remedy = Install the same version of Kwaya on every machine.
+ranks-without-mpi = This program was started { $size } times at once, but it was built to work alone
+    .remedy = Build it for several processes: cargo install --path crates/kwaya --features mpi. Or start it without mpirun.
+ranks-stopping = Asked to stop; all processes end after this step. If nobody asked, mpirun says which process was lost, and the same command goes on from the newest checkpoint.
+
 ### The command line
 
 word-error = error
@@ -207,6 +224,7 @@ build-figures =
     Documents  { $documents } kept ({ $text }), { $dropped } left out; kwaya corpus dropped { $folder } says why
     Tokens     { $tokens } to train on
     Training   { $steps } steps, { $seen } tokens seen, { $speed } tokens a second
+build-ranks = Processes  { $ranks }; each sent { $bytes } a step, which takes { $slow } at 100 Mbit/s and { $fast } at 1 Gbit/s
 build-evaluation = Bits per byte on text that was kept out of training: what one byte of new text costs. Lower is better; 8 means nothing was learned.
 build-language = { $language }  this model { $trained }   before training { $untrained }   compressor (zstd -19) { $compressor }   tokens per byte { $tokens }
 build-cost =
@@ -318,6 +336,7 @@ report-samples = What it writes
 report-samples-meaning = Each begins with the words in bold, the first words of a document that the model has not seen; the first sample begins with nothing. A small model writes sentences that sound like its documents. Do not trust what they say.
 report-training = The training
 report-training-figures = { $steps } steps over { $tokens } tokens at { $speed } tokens a second: { $time }.
+report-ranks = { $ranks } processes shared the work; each sent { $bytes } a step. Their number changes nothing in the model.
 report-loss-meaning = The loss is how surprised the model is by the next token, in nats. It should fall fast, then slowly. When the line of the text kept out begins to rise, the model learns its documents by heart.
 report-rate-meaning = The learning rate says how far each step moves the weights: up at first, then slowly to rest.
 report-axis-tokens = tokens seen

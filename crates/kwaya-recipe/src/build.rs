@@ -10,7 +10,7 @@ use std::{
 use kwaya_base::{Error, Progress, Result, error::At, files};
 use kwaya_math::Pool;
 use kwaya_text::{corpus, extract::Worker, sources, tokenizer};
-use kwaya_train::{LogEntry, TokenFile};
+use kwaya_train::{LogEntry, Ranks, TokenFile};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -23,6 +23,7 @@ use crate::{
     recipe::Recipe,
     report,
     stage::{self, Done, Stage, Workshop},
+    together,
 };
 
 /// The stages in order, by their names in the ledger.
@@ -35,8 +36,12 @@ const CURVE_POINTS: usize = 400;
 pub struct Context<'a> {
     /// The folder of the recipe.
     pub folder: &'a Path,
-    /// Threads to use.
+    /// Threads to read documents with.
     pub threads: usize,
+    /// Threads to train with: fewer where several processes share a machine.
+    pub training_threads: usize,
+    /// The processes that train together.
+    pub ranks: &'a dyn Ranks,
     /// How documents are parsed: in a child process, by a program.
     pub worker: Worker,
     /// Who watches.
@@ -66,6 +71,12 @@ pub struct Training {
     pub forecast: Cost,
     /// The most bytes that the build folder took.
     pub disk_bytes: u64,
+    /// Processes that shared the work of its last run.
+    #[serde(default = "one")]
+    pub ranks: usize,
+    /// Bytes that each of them sent in a step.
+    #[serde(default)]
+    pub bytes_per_step: u64,
     /// The loss, at most some hundred points.
     pub curve: Vec<LogEntry>,
 }
@@ -97,6 +108,10 @@ pub struct Built {
     pub truth: Cost,
     /// How long this run took.
     pub seconds: f64,
+}
+
+fn one() -> usize {
+    1
 }
 
 fn plain(figures: impl Serialize) -> Value {
@@ -155,9 +170,9 @@ pub fn plan(context: &Context<'_>, within: Duration) -> Result<(Lock, Vec<Rung>,
     let mut shop = Workshop::open(context.folder)?;
     let (listing, corpus_done) = gather(context, &recipe, &mut shop)?;
     let size = corpus_size(&corpus_done)?;
-    let pool = Pool::new(context.threads);
+    let pool = Pool::new(context.training_threads);
     let (lock, rungs) = decide(context, &recipe, listing.hash, size, &pool, within)?;
-    let forecast = plan::forecast(&lock, size, &pool)?;
+    let forecast = plan::forecast(&lock, size, &pool, context.ranks.size())?;
     Ok((lock, rungs, forecast))
 }
 
@@ -169,8 +184,14 @@ fn decide(
     pool: &Pool,
     within: Duration,
 ) -> Result<(Lock, Vec<Rung>)> {
-    let free = machine::Machine::look(context.folder, context.threads).memory_free_bytes;
-    let chosen = plan::choose(size, &recipe.train, within, free, pool, context.progress)?;
+    let ranks = context.ranks;
+    let free = machine::Machine::look(context.folder, context.threads).memory_free_bytes / ranks.beside() as u64;
+    let mut wishes = recipe.train.clone();
+    if ranks.size() > 1 {
+        // As many as there are processes, so that each has work.
+        wishes.micro_batches = wishes.micro_batches.or(Some(ranks.size()));
+    }
+    let chosen = plan::choose(size, &wishes, within, free, pool, ranks.size(), context.progress)?;
     let (languages, wishes) = (recipe.languages.clone(), recipe.corpus.clone());
     let lock = Lock::new(documents, languages, wishes, chosen.vocabulary, chosen.sizes, chosen.schedule);
     lock.write(context.folder)?;
@@ -196,7 +217,7 @@ pub fn build(context: &Context<'_>, within: Duration, announce: &mut dyn FnMut(&
     let existing = Lock::read(context.folder)?;
     let (listing, corpus_done) = gather(context, &recipe, &mut shop)?;
     let size = corpus_size(&corpus_done)?;
-    let pool = Pool::new(context.threads);
+    let pool = Pool::new(context.training_threads);
     let (lock, rungs) = match existing {
         Some(lock) => (lock, Vec::new()),
         None => decide(context, &recipe, listing.hash.clone(), size, &pool, within)?,
@@ -416,7 +437,8 @@ impl Work<'_> {
         if let Some(done) = self.shop.known(&stage) {
             return Ok(done);
         }
-        let forecast = plan::forecast(lock, self.size, pool)?;
+        let ranks = self.context.ranks;
+        let forecast = plan::forecast(lock, self.size, pool, ranks.size())?;
         announce(&forecast);
         let config = lock.model.config(training.vocab_size() as usize);
         let all_checkpoints = self.shop.folder.join("checkpoints");
@@ -425,9 +447,14 @@ impl Work<'_> {
         let checkpoints = all_checkpoints.join(&stage::key(&stage)[..16]);
         let build_folder = self.shop.folder.clone();
         let checkpoint_every = self.context.checkpoint_every;
-        let done = self.shop.run(&stage, |_, folder| {
-            let options =
-                kwaya_train::Options { checkpoint_every, keep: 2, activations: kwaya_train::Keep::Everything };
+        let done = self.shop.run(&stage, |shop, folder| {
+            let activations = kwaya_train::Keep::Everything;
+            let options = kwaya_train::Options { checkpoint_every, keep: 2, activations, ranks };
+            let files = ["training.safetensors", "held-out.safetensors"].map(|name| {
+                let path = shop.artefact(tokenize.output(name));
+                path.strip_prefix(&shop.folder).expect("an artefact is in the build folder").to_owned()
+            });
+            together::begin(ranks, &config, &lock.train, activations, files)?;
             let trained =
                 kwaya_train::train(&config, &lock.train, training, held_out, &checkpoints, &options, pool, progress)?;
             trained.model.save(folder)?;
@@ -436,6 +463,8 @@ impl Work<'_> {
                 tokens_per_second: trained.tokens_per_second,
                 forecast,
                 disk_bytes: machine::folder_bytes(&build_folder),
+                ranks: ranks.size(),
+                bytes_per_step: trained.bytes_per_step,
                 curve: curve(&trained.log),
             }))
         })?;

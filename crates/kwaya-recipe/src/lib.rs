@@ -17,4 +17,5 @@ pub mod report;
 pub mod stage;
 pub mod store;
 pub mod text_model;
+pub mod together;
 pub mod words;

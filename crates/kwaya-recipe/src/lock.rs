@@ -17,7 +17,7 @@ pub const LOCK: &str = "kwaya.lock";
 const VERSION: u32 = 1;
 
 /// The version of the arithmetic of `kwaya-math` that this program computes with.
-const ARITHMETIC: &str = "f32-1";
+pub(crate) const ARITHMETIC: &str = "f32-1";
 
 const HEADER: &str = "# Written by `kwaya plan`. These numbers, with the documents, define every bit of the model.\n\n";
 

@@ -155,7 +155,8 @@ fn other_seconds(corpus: CorpusSize, vocabulary: usize, seconds_per_token: f64) 
 const SECONDS_PER_MEGABYTE: f64 = 1.6;
 
 /// Chooses sizes and steps for `corpus` so that a build takes about `within`,
-/// keeping every wish of the recipe.
+/// keeping every wish of the recipe. `ranks` processes share the training;
+/// what they send each other is not foretold.
 ///
 /// # Errors
 /// `corpus-too-small`, `time-too-short`, `memory-too-short`, `interrupted`.
@@ -165,6 +166,7 @@ pub fn choose(
     within: Duration,
     memory_free: u64,
     pool: &Pool,
+    ranks: usize,
     progress: &dyn Progress,
 ) -> Result<Chosen> {
     if corpus.training_bytes < TEXT_BYTES_MIN {
@@ -185,7 +187,8 @@ pub fn choose(
         let sizes = sized(rung, wishes);
         let config = sizes.config(vocabulary);
         let trial = schedule(&sizes, wishes, 1);
-        let need = kwaya_train::memory(&config, &trial, Keep::Everything).total();
+        let share = share(&trial, ranks);
+        let need = kwaya_train::memory(&config, &share, Keep::Everything).total();
         if need > memory_free / 10 * 9 {
             if best.is_none() {
                 return Err(Error::new("memory-too-short")
@@ -194,7 +197,7 @@ pub fn choose(
             }
             break;
         }
-        let step = kwaya_train::measure(&config, &trial, Keep::Everything, pool, TIMED_STEPS)?.seconds_per_step;
+        let step = kwaya_train::measure(&config, &share, Keep::Everything, pool, TIMED_STEPS)?.seconds_per_step;
         let step_tokens = trial.targets_per_step() as f64;
         let other = other_seconds(corpus, vocabulary, step / step_tokens);
         let affordable = (((within.as_secs_f64() - corpus.seconds) * (1.0 - SPARE) - other).max(0.0) / step) as u64;
@@ -254,7 +257,7 @@ fn schedule(sizes: &Sizes, wishes: &TrainWishes, steps: u64) -> Schedule {
     // Wider models want smaller steps; 0.003 at width 192 was found by trial.
     let rate = wishes.learning_rate.unwrap_or_else(|| (0.576 / sizes.hidden_size as f32).min(0.004));
     let rows = (STEP_TOKENS / sizes.context).max(1);
-    let micro_batches = rows.min(2);
+    let micro_batches = wishes.micro_batches.unwrap_or(rows.min(2));
     Schedule {
         seed: wishes.seed,
         steps,
@@ -275,14 +278,20 @@ fn schedule(sizes: &Sizes, wishes: &TrainWishes, steps: u64) -> Schedule {
     }
 }
 
-/// What a build of `lock` will cost on this machine: training steps timed
-/// now, and rates for the small stages.
+/// The work of one of several processes.
+fn share(schedule: &Schedule, ranks: usize) -> Schedule {
+    Schedule { micro_batches_per_step: schedule.micro_batches_per_step.div_ceil(ranks), ..schedule.clone() }
+}
+
+/// What a build of `lock` will cost on this machine, by `ranks` processes:
+/// training steps timed now, and rates for the small stages.
 ///
 /// # Errors
 /// When the lock's numbers are not valid.
-pub fn forecast(lock: &Lock, corpus: CorpusSize, pool: &Pool) -> Result<Cost> {
+pub fn forecast(lock: &Lock, corpus: CorpusSize, pool: &Pool, ranks: usize) -> Result<Cost> {
     let config = lock.model.config(lock.vocabulary);
-    let measured = kwaya_train::measure(&config, &lock.train, Keep::Everything, pool, TIMED_STEPS)?;
+    let share = share(&lock.train, ranks);
+    let measured = kwaya_train::measure(&config, &share, Keep::Everything, pool, TIMED_STEPS)?;
     let step = measured.seconds_per_step;
     let other = other_seconds(corpus, lock.vocabulary, step / lock.train.targets_per_step() as f64);
     let training_seconds = step * lock.train.steps as f64;
@@ -331,7 +340,7 @@ mod tests {
     }
 
     fn chosen(corpus: CorpusSize, wishes: &TrainWishes, seconds: u64, memory: u64) -> Result<Chosen> {
-        choose(corpus, wishes, Duration::from_secs(seconds), memory, &Pool::new(1), &Silent)
+        choose(corpus, wishes, Duration::from_secs(seconds), memory, &Pool::new(1), 1, &Silent)
     }
 
     #[test]
@@ -344,6 +353,9 @@ mod tests {
         assert_eq!((schedule.seed, schedule.steps, schedule.learning_rate), (7, 33, 0.001));
         assert_eq!(plan.rungs.iter().map(|r| r.chosen).collect::<Vec<_>>(), [true]);
         schedule.validate(&sizes.config(700)).unwrap();
+        assert_eq!(schedule.micro_batches_per_step, 2);
+        let many = chosen(CORPUS, &TrainWishes { micro_batches: Some(5), ..wishes }, 60, 1 << 34).unwrap().schedule;
+        assert_eq!((many.micro_batches_per_step, many.sequences_per_micro_batch), (5, 7), "32 rows, cut into five");
     }
 
     #[test]
@@ -361,7 +373,7 @@ mod tests {
         assert_eq!(error.key(), "time-too-short");
         let needed = &error.args().iter().find(|(name, _)| *name == "needed").unwrap().1;
         let needed = words::parse_duration(needed).unwrap();
-        choose(CORPUS, &small(), needed * 3, 1 << 34, &Pool::new(1), &Silent).unwrap();
+        choose(CORPUS, &small(), needed * 3, 1 << 34, &Pool::new(1), 1, &Silent).unwrap();
     }
 
     #[test]

@@ -92,6 +92,9 @@ pub struct TrainWishes {
     /// Optimiser steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
+    /// Micro-batches in a step: at most so many processes share its work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub micro_batches: Option<usize>,
     /// Peak learning rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f32>,
@@ -159,12 +162,13 @@ impl Recipe {
             return wrong("corpus.max_file_mb", &corpus.max_file_mb, "1 – 4096");
         }
         let train = &self.train;
-        let ranges: [(&str, Option<u64>, u64, u64); 5] = [
+        let ranges: [(&str, Option<u64>, u64, u64); 6] = [
             ("train.vocabulary", train.vocabulary.map(|v| v as u64), 300, 262_144),
             ("train.hidden_size", train.hidden_size.map(|v| v as u64), 32, 16_384),
             ("train.layers", train.layers.map(|v| v as u64), 1, 256),
             ("train.context", train.context.map(|v| v as u64), 16, 65_536),
             ("train.steps", train.steps, 1, 100_000_000),
+            ("train.micro_batches", train.micro_batches.map(|v| v as u64), 1, 1024),
         ];
         for (key, value, low, high) in ranges {
             if let Some(v) = value

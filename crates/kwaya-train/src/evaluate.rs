@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     order::{BatchBuffer, Rows},
+    ranks::Ranks,
     step::Stepper,
     tokens::TokenFile,
+    tree,
 };
 
 /// While training, the held-out loss is that of at most this many tokens, in
@@ -16,23 +18,33 @@ use crate::{
 pub const SAMPLED_TOKENS: u64 = 1 << 15;
 
 /// The mean loss over a sample of rows, in nats per token; `None` without
-/// tokens.
+/// tokens. The ranks share the work; the sum is in the order of the rows.
 pub(crate) fn sampled_loss(
     model: &Model,
     rows: Rows<'_>,
     rows_at_once: usize,
     stepper: &mut Stepper<'_>,
     batch: &mut BatchBuffer,
+    ranks: &dyn Ranks,
 ) -> Option<f32> {
     let count = rows.count();
     let sample = count.min((SAMPLED_TOKENS / rows.length() as u64).max(1));
-    let (mut nats, mut targets) = (0.0, 0);
     let places: Vec<u64> = (0..sample).map(|i| i * count / sample).collect();
-    for places in places.chunks(rows_at_once) {
+    let batches: Vec<&[u64]> = places.chunks(rows_at_once).collect();
+    let mut mine = Vec::new();
+    for places in &batches[tree::share(batches.len(), ranks.rank(), ranks.size())] {
         batch.fill(&rows, places.iter().copied());
         let batch = batch.batch();
-        nats += stepper.losses(model, &batch).iter().map(|&nats| f64::from(nats)).sum::<f64>();
-        targets += batch.targets.iter().filter(|&&target| target != IGNORED).count();
+        let nats = stepper.losses(model, &batch).iter().map(|&nats| f64::from(nats)).sum::<f64>();
+        let targets = batch.targets.iter().filter(|&&target| target != IGNORED).count() as u64;
+        mine.extend(nats.to_bits().to_le_bytes().into_iter().chain(targets.to_le_bytes()));
+    }
+    let all = ranks.gather(&mine).concat();
+    let (mut nats, mut targets) = (0.0, 0);
+    for figures in all.chunks_exact(16) {
+        let number = |at: usize| u64::from_le_bytes(figures[at..at + 8].try_into().expect("eight bytes"));
+        nats += f64::from_bits(number(0));
+        targets += number(8);
     }
     (targets > 0).then(|| (nats / targets as f64) as f32)
 }

@@ -10,8 +10,10 @@ use serde::Serialize;
 
 use crate::{
     order::BatchBuffer,
+    ranks::Alone,
     schedule::Schedule,
-    step::{State, Stepper, tree_depth},
+    step::{State, Stepper},
+    tree::tree_depth,
 };
 
 /// The random numbers of made-up tokens.
@@ -76,7 +78,7 @@ pub fn measure(config: &Config, schedule: &Schedule, keep: Keep, pool: &Pool, st
     config.validate()?;
     schedule.validate(config)?;
     let mut state = State::new(Model::random(config.clone(), schedule.seed, pool));
-    let mut stepper = Stepper::new(config, schedule, keep, pool);
+    let mut stepper = Stepper::new(config, schedule, keep, pool, &Alone);
     let targets = schedule.targets_per_step();
     let batch = synthetic(config, schedule);
     let (mut forward_backward, mut update, mut loss) = (Vec::new(), Vec::new(), 0.0);

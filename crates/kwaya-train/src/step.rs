@@ -1,9 +1,11 @@
 //! One step: gradients of the micro-batches, their sum, clipping, AdamW.
 
-use kwaya_math::{AdamW, Pool, add_assign, sum_squares};
+use std::ops::Range;
+
+use kwaya_math::{AdamW, Pool, sum_squares};
 use kwaya_model::{Activations, Batch, Config, Keep, Model, forward_backward, loss};
 
-use crate::schedule::Schedule;
+use crate::{ranks::Ranks, schedule::Schedule, tree::GradientTree};
 
 /// What a checkpoint keeps: the model and the optimiser's two averages.
 pub(crate) struct State {
@@ -21,84 +23,90 @@ impl State {
     }
 }
 
-/// The memory and the arithmetic of a step. Takes no memory after `new`.
+/// The memory and the arithmetic of a step. Takes no memory after `new`, but
+/// for a few bytes where there are several ranks.
 pub(crate) struct Stepper<'a> {
     schedule: &'a Schedule,
     pool: &'a Pool,
+    ranks: &'a dyn Ranks,
     activations: Activations,
     losses: Vec<f32>,
-    /// The partial sums of the tree, the largest first; see [`tree_depth`].
-    gradients: Vec<Vec<f32>>,
-    /// How many of them are in use.
-    depth: usize,
-    /// Micro-batches of this step so far.
-    micro_batches: usize,
-    loss_sum: f64,
-}
-
-/// How many partial sums a tree over `micro_batches` needs at once: one for
-/// each bit of a counter.
-pub(crate) fn tree_depth(micro_batches: usize) -> usize {
-    micro_batches.ilog2() as usize + 1
+    tree: GradientTree<'a>,
+    /// The losses of the micro-batches: of this rank's, then of all.
+    sums: Vec<f32>,
 }
 
 impl<'a> Stepper<'a> {
-    pub(crate) fn new(config: &Config, schedule: &'a Schedule, keep: Keep, pool: &'a Pool) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        schedule: &'a Schedule,
+        keep: Keep,
+        pool: &'a Pool,
+        ranks: &'a dyn Ranks,
+    ) -> Self {
         let (rows, length) = (schedule.sequences_per_micro_batch, schedule.sequence_length);
-        let parameters = config.parameters() as usize;
+        let (parameters, micro_batches) = (config.parameters() as usize, schedule.micro_batches_per_step);
         Self {
             schedule,
             pool,
+            ranks,
             activations: Activations::new(config, rows, length, schedule.precision, keep),
             losses: vec![0.0; rows * length],
-            gradients: vec![vec![0.0; parameters]; tree_depth(schedule.micro_batches_per_step)],
-            depth: 0,
-            micro_batches: 0,
-            loss_sum: 0.0,
+            tree: GradientTree::new(parameters, micro_batches, pool, ranks),
+            sums: Vec::with_capacity(micro_batches),
         }
     }
 
     /// Forgets a step that was begun.
     pub(crate) fn begin(&mut self) {
-        (self.depth, self.micro_batches, self.loss_sum) = (0, 0, 0.0);
+        self.tree.begin();
+        self.sums.clear();
+    }
+
+    /// The micro-batches of a step that are for this rank.
+    pub(crate) fn share(&self) -> Range<usize> {
+        self.tree.share()
     }
 
     /// Adds a micro-batch to the step. `targets` is the number of targets in
     /// the whole step, of whose losses the gradient is the mean.
     pub(crate) fn micro_batch(&mut self, model: &Model, batch: &Batch<'_>, targets: u64) {
-        let gradient = &mut self.gradients[self.depth];
+        let gradient = self.tree.next();
         let losses = &mut self.losses[..batch.tokens.len()];
         let scale = (1.0 / targets as f64) as f32;
         let sum = forward_backward(model, batch, &mut self.activations, losses, gradient, scale, self.pool);
-        self.loss_sum += f64::from(sum);
-        self.depth += 1;
-        self.micro_batches += 1;
-        // A binary counter: sums of 2^k micro-batches wait until their
-        // neighbour is there. The tree depends on nothing but the count.
-        for _ in 0..self.micro_batches.trailing_zeros() {
-            self.merge();
-        }
+        self.sums.push(sum);
+        self.tree.add();
     }
 
-    fn merge(&mut self) {
-        self.depth -= 1;
-        let (kept, merged) = self.gradients.split_at_mut(self.depth);
-        add_assign(self.pool, &mut kept[self.depth - 1], &merged[0]);
+    /// Brings the ranks together once each has done its share or has been
+    /// asked to stop. False when any of them has: the step is void then.
+    pub(crate) fn meet(&mut self, stopped: bool) -> bool {
+        if self.ranks.size() == 1 {
+            return !stopped;
+        }
+        let mut mine = vec![u8::from(stopped)];
+        mine.extend(self.sums.iter().flat_map(|sum| sum.to_le_bytes()));
+        let all = self.ranks.gather(&mine);
+        self.sums.clear();
+        for sums in all.iter().map(|bytes| &bytes[1..]) {
+            self.sums.extend(sums.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
+        }
+        all.iter().all(|bytes| bytes[0] == 0)
     }
 
     /// Closes the sum and returns the mean loss per target and the norm of the
     /// gradient before clipping.
     pub(crate) fn finish(&mut self, targets: u64) -> (f32, f32) {
-        while self.depth > 1 {
-            self.merge();
-        }
-        let loss = (self.loss_sum / targets as f64) as f32;
+        self.tree.close();
+        let sum = self.sums.iter().fold(0.0, |sum, &next| sum + f64::from(next));
+        let loss = (sum / targets as f64) as f32;
         (loss, sum_squares(self.pool, self.gradient()).sqrt())
     }
 
     /// The gradient of the step, once finished.
     pub(crate) fn gradient(&self) -> &[f32] {
-        &self.gradients[0]
+        self.tree.sum()
     }
 
     /// Clips by the global norm (Pascanu et al. 2013) as
@@ -123,7 +131,7 @@ impl<'a> Stepper<'a> {
             rule.update(
                 self.pool,
                 &mut state.model.weights_mut()[range.clone()],
-                &self.gradients[0][range.clone()],
+                &self.tree.sum()[range.clone()],
                 &mut state.first_moment[range.clone()],
                 &mut state.second_moment[range],
             );

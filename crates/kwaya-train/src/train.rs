@@ -7,32 +7,35 @@ use std::{
 
 use kwaya_base::{Error, Progress, Result, Unit, say};
 use kwaya_math::Pool;
-use kwaya_model::{Config, Keep, Model};
+use kwaya_model::{Config, Keep, Model, tensors};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     checkpoint::Checkpoints,
     evaluate,
     order::{BatchBuffer, Rows},
+    ranks::{Alone, Ranks, agree},
     schedule::Schedule,
     step::{State, Stepper},
     tokens::TokenFile,
 };
 
 /// What does not decide bits.
-#[derive(Clone, Debug)]
-pub struct Options {
+#[derive(Clone)]
+pub struct Options<'a> {
     /// How much work a power cut may cost.
     pub checkpoint_every: Duration,
     /// How many checkpoints stay.
     pub keep: usize,
     /// What of the activations is kept for the backward pass.
     pub activations: Keep,
+    /// Who else trains this model.
+    pub ranks: &'a dyn Ranks,
 }
 
-impl Default for Options {
+impl Default for Options<'_> {
     fn default() -> Self {
-        Self { checkpoint_every: Duration::from_secs(300), keep: 2, activations: Keep::Everything }
+        Self { checkpoint_every: Duration::from_secs(300), keep: 2, activations: Keep::Everything, ranks: &Alone }
     }
 }
 
@@ -68,15 +71,21 @@ pub struct Outcome {
     pub seconds: f64,
     /// Targets per second, over all runs.
     pub tokens_per_second: f64,
+    /// Bytes that this rank sent in each step of this run, on average: none
+    /// where it is alone.
+    pub bytes_per_step: u64,
 }
 
 /// Trains a model, or goes on with a training whose checkpoints are in
-/// `folder`: the same bits either way.
+/// `folder`: the same bits either way. With several ranks each calls this;
+/// rank 0 alone reads and writes checkpoints, and all have the model at the
+/// end.
 ///
 /// # Errors
 /// `interrupted` after a stop request, with a checkpoint written;
-/// `train-not-finite` when loss or gradient are no longer numbers; and what
-/// files and a wrong schedule bring.
+/// `train-not-finite` when loss or gradient are no longer numbers;
+/// `ranks-differ` when the ranks would train different things; and what files
+/// and a wrong schedule bring. When one rank has an error, all have one.
 #[expect(clippy::too_many_arguments, reason = "each is one thing that a training needs")]
 pub fn train(
     config: &Config,
@@ -84,27 +93,42 @@ pub fn train(
     training: &TokenFile,
     held_out: &TokenFile,
     folder: &Path,
-    options: &Options,
+    options: &Options<'_>,
     pool: &Pool,
     progress: &dyn Progress,
 ) -> Result<Outcome> {
-    check(config, schedule, training, held_out)?;
-    let checkpoints = Checkpoints::open(folder, identity(config, schedule, training, held_out), options.keep)?;
-    let found = checkpoints.latest(config, progress)?;
+    let ranks = options.ranks;
+    let prepare = || -> Result<_> {
+        check(config, schedule, training, held_out)?;
+        if ranks.rank() > 0 {
+            return Ok((None, None));
+        }
+        let checkpoints = Checkpoints::open(folder, identity(config, schedule, training, held_out), options.keep)?;
+        let found = checkpoints.latest(config, progress)?;
+        Ok((Some(checkpoints), found))
+    };
+    let (checkpoints, found) = agree(ranks, prepare(), &inputs(config, schedule, training, held_out))?;
     let resumed_at = found.as_ref().map(|(state, _)| state.step);
-    let (state, log) =
-        found.unwrap_or_else(|| (State::new(Model::random(config.clone(), schedule.seed, pool)), Vec::new()));
-    let mut run = Run::new(schedule, training, held_out, options.activations, pool, state, log);
+    let (state, log) = begin(config, schedule, pool, ranks, found);
+    let mut run = Run::new(schedule, training, held_out, options, pool, state, log);
+    run.rehearse()?;
 
     progress.begin("train-steps", schedule.steps, Unit::Steps);
     progress.at(run.state.step);
+    let (first, sent) = (run.state.step, ranks.sent());
     let mut written = (run.state.step, Instant::now());
     while run.state.step < schedule.steps {
         let stepped = run.step(progress);
         let stopped = matches!(&stepped, Err(error) if error.key() == "interrupted");
         let finished = run.state.step == schedule.steps;
-        if (stopped || finished || written.1.elapsed() >= options.checkpoint_every) && run.state.step > written.0 {
-            checkpoints.write(&run.state, &run.log)?;
+        if let Some(checkpoints) = &checkpoints
+            && (stopped || finished || written.1.elapsed() >= options.checkpoint_every)
+            && run.state.step > written.0
+        {
+            if let Err(error) = checkpoints.write(&run.state, &run.log) {
+                run.leave(stepped.is_err());
+                return Err(error);
+            }
             written = (run.state.step, Instant::now());
         }
         stepped?;
@@ -112,7 +136,56 @@ pub fn train(
     progress.end();
     let Run { state, log, .. } = run;
     let (seconds, tokens) = log.last().map_or((0.0, 0), |entry| (entry.seconds, entry.tokens));
-    Ok(Outcome { model: state.model, log, resumed_at, seconds, tokens_per_second: tokens as f64 / seconds.max(1e-9) })
+    Ok(Outcome {
+        model: state.model,
+        log,
+        resumed_at,
+        seconds,
+        tokens_per_second: tokens as f64 / seconds.max(1e-9),
+        bytes_per_step: (ranks.sent() - sent) / (schedule.steps - first).max(1),
+    })
+}
+
+/// Gives every rank what rank 0 has `found`. A training that begins takes
+/// nothing from the network: its weights come from the seed.
+fn begin(
+    config: &Config,
+    schedule: &Schedule,
+    pool: &Pool,
+    ranks: &dyn Ranks,
+    found: Option<(State, Vec<LogEntry>)>,
+) -> (State, Vec<LogEntry>) {
+    let mine = found.as_ref().map_or(0, |(state, _)| state.step);
+    let step = match ranks.size() {
+        1 => mine,
+        _ => serde_json::from_slice(&ranks.gather(mine.to_string().as_bytes())[0]).expect("rank 0 has sent a step"),
+    };
+    if step == 0 {
+        return (State::new(Model::random(config.clone(), schedule.seed, pool)), Vec::new());
+    }
+    let (mut state, log) = found.unwrap_or_else(|| (State::new(Model::zeros(config.clone())), Vec::new()));
+    state.step = step;
+    ranks.broadcast(state.model.weights_mut());
+    ranks.broadcast(&mut state.first_moment);
+    ranks.broadcast(&mut state.second_moment);
+    (state, log)
+}
+
+/// What must be the same on all ranks, with its name for people.
+fn inputs(
+    config: &Config,
+    schedule: &Schedule,
+    training: &TokenFile,
+    held_out: &TokenFile,
+) -> [(&'static str, String); 4] {
+    let short = |hash: blake3::Hash| hash.to_hex()[..16].to_owned();
+    let plan = serde_json::to_vec(&(config, schedule)).expect("numbers become JSON");
+    [
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("plan", short(blake3::hash(&plan))),
+        ("training", short(training.hash())),
+        ("held-out", short(held_out.hash())),
+    ]
 }
 
 fn check(config: &Config, schedule: &Schedule, training: &TokenFile, held_out: &TokenFile) -> Result<()> {
@@ -143,6 +216,7 @@ fn identity(config: &Config, schedule: &Schedule, training: &TokenFile, held_out
 
 struct Run<'a> {
     schedule: &'a Schedule,
+    ranks: &'a dyn Ranks,
     rows: Rows<'a>,
     held_out: &'a TokenFile,
     stepper: Stepper<'a>,
@@ -159,16 +233,17 @@ impl<'a> Run<'a> {
         schedule: &'a Schedule,
         training: &'a TokenFile,
         held_out: &'a TokenFile,
-        keep: Keep,
+        options: &Options<'a>,
         pool: &'a Pool,
         state: State,
         log: Vec<LogEntry>,
     ) -> Self {
         Self {
             schedule,
+            ranks: options.ranks,
             rows: Rows::new(training, schedule.sequence_length),
             held_out,
-            stepper: Stepper::new(&state.model.config, schedule, keep, pool),
+            stepper: Stepper::new(&state.model.config, schedule, options.activations, pool, options.ranks),
             batch: BatchBuffer::default(),
             state,
             before: log.last().map_or(0.0, |entry| entry.seconds),
@@ -179,19 +254,19 @@ impl<'a> Run<'a> {
 
     /// One step. On an error the state is as it was before the step.
     fn step(&mut self, progress: &dyn Progress) -> Result<()> {
-        let schedule = self.schedule;
         let step = self.state.step + 1;
-        let targets = schedule.targets_per_step().min(self.targets_of_short_data());
+        let targets = self.schedule.targets_per_step().min(self.targets_of_short_data());
         self.stepper.begin();
-        for micro_batch in 0..schedule.micro_batches_per_step as u64 {
-            if progress.stopped() {
-                return Err(Error::new("interrupted"));
+        let mut stopped = progress.stopped();
+        for micro_batch in self.stepper.share() {
+            stopped = progress.stopped();
+            if stopped {
+                break;
             }
-            let count = schedule.sequences_per_micro_batch as u64;
-            let first = ((step - 1) * schedule.micro_batches_per_step as u64 + micro_batch) * count;
-            let indices = (first..first + count).map(|index| self.rows.shuffled(schedule.seed, index));
-            self.batch.fill(&self.rows, indices);
-            self.stepper.micro_batch(&self.state.model, &self.batch.batch(), targets);
+            self.micro_batch(step, micro_batch as u64, targets);
+        }
+        if !self.stepper.meet(stopped) {
+            return Err(Error::new("interrupted"));
         }
         let (loss, norm) = self.stepper.finish(targets);
         if !(loss.is_finite() && norm.is_finite()) {
@@ -200,6 +275,42 @@ impl<'a> Run<'a> {
         self.stepper.update(&mut self.state, norm);
         self.record(loss, norm, targets, progress);
         Ok(())
+    }
+
+    fn micro_batch(&mut self, step: u64, micro_batch: u64, targets: u64) {
+        let count = self.schedule.sequences_per_micro_batch as u64;
+        let first = ((step - 1) * self.schedule.micro_batches_per_step as u64 + micro_batch) * count;
+        let indices = (first..first + count).map(|index| self.rows.shuffled(self.schedule.seed, index));
+        self.batch.fill(&self.rows, indices);
+        self.stepper.micro_batch(&self.state.model, &self.batch.batch(), targets);
+    }
+
+    /// Before the first step every rank computes the same micro-batch. Where
+    /// the gradients are not the same to the last bit, a program or a
+    /// processor is not what it should be.
+    fn rehearse(&mut self) -> Result<()> {
+        if self.ranks.size() == 1 || self.state.step == self.schedule.steps {
+            return Ok(());
+        }
+        self.stepper.begin();
+        self.micro_batch(self.state.step + 1, 0, self.schedule.targets_per_step());
+        let mut hasher = blake3::Hasher::new();
+        tensors::for_each_block(self.stepper.gradient(), |bytes| {
+            hasher.update(bytes);
+            Ok::<(), std::convert::Infallible>(())
+        })
+        .unwrap_or_else(|never| match never {});
+        let hash = hasher.finalize().to_hex()[..16].to_owned();
+        agree(self.ranks, Ok(()), &[("arithmetic", hash)])
+    }
+
+    /// Lets the other ranks, which are in their next step, end too: this one
+    /// goes no further. Where the step failed on all, they know.
+    fn leave(&mut self, they_know: bool) {
+        if !they_know && self.state.step < self.schedule.steps {
+            self.stepper.begin();
+            self.stepper.meet(true);
+        }
     }
 
     /// Targets of a step whose rows are all the single short row that very
@@ -215,7 +326,7 @@ impl<'a> Run<'a> {
         let held_out = if due {
             let rows = Rows::new(self.held_out, self.schedule.sequence_length);
             let at_once = self.schedule.sequences_per_micro_batch;
-            evaluate::sampled_loss(&self.state.model, rows, at_once, &mut self.stepper, &mut self.batch)
+            evaluate::sampled_loss(&self.state.model, rows, at_once, &mut self.stepper, &mut self.batch, self.ranks)
         } else {
             None
         };
@@ -271,7 +382,8 @@ mod tests {
         let file = TokenFile::open(&golden.join("tokens.safetensors")).unwrap();
         let pool = Pool::new(2);
         check(&model.config, &schedule, &file, &file).unwrap();
-        let mut run = Run::new(&schedule, &file, &file, Keep::Everything, &pool, State::new(model), Vec::new());
+        let options = Options::default();
+        let mut run = Run::new(&schedule, &file, &file, &options, &pool, State::new(model), Vec::new());
         let mut worst = 0.0f64;
         for (index, step) in expected["log"].as_array().unwrap().iter().enumerate() {
             run.step(&kwaya_base::Silent).unwrap();

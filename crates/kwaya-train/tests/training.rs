@@ -2,6 +2,7 @@
 //! recipe gives the same bits.
 
 mod common;
+mod ranks;
 
 use std::{
     fs,
@@ -84,7 +85,7 @@ impl Bench {
     }
 
     fn train(&self, name: &str, schedule: &Schedule, threads: usize, watcher: &dyn Progress) -> Result<Outcome> {
-        let options = Options { checkpoint_every: Duration::ZERO, keep: 2, activations: Keep::Everything };
+        let options = Options { checkpoint_every: Duration::ZERO, ..Options::default() };
         let (folder, pool) = (self.folder(name), Pool::new(threads));
         train(&config(), schedule, &self.training, &self.held_out, &folder, &options, &pool, watcher)
     }

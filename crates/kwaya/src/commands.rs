@@ -19,12 +19,16 @@ use kwaya_recipe::{
     plan::Cost,
     recipe::{RECIPE, Recipe},
     text_model::{Ended, Options, TextModel},
+    together::{self, Ranks},
     words,
 };
 use kwaya_text::{corpus, extract::Worker};
 use serde_json::json;
 
-use crate::bar::{Bar, STOPPED, note};
+use crate::{
+    bar::{Bar, STOPPED, note},
+    ranks::Quiet,
+};
 
 /// A document that takes longer to parse is set aside.
 const EXTRACTION_LIMIT: Duration = Duration::from_secs(10);
@@ -73,7 +77,7 @@ fn json_line(m: &ArgMatches, row: impl FnOnce() -> serde_json::Value) -> bool {
     asked
 }
 
-fn with_context<T>(m: &ArgMatches, work: impl FnOnce(&Context<'_>) -> Result<T>) -> Result<T> {
+fn with_context<T>(m: &ArgMatches, ranks: &dyn Ranks, work: impl FnOnce(&Context<'_>) -> Result<T>) -> Result<T> {
     let folder = folder(m);
     let progress = Bar::new();
     // Only a build takes a long time and has the flag.
@@ -85,6 +89,8 @@ fn with_context<T>(m: &ArgMatches, work: impl FnOnce(&Context<'_>) -> Result<T>)
     work(&Context {
         folder: &folder,
         threads: machine::threads(m.get_one("threads").copied()),
+        training_threads: together::threads(m.get_one("threads").copied(), ranks),
+        ranks,
         worker: Worker::Child { program, arguments: vec!["extract-worker".into()], time_limit: EXTRACTION_LIMIT },
         progress: &progress,
         checkpoint_every,
@@ -245,8 +251,8 @@ fn cost(cost: &Cost) -> String {
     )
 }
 
-pub(crate) fn plan(m: &ArgMatches) -> Result<()> {
-    let (lock, rungs, forecast) = with_context(m, |context| build::plan(context, time(m, "within")?))?;
+pub(crate) fn plan(m: &ArgMatches, ranks: &dyn Ranks) -> Result<()> {
+    let (lock, rungs, forecast) = with_context(m, ranks, |context| build::plan(context, time(m, "within")?))?;
     if !json(
         m,
         &serde_json::json!({ "lock": lock, "measured": rungs, "forecast": forecast, "training_memory": lock.memory() }),
@@ -257,14 +263,20 @@ pub(crate) fn plan(m: &ArgMatches) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn build(m: &ArgMatches) -> Result<()> {
-    let built = with_context(m, |context| {
+pub(crate) fn build(m: &ArgMatches, ranks: &dyn Ranks) -> Result<()> {
+    let built = with_context(m, ranks, |context| {
         build::build(context, time(m, "within")?, &mut |announcement| note(&show_plan(announcement)))
     })?;
     if !json(m, &built) {
         show_built(text(m, "dir"), &built);
     }
     Ok(())
+}
+
+/// What a process does that is not the first of several. Gives its exit code.
+pub(crate) fn follow(m: &ArgMatches, ranks: &dyn Ranks) -> u8 {
+    let threads = together::threads(m.get_one("threads").copied(), ranks);
+    together::follow(ranks, &folder(m), threads, &Quiet)
 }
 
 fn show_built(folder: &str, built: &Built) {
@@ -285,6 +297,19 @@ fn show_built(folder: &str, built: &Built) {
         seen = words::count(training.curve.last().map_or(0, |e| e.tokens)),
         speed = words::count(training.tokens_per_second as u64),
     ));
+    if training.ranks > 1 {
+        let time = |bits: f64| match 8.0 * training.bytes_per_step as f64 / bits {
+            seconds if seconds < 1.0 => format!("{} ms", words::rounded(1e3 * seconds)),
+            seconds => words::duration(seconds),
+        };
+        print(&say!(
+            "build-ranks",
+            ranks = training.ranks,
+            bytes = words::bytes(training.bytes_per_step),
+            slow = time(1e8),
+            fast = time(1e9),
+        ));
+    }
     print("");
     print(&say!("build-evaluation"));
     for score in &built.evaluation.languages {

@@ -7,41 +7,59 @@
 mod arguments;
 mod bar;
 mod commands;
+mod ranks;
 
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 use clap::ArgMatches;
 use kwaya_base::{Error, Result, error::Kind, say};
+use kwaya_recipe::together::{self, Ranks};
 
 fn main() -> ExitCode {
     let matches = match arguments::command().try_get_matches() {
         Ok(matches) => matches,
-        Err(refusal) => return refuse(&refusal),
+        Err(refusal) => return ExitCode::from(refuse(&refusal)),
     };
-    // The second Ctrl-C ends the program at once; nothing is lost by it but
-    // the work since the last checkpoint.
-    let handler = ctrlc::set_handler(|| {
-        if bar::STOPPED.swap(true, Ordering::Relaxed) {
-            std::process::abort();
+    let json = matches.get_flag("json");
+    let (command, m) = matches.subcommand().expect("a command is required");
+    let ranks = match ranks::join(command) {
+        Ok(ranks) => ranks,
+        Err(error) => return ExitCode::from(report(&error, json)),
+    };
+    watch_for_stop(ranks.rank(), ranks.size());
+    if ranks.rank() > 0 {
+        return ExitCode::from(commands::follow(m, &*ranks));
+    }
+    let code = run(&matches, &*ranks).map_or_else(|error| report(&error, json), |()| 0);
+    together::end(&*ranks, code);
+    ExitCode::from(code)
+}
+
+/// The second Ctrl-C ends the program at once; nothing is lost by it but the
+/// work since the last checkpoint. Among several processes, mpirun sends more
+/// than one signal for a Ctrl-C, and sees to it that all end.
+fn watch_for_stop(rank: usize, size: usize) {
+    let handler = ctrlc::set_handler(move || {
+        let again = bar::STOPPED.swap(true, Ordering::Relaxed);
+        match (again, size) {
+            (true, 1) => std::process::abort(),
+            (false, 2..) if rank == 0 => bar::note(&say!("ranks-stopping")),
+            _ => {}
         }
     });
     if let Err(error) = handler {
         bar::note(&error.to_string());
     }
-    match run(&matches) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => report(&error, matches.get_flag("json")),
-    }
 }
 
-fn run(matches: &ArgMatches) -> Result<()> {
+fn run(matches: &ArgMatches, ranks: &dyn Ranks) -> Result<()> {
     match matches.subcommand().expect("a command is required") {
         ("new", m) => commands::new(m),
         ("machine", m) => commands::machine(m),
         ("bench", m) => commands::bench(m),
-        ("plan", m) => commands::plan(m),
-        ("build", m) => commands::build(m),
+        ("plan", m) => commands::plan(m, ranks),
+        ("build", m) => commands::build(m, ranks),
         ("status", m) => commands::status(m),
         ("generate", m) => commands::generate(m),
         ("chat", m) => commands::chat(m),
@@ -52,17 +70,17 @@ fn run(matches: &ArgMatches) -> Result<()> {
 }
 
 /// Says what is wrong with the command line, or gives the help asked for.
-fn refuse(refusal: &clap::Error) -> ExitCode {
+fn refuse(refusal: &clap::Error) -> u8 {
     let json = std::env::args_os().any(|argument| argument == "--json");
     if json && refusal.use_stderr() {
         return report(&Error::usage("command-wrong").arg("cause", refusal.to_string().trim_end()), json);
     }
     // Whoever asked may read no further.
     let _ = refusal.print();
-    ExitCode::from(if refusal.use_stderr() { 2 } else { 0 })
+    if refusal.use_stderr() { 2 } else { 0 }
 }
 
-fn report(error: &Error, json: bool) -> ExitCode {
+fn report(error: &Error, json: bool) -> u8 {
     let remedy = error.remedy();
     if json {
         let args: serde_json::Map<_, _> =
@@ -78,7 +96,7 @@ fn report(error: &Error, json: bool) -> ExitCode {
         }
     }
     match error.kind() {
-        Kind::Usage => ExitCode::from(2),
-        Kind::Failed => ExitCode::from(1),
+        Kind::Usage => 2,
+        Kind::Failed => 1,
     }
 }

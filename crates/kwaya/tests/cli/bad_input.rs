@@ -189,6 +189,8 @@ fn a_recipe_with_a_typing_error() {
     fails(&place, &["build", "m"], 2, "recipe-wrong", &["line 7", "steps"]);
     place.recipe(&TINY.replace("layers = 1", "layers = 0"));
     fails(&place, &["build", "m"], 2, "recipe-value", &["train.layers", "1 – 256"]);
+    place.recipe(&format!("{TINY}micro_batches = 1025\n"));
+    fails(&place, &["build", "m"], 2, "recipe-value", &["train.micro_batches = 1025", "1 – 1024"]);
     place.write("m/kwaya.toml", b"name = \"\xff\"");
     fails(&place, &["build", "m"], 2, "recipe-wrong", &["kwaya.toml"]);
     assert_eq!(place.model_hash(), hash);

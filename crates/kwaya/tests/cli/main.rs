@@ -9,4 +9,5 @@ mod common;
 mod main_job;
 mod messages;
 mod offline;
+mod ranks;
 mod same_bits;
