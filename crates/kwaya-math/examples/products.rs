@@ -3,6 +3,8 @@
 //!
 //!     cargo run --release -p kwaya-math --example products -- [THREADS] [ROUNDS]
 
+#![expect(clippy::print_stdout, reason = "a program, not a library")]
+
 use std::time::Instant;
 
 use kwaya_math::{Matrix, Pool, Precision, Start, limits, matmul, philox::Stream};

@@ -215,7 +215,7 @@ fn scores(
         let a = Left::rows(&q.data[(first + r) * q.stride..], q.stride);
         let (count, seen) = (group.min(rows - r), (first + rows.min(r + group)).min(columns));
         let out = Output::new(&mut p[r * columns + low..], columns, count, seen.next_multiple_of(COLUMNS) - low);
-        product(Precision::F32, out, a, keys_t.from_column(low), d, First::Zero);
+        product(Precision::F32, out, a, keys_t.after_column(low), d, First::Zero);
     }
 }
 
@@ -251,7 +251,7 @@ fn weigh(out: &mut [f32], p: &[f32], columns: usize, x: Right<'_>, first: usize,
         let a = Left::rows(&p[r * columns + low..], columns);
         let (count, high) = (group.min(rows - r), first + rows.min(r + group));
         let out = Output::new(&mut out[r * wide..], wide, count, wide);
-        product(Precision::F32, out, a, x.from_row(low), high - low, First::Zero);
+        product(Precision::F32, out, a, x.after_row(low), high - low, First::Zero);
     }
 }
 
@@ -278,7 +278,7 @@ fn weigh_transposed(
     for r in (0..rows).step_by(group) {
         let a = Left::columns(&p[r * columns + first + r..], columns);
         let within = Output::new(&mut out[(first + r) * wide..], wide, group.min(rows - r), wide);
-        product(Precision::F32, within, a, x.from_row(r), rows - r, First::Output);
+        product(Precision::F32, within, a, x.after_row(r), rows - r, First::Output);
     }
 }
 

@@ -185,7 +185,7 @@ fn blocked(pool: &Pool, out: &mut [f32], start: Start<'_>, a: Matrix<'_>, b: Mat
                             Start::From(values) if p0 == 0 => First::From(&values[first..]),
                             _ => First::Output,
                         };
-                        product(precision, out, left, right.from_column(j), length, start);
+                        product(precision, out, left, right.after_column(j), length, start);
                     });
                 });
             }

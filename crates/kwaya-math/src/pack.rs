@@ -127,6 +127,7 @@ fn panel_of_pairs(panel: &mut [f32], x: &[f32], stride: usize, depth: usize, cou
 
 /// Rows `first..first + count`, from column `p0` on, of a row-major matrix as
 /// the columns of a panel (words, width), filled up with +0.
+#[allow(clippy::too_many_arguments, reason = "kernels take slices and sizes")]
 pub(crate) fn panel_of_columns(
     panel: &mut [f32],
     x: &[f32],
@@ -212,6 +213,7 @@ fn transpose_plain(out: &mut [f32], stride: usize, rows: [&[f32]; COLUMNS], from
 /// Columns `i0..i0 + count` of rows `p0..p0 + depth` of a row-major matrix,
 /// as groups of as many of them as a tile has rows: in each, one word for
 /// each, then the next word, and so on. The last group is filled up with +0.
+#[allow(clippy::too_many_arguments, reason = "kernels take slices and sizes")]
 pub(crate) fn groups_of_columns(
     packed: &mut [f32],
     a: &[f32],

@@ -120,13 +120,13 @@ impl<'a> Right<'a> {
         Self { data, length, columns, first: 0 }
     }
 
-    /// From row `first` on.
-    pub(crate) fn from_row(self, first: usize) -> Self {
+    /// Without the rows before `first`.
+    pub(crate) fn after_row(self, first: usize) -> Self {
         Self { first, ..self }
     }
 
-    /// From column `j` on, with which a panel begins.
-    pub(crate) fn from_column(self, j: usize) -> Self {
+    /// Without the columns before `j`, with which a panel begins.
+    pub(crate) fn after_column(self, j: usize) -> Self {
         Self { data: &self.data[j * self.length..], columns: self.columns - j, ..self }
     }
 }
@@ -413,18 +413,18 @@ unsafe fn accumulate<T: Vector, const PAIRS: bool, const R: usize, const V: usiz
         let (mut a, mut b) = (t.a, t.b);
         for _ in 0..t.depth {
             let row: [T; V] = std::array::from_fn(|v| T::load(b.add(v * T::LANES)));
-            for r in 0..R {
+            for (r, sums) in tile.iter_mut().enumerate() {
                 let x = T::splat(a.add(r * t.row_step));
-                for v in 0..V {
-                    tile[r][v] = if PAIRS { x.dot(row[v], tile[r][v]) } else { x.multiply_add(row[v], tile[r][v]) };
+                for (sum, y) in sums.iter_mut().zip(row) {
+                    *sum = if PAIRS { x.dot(y, *sum) } else { x.multiply_add(y, *sum) };
                 }
             }
             a = a.add(t.step);
             b = b.add(t.b_step);
         }
-        for r in 0..R {
-            for v in 0..V {
-                tile[r][v].store(t.out.add(r * t.stride + v * T::LANES));
+        for (r, sums) in tile.into_iter().enumerate() {
+            for (v, sum) in sums.into_iter().enumerate() {
+                sum.store(t.out.add(r * t.stride + v * T::LANES));
             }
         }
     }
