@@ -150,42 +150,58 @@ fn blocked(pool: &Pool, out: &mut [f32], start: Start<'_>, a: Matrix<'_>, b: Mat
             let stripes = pieces.div_ceil(blocks).clamp(1, columns.div_ceil(STRIPE));
             let stripe = panels.div_ceil(stripes) * tile.columns;
             let stripes = columns.div_ceil(stripe);
-            for p0 in (0..k).step_by(deep) {
-                let depth = deep.min(k - p0);
-                let length = precision.words(depth);
-                let room = lines(room, columns.next_multiple_of(COLUMNS) * length);
+            // Blocks of depth packed at once, as many as there is room for:
+            // threads meet twice for all of them, not for each.
+            let filled = columns.next_multiple_of(COLUMNS);
+            let at_once = (fit.columns * fit.depth / (filled * precision.words(deep))).max(1) * deep;
+            for k0 in (0..k).step_by(at_once) {
+                let until = k.min(k0 + at_once);
+                let deeps = (until - k0).div_ceil(deep);
+                // Where a block of depth begins in the packed part, and in k.
+                let block_of_b = |d: usize| {
+                    let p0 = k0 + d * deep;
+                    let depth = deep.min(until - p0);
+                    let length = precision.words(depth);
+                    let start = filled * d * precision.words(deep);
+                    (p0, depth, length, start..start + filled * length)
+                };
+                let room = lines(room, block_of_b(deeps - 1).3.end);
                 let packed = Shards::new(room);
-                pool.run(panels, |panel| {
-                    let j = panel * tile.columns;
+                pool.run(panels * deeps, |piece| {
+                    let (p0, depth, length, whole) = block_of_b(piece / panels);
+                    let j = piece % panels * tile.columns;
                     let count = tile.columns.min(columns - j);
                     let range = j * length..(j + count.next_multiple_of(COLUMNS)) * length;
                     // SAFETY: panels are disjoint.
-                    let panel = unsafe { packed.part(range) };
+                    let panel = unsafe { packed.part(whole.start + range.start..whole.start + range.end) };
                     if b.col_stride == 1 {
                         panel_of_rows(panel, b.data, b.row_stride, p0, depth, j0 + j, count, precision);
                     } else {
                         panel_of_columns(panel, b.data, b.col_stride, p0, depth, j0 + j, count, precision);
                     }
                 });
-                let right = Right::panels(room, length);
+                let packed: &[f32] = room;
                 let shards = Shards::new(out);
                 pool.run(blocks * stripes, |piece| {
                     let (i0, j) = (piece / stripes * rows, piece % stripes * stripe);
                     let (count, width) = (rows.min(m - i0), stripe.min(columns - j));
+                    let first = i0 * n + j0 + j;
                     PACKED_A.with_borrow_mut(|room| {
                         // All that a block may need, so that no later one takes more.
                         lines(room, fit.rows * fit.depth);
-                        let room = lines(room, count.next_multiple_of(tile.rows) * length);
-                        let left = block_of_a(room, a, i0, count, p0, depth, precision);
-                        let first = i0 * n + j0 + j;
-                        // SAFETY: pieces have rows and columns of their own.
-                        let out = unsafe { Output::shared(&shards, first, n, count, width) };
-                        let start = match start {
-                            Start::Zero if p0 == 0 => First::Zero,
-                            Start::From(values) if p0 == 0 => First::From(&values[first..]),
-                            _ => First::Output,
-                        };
-                        product(precision, out, left, right.after_column(j), length, start);
+                        for (p0, depth, length, whole) in (0..deeps).map(block_of_b) {
+                            let room = lines(room, count.next_multiple_of(tile.rows) * length);
+                            let left = block_of_a(room, a, i0, count, p0, depth, precision);
+                            // SAFETY: pieces have rows and columns of their own.
+                            let out = unsafe { Output::shared(&shards, first, n, count, width) };
+                            let start = match start {
+                                Start::Zero if p0 == 0 => First::Zero,
+                                Start::From(values) if p0 == 0 => First::From(&values[first..]),
+                                _ => First::Output,
+                            };
+                            let right = Right::panels(&packed[whole], length).after_column(j);
+                            product(precision, out, left, right, length, start);
+                        }
                     });
                 });
             }
