@@ -20,6 +20,7 @@ mod isa;
 mod layers;
 pub mod limits;
 mod matmul;
+mod memory;
 mod pack;
 pub mod philox;
 mod pool;
@@ -35,6 +36,7 @@ pub use layers::{
     rms_norm_again, rms_norm_backward, rope, scale, softmax, softmax_cross_entropy, swiglu, swiglu_backward,
 };
 pub use matmul::{Matrix, Start, matmul};
+pub use memory::zeros;
 pub use pool::Pool;
 pub use reduce::{sum, sum_squares};
 pub use tile::Precision;

@@ -135,11 +135,9 @@ thread_local! {
 fn blocked(pool: &Pool, out: &mut [f32], start: Start<'_>, a: Matrix<'_>, b: Matrix<'_>, precision: Precision) {
     let (m, n, k) = (a.rows, b.cols, a.cols);
     let tile = size();
-    // Enough blocks that every thread finds several.
-    let pieces = pool.threads() * 4;
     let fit = caches::blocks();
-    let rows = m.div_ceil(pieces).next_multiple_of(tile.rows).clamp(4 * tile.rows, fit.rows);
-    let blocks = m.div_ceil(rows);
+    let rows = rows_of_a_block(m, pool.threads(), tile.rows, fit.rows);
+    let (blocks, pieces) = (m.div_ceil(rows), pool.threads() * 4);
     // Even blocks of depth: a shallow one at the end would cost nearly as much.
     let deepest = if precision == Precision::F32 { fit.depth } else { 2 * fit.depth };
     let deep = k.div_ceil(k.div_ceil(deepest)).next_multiple_of(2);
@@ -209,6 +207,14 @@ fn blocked(pool: &Pool, out: &mut [f32], start: Start<'_>, a: Matrix<'_>, b: Mat
     });
 }
 
+/// So many rows that the thread with the most blocks has the fewest rows, and
+/// of several such the fewest: threads that are slowed down then take fewer.
+fn rows_of_a_block(m: usize, threads: usize, group: usize, most: usize) -> usize {
+    let busiest = |rows: usize| m.div_ceil(rows).div_ceil(threads) * rows;
+    let choices = (4..=(most / group).max(4)).map(|groups| groups * group);
+    choices.min_by_key(|rows| (busiest(*rows), *rows)).expect("at least one choice")
+}
+
 /// Rows `i0..i0 + count` of `a`, columns `p0..p0 + depth`, as words: of f32
 /// where they are; rounded rows one after the other; of a transposed `a`,
 /// groups of as many as a tile has.
@@ -231,8 +237,6 @@ fn block_of_a<'r>(
             words(out, &a.data[(i0 + r) * a.row_stride + p0..][..depth], precision);
         }
         Left::rows(room, length)
-    } else if precision == Precision::F32 && !(a.col_stride * size_of::<f32>()).is_multiple_of(4096) {
-        Left::columns(&a.data[p0 * a.col_stride + i0..], a.col_stride)
     } else {
         groups_of_columns(room, a.data, a.col_stride, i0, count, p0, depth, precision);
         Left::packed(room, length)

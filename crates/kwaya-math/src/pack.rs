@@ -301,7 +301,7 @@ fn groups_inline<const G: usize>(
 pub(crate) fn lines(room: &mut Vec<f32>, length: usize) -> &mut [f32] {
     const LINE: usize = 64;
     if room.len() < length + LINE / 4 {
-        room.resize(length + LINE / 4, 0.0);
+        *room = crate::zeros(length + LINE / 4);
     }
     let first = room.as_ptr().align_offset(LINE).min(LINE / 4);
     &mut room[first..first + length]

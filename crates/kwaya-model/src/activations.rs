@@ -8,7 +8,7 @@
 //! gradients and optimiser. What one pass over memory makes again (norms, the
 //! activated gate) is not left at all.
 
-use kwaya_math::{AttentionShape, Precision, RopeTable};
+use kwaya_math::{AttentionShape, Precision, RopeTable, zeros};
 
 use crate::config::Config;
 
@@ -202,7 +202,7 @@ impl Activations {
         activations.keep = keep;
         activations.room = match own_room(config, rows * tokens_per_row, keep) {
             0 => Room::Gradients,
-            values => Room::Own(vec![0.0; values]),
+            values => Room::Own(zeros(values)),
         };
         activations.scratch = Some(Scratch::default());
         activations.resize(rows * tokens_per_row);
@@ -230,7 +230,7 @@ impl Activations {
             x: Vec::new(),
             inv_rms: Vec::new(),
             x_norm: Vec::new(),
-            logits: vec![0.0; head_rows * sizes.v],
+            logits: zeros(head_rows * sizes.v),
             head_rows,
             work: Work::default(),
             scratch: None,
@@ -267,6 +267,9 @@ impl Activations {
             (&mut self.x_norm, sizes.c),
         ];
         for (buffer, width) in work.chain(scratch).chain(ends) {
+            if buffer.is_empty() {
+                *buffer = zeros(n * width);
+            }
             buffer.resize(n * width, 0.0);
         }
     }

@@ -79,7 +79,7 @@ impl Model {
         config.validate().expect("a valid configuration");
         let (tensors, layout) = lay_out(&config);
         let length = tensors.last().map_or(0, |tensor| tensor.range.end);
-        Self { config, weights: vec![0.0; length], tensors, layout }
+        Self { config, weights: kwaya_math::zeros(length), tensors, layout }
     }
 
     /// A fresh model. Matrices are normal with deviation `initializer_range`;

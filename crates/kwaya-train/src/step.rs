@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use kwaya_math::{AdamW, Pool, sum_squares};
+use kwaya_math::{AdamW, Pool, sum_squares, zeros};
 use kwaya_model::{Activations, Batch, Config, Keep, Model, forward_backward, loss};
 
 use crate::{ranks::Ranks, schedule::Schedule, tree::GradientTree};
@@ -18,8 +18,8 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(model: Model) -> Self {
-        let zeros = vec![0.0; model.weights().len()];
-        Self { model, first_moment: zeros.clone(), second_moment: zeros, step: 0 }
+        let length = model.weights().len();
+        Self { model, first_moment: zeros(length), second_moment: zeros(length), step: 0 }
     }
 }
 

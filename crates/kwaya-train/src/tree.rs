@@ -17,7 +17,7 @@
 
 use std::ops::Range;
 
-use kwaya_math::{Pool, add_assign};
+use kwaya_math::{Pool, add_assign, zeros};
 
 use crate::ranks::Ranks;
 
@@ -141,11 +141,11 @@ impl<'a> GradientTree<'a> {
         Self {
             ranks,
             pool,
-            gradients: vec![vec![0.0; parameters]; depth(share.clone())],
+            gradients: (0..depth(share.clone())).map(|_| zeros(parameters)).collect(),
             share,
             counter: Counter::default(),
             used: 0,
-            pieces: vec![vec![0.0; piece]; parts.len()],
+            pieces: parts.iter().map(|_| zeros(piece)).collect(),
             parts,
         }
     }
