@@ -1,6 +1,10 @@
 //! Operands of products on their way into the cache: panels of columns of
 //! `b`, rows or groups of rows of `a`, as words of 32 bits, each an f32 or two
 //! neighbours in `k` rounded to bfloat16.
+#![cfg_attr(
+    target_arch = "aarch64",
+    allow(unused_imports, unused_mut, unused_variables, reason = "what chooses AVX-512 has no choice there")
+)]
 
 use crate::{
     isa::{Isa, current, kernel},

@@ -6,7 +6,7 @@
 //!     cargo run --release -p kwaya-train --example step_speed -- small 5 2
 //!
 //! Arguments: small | large | smollm, steps, threads, and perhaps f32 | bf16 and
-//! everything | inputs, which is what is kept for the backward pass. `benches/training.sh` alternates
+//! everything | inputs, which is what is kept for the backward pass. `benches/peers` alternates
 //! it with PyTorch.
 
 use kwaya_math::Pool;
