@@ -78,8 +78,12 @@ train-nothing = There is no text to train on
     .remedy = Add documents, or look at what was left out and why: kwaya corpus dropped.
 train-vocabulary = The token file has { $tokens } different tokens, the model only { $model }
     .remedy = Run kwaya plan again, so that both come from one plan.
-train-not-finite = Training broke down at step { $step }: the loss is { $loss } at learning rate { $rate }, and { $tensor } is not finite
-    .remedy = Halve the learning rate in the recipe, run kwaya plan again, and build again.
+train-not-finite =
+    Training broke down at step { $step }: the loss is { $loss } at learning rate { $rate }, and { $tensor } is no longer made of numbers. { $kept ->
+        [0] There is no good state from before it.
+       *[other] The last good state, step { $kept }, is kept in { $folder }
+    }
+    .remedy = In the recipe, under [train], write learning_rate = { $lower }; then kwaya plan and kwaya build.
 schedule-value = In the training plan { $key } cannot be { $value }
     .remedy = Correct it in the recipe and run kwaya plan again.
 token-file-wrong = { $path } is not a file of tokens: wrong { $what }
@@ -90,6 +94,8 @@ checkpoint-damaged = The checkpoint { $path } is damaged
     .remedy = Delete it and build again; training goes on from the one before.
 checkpoint-foreign = The checkpoint { $path } belongs to another training
     .remedy = Move it away, or go back to the plan and the documents it was made with.
+checkpoint-version = The checkpoint { $path } was written by another version of Kwaya (its format is { $found }; this program knows { $known })
+    .remedy = Finish the training with the version that began it, or move the checkpoint away to begin the training anew.
 checkpoint-passed-over = { $path } was passed over: { $cause }
 
 ### Several processes
