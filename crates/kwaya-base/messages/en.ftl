@@ -45,8 +45,18 @@ corpus-too-small = The documents hold { $found } of text after cleaning; at leas
     .remedy = Add more documents to the folders that the recipe names. `kwaya corpus dropped` shows what was left out, and why.
 time-too-short = { $within } is too short to train anything on this machine; { $needed } would do
     .remedy = Give more time: --within { $needed }
-memory-too-short = Training would need { $needed } of memory; { $free } is free
-    .remedy = Close other programs, or choose a smaller model in the recipe ([train] hidden_size, layers).
+memory-too-short = The training that the recipe asks for needs { $needed } of memory; { $room } may be used, and { $free } are free
+    .remedy =
+        Close other programs and run the same command again; or write this in the recipe under [train], for a model of { $millions } million weights that needs { $fits }:
+        { $lines }
+memory-lock = The plan in { $path } needs { $needed } of memory; { $room } may be used, and { $free } are free
+    .remedy =
+        Close other programs and run the same command again, or build on a machine with more memory: it gives the same bits. Or write this in the recipe under [train], for a model of { $millions } million weights that needs { $fits }, and run kwaya plan { $folder }:
+        { $lines }
+memory-none = { $needed } of memory are needed; { $room } may be used, and { $free } are free. No model is small enough for that
+    .remedy = Close other programs, allow more with --memory, or build on a machine with more memory.
+memory-wrong = { $value } is not an amount of memory
+    .remedy = Write it as 800MB, 2GB or 1.5GB.
 
 ### Model
 
@@ -78,8 +88,12 @@ train-nothing = There is no text to train on
     .remedy = Add documents, or look at what was left out and why: kwaya corpus dropped.
 train-vocabulary = The token file has { $tokens } different tokens, the model only { $model }
     .remedy = Run kwaya plan again, so that both come from one plan.
-train-not-finite = Training broke down at step { $step }: the loss is { $loss } at learning rate { $rate }, and { $tensor } is not finite
-    .remedy = Halve the learning rate in the recipe, run kwaya plan again, and build again.
+train-not-finite =
+    Training broke down at step { $step }: the loss is { $loss } at learning rate { $rate }, and { $tensor } is no longer made of numbers. { $kept ->
+        [0] There is no good state from before it.
+       *[other] The last good state, step { $kept }, is kept in { $folder }
+    }
+    .remedy = In the recipe, under [train], write learning_rate = { $lower }; then kwaya plan and kwaya build.
 schedule-value = In the training plan { $key } cannot be { $value }
     .remedy = Correct it in the recipe and run kwaya plan again.
 token-file-wrong = { $path } is not a file of tokens: wrong { $what }
@@ -90,6 +104,8 @@ checkpoint-damaged = The checkpoint { $path } is damaged
     .remedy = Delete it and build again; training goes on from the one before.
 checkpoint-foreign = The checkpoint { $path } belongs to another training
     .remedy = Move it away, or go back to the plan and the documents it was made with.
+checkpoint-version = The checkpoint { $path } was written by another version of Kwaya (its format is { $found }; this program knows { $known })
+    .remedy = Finish the training with the version that began it, or move the checkpoint away to begin the training anew.
 checkpoint-passed-over = { $path } was passed over: { $cause }
 
 ### Several processes
@@ -126,14 +142,22 @@ help-kwaya-examples =
 help-new = Write a recipe for a folder of documents
 help-new-examples = Example: kwaya new mymodel --from ~/documents --language sw --language en
 help-machine = Measure this machine, and say what it can train and serve
-help-machine-examples = Example: kwaya machine
+help-machine-examples =
+    Examples:
+      kwaya machine
+      kwaya machine --memory 4GB --threads 2
 help-bench = Measure each operation and each shape of training, with its share of the machine's limit
 help-bench-examples =
-    Example: kwaya bench --threads 2
+    Examples:
+      kwaya bench
+      kwaya bench --threads 2 --json
 
     The hashes, and the bits of the losses, are the same on every machine.
 help-plan = Choose sizes for the time and the memory there is, and write kwaya.lock
-help-plan-examples = Example: kwaya plan mymodel --within 2h
+help-plan-examples =
+    Examples:
+      kwaya plan mymodel --within 2h
+      kwaya plan mymodel --within 1d --memory 3GB
 help-build = Do all of it, or go on where it stopped
 help-build-examples = Example: kwaya build mymodel
 help-status = Say what is done and what is left
@@ -159,6 +183,7 @@ help-flag-from = The folder of documents
 help-flag-language = A language that belongs in the corpus, such as sw or en; may be given several times
 help-flag-licence = The licence of the documents, such as CC-BY-4.0
 help-flag-within = The time there is, such as 30m or 2h
+help-flag-memory = The memory to use at most, such as 800MB or 2GB; nine tenths of what is free when left out
 help-flag-checkpoint-every = How often to save the training; a power cut costs at most this much work
 help-flag-limit = How many to print
 help-flag-tokens = Tokens to write, at most
@@ -167,6 +192,8 @@ help-flag-top-k = Choose among the K likeliest tokens; 0 for all
 help-flag-top-p = Choose among the likeliest tokens that make up this share; 1 for all
 help-flag-repetition-penalty = Above 1 avoids repeating; 1 for none
 help-flag-seed = The same seed gives the same text
+isa-missing = KWAYA_ISA asks for { $asked }, which this machine does not have; it has { $present }
+    .remedy = Set KWAYA_ISA to one of those, or to nothing for the best.
 command-wrong = { $cause }
     .remedy = kwaya --help lists the commands, kwaya COMMAND --help what each takes.
 number-wrong = a number from { $low } to { $high } is needed
@@ -186,7 +213,11 @@ machine-figures =
     Processor   { $processor }; { $threads } threads, { $instructions }
     Memory      { $memory }, of which { $free } are free; read at { $one } a second by one thread, { $all } by all
     Disk        { $disk } free; written at { $write } a second; { $sync } ms until a small file is safe
-    Arithmetic  { $peak } billion operations a second at most; a matrix product reaches { $product } % of it, training { $training } %
+    Arithmetic  f32: { $peak } billion operations a second at most; a matrix product reaches { $product } % of it, training { $training } %
+                bf16: { $peak_bf16 } billion; a matrix product reaches { $product_bf16 } %, training { $training_bf16 } %
+                { $paper }
+machine-paper = At most is as measured with all operands in registers: { $share } % of the { $peak } billion in f32 that the processor has on paper.
+machine-no-paper = At most is as measured with all operands in registers: this system does not tell what the processor has on paper.
 machine-can =
 
     What this machine can do, as an estimate from these figures:
@@ -202,7 +233,7 @@ machine-can =
     Next: kwaya plan FOLDER --within 10h
 bench-measure = Measuring operations and trainings
 bench-head =
-    { $threads } threads, { $instructions }. The limits: { $peak } GFLOPS, { $bandwidth } GB/s read from memory
+    { $threads } threads, { $instructions }. The limits: { $peak } GFLOPS in f32, { $peak_bf16 } in bf16, { $bandwidth } GB/s read from memory
     More than 100 % of the memory's speed: the data lay in a cache.
     operation            shape                  speed           of the limit, and the hash of the result
 bench-trainings =
@@ -213,7 +244,7 @@ plan-table =
     million weights  width  layers  ms a step    steps  times through the text
 plan-row = { $mark }         { $millions }  { $width }  { $layers }     { $milliseconds }  { $steps }                  { $epochs }
 plan-figures =
-    The plan: { $millions } million weights in { $layers } layers of width { $width }, { $vocabulary } tokens in the vocabulary, { $steps } training steps
+    The plan: { $millions } million weights in { $layers } layers of width { $width }, { $vocabulary } tokens in the vocabulary, { $steps } training steps, arithmetic { $arithmetic }
     Forecast: { $cost }
     Memory of the training: weights { $weights }, gradients { $gradients }, optimiser { $optimiser }, activations { $activations }, workspace { $workspace }
 plan-next = Next: kwaya build { $folder }

@@ -16,11 +16,19 @@ use kwaya_model::Config;
 use kwaya_train::{Decay, Keep, Precision, Schedule};
 use serde::Serialize;
 
+use crate::memory;
+
 /// The random numbers of the benchmarks' inputs.
 const INPUTS: u32 = 5 << 16;
 
 /// More than the caches of an ordinary machine hold.
 const BANDWIDTH_BYTES: usize = 256 << 20;
+
+/// The arithmetics, by the numbers that their products are made of.
+const PRECISIONS: [Precision; 2] = [Precision::F32, Precision::Bf16];
+
+/// What timing a training may take beyond two steps.
+const TRAINING_AT_MOST: Duration = Duration::from_secs(4);
 
 /// All figures.
 #[derive(Debug, Serialize)]
@@ -29,8 +37,10 @@ pub struct Bench {
     pub instructions: &'static str,
     /// Threads used.
     pub threads: usize,
-    /// Floating-point operations a second that this machine can do.
+    /// Floating-point operations a second that this machine can do, in f32.
     pub peak: f64,
+    /// The same in bf16.
+    pub peak_bf16: f64,
     /// Bytes a second that it can read.
     pub bandwidth: f64,
     /// One for each operation and shape.
@@ -56,6 +66,8 @@ pub struct Kernel {
     pub name: &'static str,
     /// Of what sizes.
     pub shape: String,
+    /// The numbers that products are made of.
+    pub precision: Precision,
     /// What the speed is in.
     pub work: Work,
     /// Work a second, in the median.
@@ -73,6 +85,8 @@ pub struct Training {
     pub parameters: u64,
     /// Rows and positions of a micro-batch.
     pub shape: String,
+    /// The numbers that products are made of.
+    pub precision: Precision,
     /// Tokens a second, in the median.
     pub tokens_per_second: f64,
     /// The part of the machine's peak that 6 operations for each weight and
@@ -84,41 +98,49 @@ pub struct Training {
     pub loss_bits: String,
 }
 
-/// Measures everything that there is memory for.
+/// Measures everything that there is `room` for, in bytes.
 ///
 /// # Errors
 /// `interrupted` after a stop request.
-pub fn run(pool: &Pool, memory_free: u64, progress: &dyn Progress) -> Result<Bench> {
+pub fn run(pool: &Pool, room: u64, progress: &dyn Progress) -> Result<Bench> {
     let models = models();
     let mut bench = Bench {
         instructions: kwaya_math::isa(),
         threads: pool.threads(),
         peak: peak(pool, Precision::F32),
+        peak_bf16: peak(pool, Precision::Bf16),
         bandwidth: bandwidth(pool, BANDWIDTH_BYTES),
         kernels: Vec::new(),
         trainings: Vec::new(),
     };
-    progress.begin("bench-measure", (KERNELS + models.len()) as u64, Unit::Steps);
+    progress.begin("bench-measure", (KERNELS + 2 * models.len()) as u64, Unit::Steps);
     let step = |bench: &Bench| {
         progress.at((bench.kernels.len() + bench.trainings.len()) as u64);
         if progress.stopped() { Err(Error::new("interrupted")) } else { Ok(()) }
     };
     kernels(pool, &mut |kernel| {
-        let limit = if kernel.work == Work::Operations { bench.peak } else { bench.bandwidth };
+        let limit = match (kernel.work, kernel.precision) {
+            (Work::Operations, Precision::F32) => bench.peak,
+            (Work::Operations, Precision::Bf16) => bench.peak_bf16,
+            (Work::Bytes, _) => bench.bandwidth,
+        };
         bench.kernels.push(Kernel { share: kernel.speed / limit, ..kernel });
         step(&bench)
     })?;
-    for (config, schedule) in models {
-        let memory_bytes = kwaya_train::memory(&config, &schedule, Keep::Everything).total();
-        if memory_bytes < memory_free / 10 * 9 {
-            let measured = kwaya_train::measure(&config, &schedule, Keep::Everything, pool, 3)?;
+    for (config, schedule) in models.iter().flat_map(in_both) {
+        let memory_bytes = memory::needed(config, &schedule, None, room);
+        if memory_bytes <= room {
+            let keep = memory::way(config, &schedule, room).activations;
+            let measured = kwaya_train::measure_within(config, &schedule, keep, pool, 5, TRAINING_AT_MOST)?;
             let tokens_per_second = schedule.targets_per_step() as f64 / measured.seconds_per_step;
             let parameters = config.parameters();
             bench.trainings.push(Training {
                 parameters,
                 shape: format!("{} × {}", schedule.sequences_per_micro_batch, schedule.sequence_length),
                 tokens_per_second,
-                share: 6.0 * parameters as f64 * tokens_per_second / bench.peak,
+                precision: schedule.precision,
+                share: 6.0 * parameters as f64 * tokens_per_second
+                    / if schedule.precision == Precision::F32 { bench.peak } else { bench.peak_bf16 },
                 memory_bytes,
                 loss_bits: format!("{:08x}", measured.loss.to_bits()),
             });
@@ -129,20 +151,27 @@ pub fn run(pool: &Pool, memory_free: u64, progress: &dyn Progress) -> Result<Ben
     Ok(bench)
 }
 
+/// A training in f32 and in bf16.
+fn in_both(model: &(Config, Schedule)) -> [(&Config, Schedule); 2] {
+    PRECISIONS.map(|precision| (&model.0, Schedule { precision, ..model.1.clone() }))
+}
+
 /// Floating-point operations a second of a large matrix product.
-pub(crate) fn product(pool: &Pool) -> f64 {
+pub(crate) fn product(pool: &Pool, precision: Precision) -> f64 {
     const SIDE: usize = 1024;
     let (a, b) = (random(SIDE * SIDE, 0), random(SIDE * SIDE, 1));
     let (a, b) = (Matrix::new(&a, SIDE, SIDE), Matrix::new(&b, SIDE, SIDE));
-    let product = |out: &mut [f32]| matmul(pool, out, Start::Zero, a, b, Precision::F32);
+    let product = |out: &mut [f32]| matmul(pool, out, Start::Zero, a, b, precision);
     kernel("matmul", "", Work::Operations, 2.0 * (SIDE * SIDE * SIDE) as f64, &vec![0.0; SIDE * SIDE], product).speed
 }
 
 /// Floating-point operations a second of a training, 6 for each weight and
 /// token.
-pub(crate) fn training(pool: &Pool) -> Result<f64> {
+pub(crate) fn training(pool: &Pool, precision: Precision) -> Result<f64> {
     let [_, (config, schedule), _] = models();
-    let seconds = kwaya_train::measure(&config, &schedule, Keep::Everything, pool, 3)?.seconds_per_step;
+    let schedule = Schedule { precision, ..schedule };
+    let keep = Keep::Everything;
+    let seconds = kwaya_train::measure_within(&config, &schedule, keep, pool, 5, TRAINING_AT_MOST)?.seconds_per_step;
     Ok(6.0 * (config.parameters() * schedule.targets_per_step()) as f64 / seconds)
 }
 
@@ -187,7 +216,7 @@ fn models() -> [(Config, Schedule); 3] {
 }
 
 /// How many [`kernels`] there are, for the progress.
-const KERNELS: usize = 15;
+const KERNELS: usize = 21;
 
 /// The operations of a training step, in the shapes of the 8 M model.
 fn kernels(pool: &Pool, found: &mut dyn FnMut(Kernel) -> Result<()>) -> Result<()> {
@@ -204,8 +233,11 @@ fn kernels(pool: &Pool, found: &mut dyn FnMut(Kernel) -> Result<()>) -> Result<(
             ("matmul-input", tokens * inner, dy, w),
             ("matmul-weight", out * inner, dy.t(), x),
         ] {
-            let product = |out: &mut [f32]| matmul(pool, out, Start::Zero, a, b, Precision::F32);
-            found(kernel(name, &shape, Work::Operations, work, &vec![0.0; length], product))?;
+            for precision in PRECISIONS {
+                let product = |out: &mut [f32]| matmul(pool, out, Start::Zero, a, b, precision);
+                let kernel = kernel(name, &shape, Work::Operations, work, &vec![0.0; length], product);
+                found(Kernel { precision, ..kernel })?;
+            }
         }
     }
 
@@ -302,7 +334,7 @@ fn kernel(
     }
     let speed = work / times[times.len() / 2].as_secs_f64().max(1e-9);
     let hash = hasher.finalize().to_hex()[..16].to_owned();
-    Kernel { name, shape: shape.to_owned(), work: unit, speed, share: 0.0, hash }
+    Kernel { name, shape: shape.to_owned(), precision: Precision::F32, work: unit, speed, share: 0.0, hash }
 }
 
 #[cfg(test)]
@@ -315,7 +347,7 @@ mod tests {
             let mut found = Vec::new();
             kernels(&Pool::new(threads), &mut |kernel| {
                 assert!(kernel.speed > 1e6, "{kernel:?}");
-                found.push((kernel.name, kernel.hash));
+                found.push((kernel.name, kernel.precision, kernel.hash));
                 Ok(())
             })
             .unwrap();

@@ -16,10 +16,12 @@ use serde_json::{Value, json};
 
 use crate::{
     evaluation::{self, Evaluation},
+    forecast::{self, Cost},
     ledger::{Ledger, Named},
     lock::Lock,
     machine,
-    plan::{self, CorpusSize, Cost, Rung},
+    memory::{self, Room, Way},
+    plan::{self, CorpusSize, Rung},
     recipe::Recipe,
     report,
     stage::{self, Done, Stage, Workshop},
@@ -48,6 +50,16 @@ pub struct Context<'a> {
     pub progress: &'a dyn Progress,
     /// Between two checkpoints of the training: what a power cut may cost.
     pub checkpoint_every: Duration,
+    /// Bytes of memory to use at most; without, what is free.
+    pub memory: Option<u64>,
+}
+
+impl Context<'_> {
+    /// The memory that may be used now.
+    fn room(&self) -> Room {
+        let room = Room::of(&machine::Machine::look(self.folder, self.threads), self.memory);
+        room.shared(self.ranks.beside())
+    }
 }
 
 /// What is told before the work starts.
@@ -58,6 +70,22 @@ pub struct Announcement<'a> {
     pub rungs: &'a [Rung],
     /// What it will cost.
     pub forecast: &'a Cost,
+    /// How it will be trained, and what that takes of memory.
+    pub way: &'a Way,
+}
+
+/// What was planned.
+#[derive(Serialize)]
+pub struct Planned {
+    /// What was decided.
+    pub lock: Lock,
+    /// What was measured to decide it.
+    #[serde(rename = "measured")]
+    pub rungs: Vec<Rung>,
+    /// What it will cost.
+    pub forecast: Cost,
+    /// How it will be trained, and what that takes of memory.
+    pub way: Way,
 }
 
 /// What a training came to.
@@ -165,15 +193,17 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
 ///
 /// # Errors
 /// What the recipe, the documents, the machine or the time do not allow.
-pub fn plan(context: &Context<'_>, within: Duration) -> Result<(Lock, Vec<Rung>, Cost)> {
+pub fn plan(context: &Context<'_>, within: Duration) -> Result<Planned> {
     let recipe = Recipe::read(context.folder)?;
     let mut shop = Workshop::open(context.folder)?;
     let (listing, corpus_done) = gather(context, &recipe, &mut shop)?;
     let size = corpus_size(&corpus_done)?;
     let pool = Pool::new(context.training_threads);
     let (lock, rungs) = decide(context, &recipe, listing.hash, size, &pool, within)?;
-    let forecast = plan::forecast(&lock, size, &pool, context.ranks.size())?;
-    Ok((lock, rungs, forecast))
+    let ranks = context.ranks.size();
+    let way = memory::way_of(&lock, context.room(), ranks);
+    let forecast = forecast::forecast(&lock, size, way, context.checkpoint_every, &pool, ranks)?;
+    Ok(Planned { lock, rungs, forecast, way })
 }
 
 fn decide(
@@ -184,14 +214,13 @@ fn decide(
     pool: &Pool,
     within: Duration,
 ) -> Result<(Lock, Vec<Rung>)> {
-    let ranks = context.ranks;
-    let free = machine::Machine::look(context.folder, context.threads).memory_free_bytes / ranks.beside() as u64;
+    let ranks = context.ranks.size();
     let mut wishes = recipe.train.clone();
-    if ranks.size() > 1 {
+    if ranks > 1 {
         // As many as there are processes, so that each has work.
-        wishes.micro_batches = wishes.micro_batches.or(Some(ranks.size()));
+        wishes.micro_batches = wishes.micro_batches.or(Some(ranks));
     }
-    let chosen = plan::choose(size, &wishes, within, free, pool, ranks.size(), context.progress)?;
+    let chosen = plan::choose(size, &wishes, within, context.room(), pool, ranks, context.progress)?;
     let (languages, wishes) = (recipe.languages.clone(), recipe.corpus.clone());
     let lock = Lock::new(documents, languages, wishes, chosen.vocabulary, chosen.sizes, chosen.schedule);
     lock.write(context.folder)?;
@@ -201,7 +230,12 @@ fn decide(
 fn corpus_size(corpus_done: &Done) -> Result<CorpusSize> {
     let stats: corpus::Stats = figures(corpus_done)?;
     let held_out_bytes = stats.languages.values().map(|l| l.held_out_bytes).sum();
-    Ok(CorpusSize { training_bytes: stats.bytes - held_out_bytes, held_out_bytes, seconds: corpus_done.seconds })
+    Ok(CorpusSize {
+        training_bytes: stats.bytes - held_out_bytes,
+        held_out_bytes,
+        languages: stats.languages.len(),
+        seconds: corpus_done.seconds,
+    })
 }
 
 /// Does all of it, or goes on where it stopped. Without a lock it plans
@@ -215,6 +249,12 @@ pub fn build(context: &Context<'_>, within: Duration, announce: &mut dyn FnMut(&
     let recipe = Recipe::read(context.folder)?;
     let mut shop = Workshop::open(context.folder)?;
     let existing = Lock::read(context.folder)?;
+    // Where a model was trained there may be nothing left to train.
+    if let Some(lock) = &existing
+        && !shop.ledger.entries().iter().any(|entry| entry.stage == "train")
+    {
+        memory::check(lock, &recipe.train, context.room(), context.ranks.size(), context.folder)?;
+    }
     let (listing, corpus_done) = gather(context, &recipe, &mut shop)?;
     let size = corpus_size(&corpus_done)?;
     let pool = Pool::new(context.training_threads);
@@ -223,14 +263,15 @@ pub fn build(context: &Context<'_>, within: Duration, announce: &mut dyn FnMut(&
         None => decide(context, &recipe, listing.hash.clone(), size, &pool, within)?,
     };
     agree(context.folder, &lock, &recipe, &listing.hash)?;
-    let mut work = Work { context, shop: &mut shop, lock: &lock, pool: &pool, size, corpus: &corpus_done };
+    let mut work =
+        Work { context, recipe: &recipe, shop: &mut shop, lock: &lock, pool: &pool, size, corpus: &corpus_done };
 
     let tokenizer_done = work.tokenizer()?;
     let tokenize_done = work.tokenize(&tokenizer_done)?;
     let training = work.tokens(&tokenize_done, "training.safetensors")?;
     let held_out = work.tokens(&tokenize_done, "held-out.safetensors")?;
-    let train_done = work.train(&tokenize_done, &training, &held_out, &mut |forecast| {
-        announce(&Announcement { lock: &lock, rungs: &rungs, forecast });
+    let train_done = work.train(&tokenize_done, &training, &held_out, &mut |forecast, way| {
+        announce(&Announcement { lock: &lock, rungs: &rungs, forecast, way });
     })?;
     let model = work.shop.folder.join("model");
     for output in train_done.outputs.iter().chain(&tokenizer_done.outputs) {
@@ -352,6 +393,7 @@ fn agree(folder: &Path, lock: &Lock, recipe: &Recipe, documents: &str) -> Result
 /// What the stages after the corpus have in common.
 struct Work<'a> {
     context: &'a Context<'a>,
+    recipe: &'a Recipe,
     shop: &'a mut Workshop,
     lock: &'a Lock,
     pool: &'a Pool,
@@ -424,7 +466,7 @@ impl Work<'_> {
         tokenize: &Done,
         training: &TokenFile,
         held_out: &TokenFile,
-        announce: &mut dyn FnMut(&Cost),
+        announce: &mut dyn FnMut(&Cost, &Way),
     ) -> Result<Done> {
         let (lock, pool, progress) = (self.lock, self.pool, self.context.progress);
         let stage = Stage {
@@ -437,9 +479,11 @@ impl Work<'_> {
         if let Some(done) = self.shop.known(&stage) {
             return Ok(done);
         }
-        let ranks = self.context.ranks;
-        let forecast = plan::forecast(lock, self.size, pool, ranks.size())?;
-        announce(&forecast);
+        let (room, ranks) = (self.context.room(), self.context.ranks);
+        memory::check(lock, &self.recipe.train, room, ranks.size(), self.context.folder)?;
+        let way = memory::way_of(lock, room, ranks.size());
+        let forecast = forecast::forecast(lock, self.size, way, self.context.checkpoint_every, pool, ranks.size())?;
+        announce(&forecast, &way);
         let config = lock.model.config(training.vocab_size() as usize);
         let all_checkpoints = self.shop.folder.join("checkpoints");
         // A folder for each plan: one that was given up does not stand in the
@@ -448,7 +492,7 @@ impl Work<'_> {
         let build_folder = self.shop.folder.clone();
         let checkpoint_every = self.context.checkpoint_every;
         let done = self.shop.run(&stage, |shop, folder| {
-            let activations = kwaya_train::Keep::Everything;
+            let activations = way.activations;
             let options = kwaya_train::Options { checkpoint_every, keep: 2, activations, ranks };
             let files = ["training.safetensors", "held-out.safetensors"].map(|name| {
                 let path = shop.artefact(tokenize.output(name));

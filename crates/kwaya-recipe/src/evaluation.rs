@@ -69,11 +69,15 @@ pub fn evaluate<I: Iterator<Item = Result<tokenizer::Text>>>(
     pool: &Pool,
     progress: &dyn Progress,
 ) -> Result<Evaluation> {
-    let trained = Model::load(folder)?;
-    let context = trained.config.max_position_embeddings;
-    let untrained = Model::random(trained.config.clone(), seed, pool);
-    let score = |model: &Model| kwaya_train::bits_per_byte(model, held_out, context, pool, progress);
-    let (trained, untrained) = (score(&trained)?, score(&untrained)?);
+    // One model at a time, and none beside the compressor, which needs much
+    // memory itself.
+    let score = |model: Model| {
+        let context = model.config.max_position_embeddings;
+        let scores = kwaya_train::bits_per_byte(&model, held_out, context, pool, progress)?;
+        Ok::<_, kwaya_base::Error>((scores, model.config))
+    };
+    let (trained, config) = score(Model::load(folder)?)?;
+    let (untrained, _) = score(Model::random(config, seed, pool))?;
     let packed = compressor::bits_per_byte(texts()?)?;
     let samples = samples(&TextModel::load(folder, pool.threads())?, texts()?)?;
     Ok(Evaluation { languages: trained.iter().filter_map(|s| side_by_side(s, &untrained, &packed)).collect(), samples })

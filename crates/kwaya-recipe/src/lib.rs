@@ -8,9 +8,11 @@
 pub mod bench;
 pub mod build;
 pub mod evaluation;
+pub mod forecast;
 pub mod ledger;
 pub mod lock;
 pub mod machine;
+pub mod memory;
 pub mod plan;
 pub mod recipe;
 pub mod report;

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use kwaya_base::{Error, Result, error::At, files};
 use kwaya_model::Config;
-use kwaya_train::{Memory, Schedule};
+use kwaya_train::{Precision, Schedule};
 use serde::{Deserialize, Serialize};
 
 use crate::recipe::CorpusWishes;
@@ -16,8 +16,19 @@ pub const LOCK: &str = "kwaya.lock";
 /// The format of the lock that this program reads and writes.
 const VERSION: u32 = 1;
 
-/// The version of the arithmetic of `kwaya-math` that this program computes with.
-pub(crate) const ARITHMETIC: &str = "f32-1";
+/// The arithmetics that this program computes with (docs/arithmetic.md).
+const ARITHMETICS: [(Precision, &str); 2] = [(Precision::F32, "f32-1"), (Precision::Bf16, "bf16-1")];
+
+/// The names of all of them.
+pub(crate) fn arithmetics() -> String {
+    ARITHMETICS.map(|(_, name)| name).join(" or ")
+}
+
+/// The arithmetic of a training with products of `precision`.
+pub(crate) fn arithmetic(precision: Precision) -> &'static str {
+    let found = ARITHMETICS.iter().find(|(known, _)| *known == precision);
+    found.expect("each precision has an arithmetic").1
+}
 
 const HEADER: &str = "# Written by `kwaya plan`. These numbers, with the documents, define every bit of the model.\n\n";
 
@@ -86,11 +97,6 @@ impl Sizes {
 }
 
 impl Lock {
-    /// What the training takes of memory, by what it is for.
-    pub fn memory(&self) -> Memory {
-        kwaya_train::memory(&self.model.config(self.vocabulary), &self.train, kwaya_train::Keep::Everything)
-    }
-
     /// A lock in this program's format and arithmetic.
     pub fn new(
         documents: String,
@@ -100,7 +106,7 @@ impl Lock {
         model: Sizes,
         train: Schedule,
     ) -> Self {
-        let arithmetic = ARITHMETIC.to_owned();
+        let arithmetic = arithmetic(train.precision).to_owned();
         Self { version: VERSION, arithmetic, documents, languages, corpus, vocabulary, model, train }
     }
 
@@ -117,14 +123,19 @@ impl Lock {
         let table: toml::Table = toml::from_str(&text).map_err(wrong)?;
         let stated = |key| table.get(key).map(|v| v.to_string().trim_matches('"').to_owned()).unwrap_or_default();
         let (version, arithmetic) = (stated("version"), stated("arithmetic"));
-        if version != VERSION.to_string() || arithmetic != ARITHMETIC {
+        let known = ARITHMETICS.map(|(_, name)| name);
+        if version != VERSION.to_string() || !known.contains(&&*arithmetic) {
             return Err(refuse("lock-version")
                 .arg("found", format!("{version}, {arithmetic}"))
-                .arg("known", format!("{VERSION}, {ARITHMETIC}")));
+                .arg("known", format!("{VERSION}, {}", arithmetics())));
         }
         let lock: Self = toml::from_str(&text).map_err(wrong)?;
         if lock.model.heads == 0 || !lock.model.hidden_size.is_multiple_of(lock.model.heads) {
             return Err(refuse("lock-wrong").arg("cause", "model.heads"));
+        }
+        if lock.arithmetic != self::arithmetic(lock.train.precision) {
+            let cause = format!("arithmetic = {:?}, but train.precision is another", lock.arithmetic);
+            return Err(refuse("lock-wrong").arg("cause", cause));
         }
         lock.model.config(lock.vocabulary).validate()?;
         Ok(Some(lock))

@@ -3,17 +3,18 @@
 //! steps timed here. What is chosen goes into the lock; how long it took to
 //! measure, and on what, does not.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kwaya_base::{Error, Progress, Result, Unit};
 use kwaya_math::Pool;
 use kwaya_model::Config;
-use kwaya_train::{Decay, Keep, Precision, Schedule};
-use serde::{Deserialize, Serialize};
+use kwaya_train::{Decay, Schedule};
+use serde::Serialize;
 
 use crate::{
-    lock::{Lock, Sizes},
-    machine,
+    forecast::{self, Pace},
+    lock::Sizes,
+    memory::{self, Room},
     recipe::TrainWishes,
     words,
 };
@@ -39,17 +40,20 @@ const STEPS_MIN: u64 = 10;
 /// What is kept back of the time, for a machine that is busier than it was.
 const SPARE: f64 = 0.08;
 
-/// Steps timed for each rung of the ladder, and for the forecast.
+/// Steps timed for each rung of the ladder, where they are short.
 const TIMED_STEPS: usize = 5;
 
 /// Looks at held-out text during a training.
 const LOOKS: u64 = 20;
 
+/// What they may take beside the steps.
+const LOOKS_SHARE: f64 = 0.1;
+
 /// (hidden size, layers, heads, key and value heads, feed-forward size), from
 /// small to large: heads of 32 to 64, feed-forward 8/3 of the width, as Llama
 /// has. Few key and value heads learned faster than as many as query heads:
 /// 2.00 instead of 2.05 bits per byte after the same 700,000 tokens.
-const LADDER: [(usize, usize, usize, usize, usize); 7] = [
+pub(crate) const LADDER: [(usize, usize, usize, usize, usize); 7] = [
     (96, 3, 3, 1, 256),
     (128, 4, 4, 1, 352),
     (192, 4, 6, 2, 512),
@@ -59,19 +63,6 @@ const LADDER: [(usize, usize, usize, usize, usize); 7] = [
     (768, 12, 12, 4, 2048),
 ];
 
-/// What a build costs, foretold or measured.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Cost {
-    /// Seconds of all stages after the corpus.
-    pub seconds: f64,
-    /// Seconds of the training alone.
-    pub training_seconds: f64,
-    /// Peak bytes of memory; `None` where the system does not say.
-    pub memory_bytes: Option<u64>,
-    /// Bytes on disk.
-    pub disk_bytes: u64,
-}
-
 /// What the plan knows of the corpus.
 #[derive(Clone, Copy, Debug)]
 pub struct CorpusSize {
@@ -79,6 +70,8 @@ pub struct CorpusSize {
     pub training_bytes: u64,
     /// Bytes of held-out text.
     pub held_out_bytes: u64,
+    /// Languages that it is in.
+    pub languages: usize,
     /// Seconds that reading it took, which are part of the time there is.
     pub seconds: f64,
 }
@@ -126,7 +119,7 @@ fn vocabulary(bytes: u64) -> usize {
 }
 
 /// Bytes that a token stands for, roughly, before there is a tokenizer.
-fn bytes_per_token(vocabulary: usize) -> f64 {
+pub(crate) fn bytes_per_token(vocabulary: usize) -> f64 {
     match vocabulary {
         0..1500 => 2.8,
         1500..3000 => 3.3,
@@ -136,35 +129,18 @@ fn bytes_per_token(vocabulary: usize) -> f64 {
     }
 }
 
-/// Seconds of everything but the training steps, given the seconds that a
-/// token of a training step takes on this machine.
-fn other_seconds(corpus: CorpusSize, vocabulary: usize, seconds_per_token: f64) -> f64 {
-    // A forward pass is a third of a step. The figures read each document in
-    // windows that overlap by half, for the trained and the untrained model.
-    let forward = seconds_per_token / 3.0;
-    let held_out_tokens = corpus.held_out_bytes as f64 / bytes_per_token(vocabulary);
-    let looks = LOOKS as f64 * held_out_tokens.min(kwaya_train::SAMPLED_TOKENS as f64) * forward;
-    let figures = 2.0 * 2.0 * held_out_tokens * forward;
-    // Tokenizer, tokens, compressor and samples: seconds per megabyte, from
-    // the stages' own times (see BENCHMARKS.md).
-    let text = (corpus.training_bytes + corpus.held_out_bytes) as f64 / 1e6;
-    looks + figures + SECONDS_PER_MEGABYTE * text + 0.5
-}
-
-/// Seconds per megabyte of text of the stages that no model is in.
-const SECONDS_PER_MEGABYTE: f64 = 1.6;
-
 /// Chooses sizes and steps for `corpus` so that a build takes about `within`,
-/// keeping every wish of the recipe. `ranks` processes share the training;
-/// what they send each other is not foretold.
+/// this choice included, keeping every wish of the recipe. `ranks` processes
+/// share the training; what they send each other is not foretold.
 ///
 /// # Errors
-/// `corpus-too-small`, `time-too-short`, `memory-too-short`, `interrupted`.
+/// `corpus-too-small`, `time-too-short`, `memory-too-short`, `memory-none`,
+/// `interrupted`.
 pub fn choose(
     corpus: CorpusSize,
     wishes: &TrainWishes,
     within: Duration,
-    memory_free: u64,
+    room: Room,
     pool: &Pool,
     ranks: usize,
     progress: &dyn Progress,
@@ -176,6 +152,7 @@ pub fn choose(
     }
     let vocabulary = wishes.vocabulary.unwrap_or_else(|| vocabulary(corpus.training_bytes));
     let tokens = corpus.training_bytes as f64 / bytes_per_token(vocabulary);
+    let time = Time { began: Instant::now(), within, corpus, vocabulary };
     let fixed = wishes.hidden_size.is_some() || wishes.layers.is_some();
     let mut rungs: Vec<Rung> = Vec::new();
     let mut best: Option<(Sizes, Schedule)> = None;
@@ -186,36 +163,53 @@ pub fn choose(
         }
         let sizes = sized(rung, wishes);
         let config = sizes.config(vocabulary);
-        let trial = schedule(&sizes, wishes, 1);
+        let trial = schedule(&sizes, wishes, vocabulary, 1, room.bytes);
         let share = share(&trial, ranks);
-        let need = kwaya_train::memory(&config, &share, Keep::Everything).total();
-        if need > memory_free / 10 * 9 {
+        let need = memory::needed(&config, &share, Some(corpus), room.bytes);
+        if need > room.bytes {
             if best.is_none() {
-                return Err(Error::new("memory-too-short")
-                    .arg("needed", words::bytes(need))
-                    .arg("free", words::bytes(memory_free)));
+                return Err(memory::too_short(
+                    memory::RECIPE_TOO_LARGE,
+                    wishes,
+                    &sizes,
+                    vocabulary,
+                    Some(corpus),
+                    need,
+                    room,
+                ));
             }
             break;
         }
-        let step = kwaya_train::measure(&config, &share, Keep::Everything, pool, TIMED_STEPS)?.seconds_per_step;
         let step_tokens = trial.targets_per_step() as f64;
-        let other = other_seconds(corpus, vocabulary, step / step_tokens);
-        let affordable = (((within.as_secs_f64() - corpus.seconds) * (1.0 - SPARE) - other).max(0.0) / step) as u64;
+        let epochs = |steps: u64| steps as f64 * step_tokens / tokens;
+        // A size far out of reach is not timed: its step costs at least as
+        // many times more as it has more weights.
+        if let Some(last) = rungs.last() {
+            let step = last.seconds_per_step * config.parameters() as f64 / last.parameters as f64;
+            if epochs(time.steps(&config, Pace::new(&trial, step))) < EPOCHS_MIN / 2.0 {
+                break;
+            }
+        }
+        let keep = memory::way(&config, &share, room.bytes).activations;
+        let step =
+            kwaya_train::measure_within(&config, &share, keep, pool, TIMED_STEPS, time.of_a_rung())?.seconds_per_step;
+        let pace = Pace::new(&trial, step);
+        let affordable = time.steps(&config, pace);
         if best.is_none() && affordable < STEPS_MIN && wishes.steps.is_none() {
-            let needed = ((STEPS_MIN as f64 * step + other) / (1.0 - SPARE) + corpus.seconds).ceil() + 1.0;
             return Err(Error::usage("time-too-short")
                 .arg("within", words::duration(within.as_secs_f64()))
-                .arg("needed", format!("{needed}s")));
+                .arg("needed", format!("{}s", time.needed(&config, pace))));
         }
         let useful = (EPOCHS_MAX * tokens / step_tokens).ceil() as u64;
         let steps = wishes.steps.unwrap_or(affordable.min(useful.max(50)));
-        let epochs = steps as f64 * step_tokens / tokens;
-        let better = best.is_none() || (!fixed && affordable as f64 * step_tokens / tokens >= EPOCHS_MIN);
+        let better = best.is_none() || (!fixed && epochs(affordable) >= EPOCHS_MIN);
         if better {
             rungs.iter_mut().for_each(|rung| rung.chosen = false);
-            best = Some((sizes, schedule(&sizes, wishes, steps)));
+            let mut schedule = schedule(&sizes, wishes, vocabulary, steps, room.bytes);
+            schedule.evaluate_every = evaluate_every(&schedule, forecast::look_tokens(corpus, vocabulary));
+            best = Some((sizes, schedule));
         }
-        let parameters = config.parameters();
+        let (parameters, epochs) = (config.parameters(), epochs(steps));
         rungs.push(Rung { sizes, parameters, seconds_per_step: step, steps, epochs, chosen: better });
         progress.at(rungs.len() as u64);
         if !better || fixed {
@@ -227,7 +221,53 @@ pub fn choose(
     Ok(Chosen { vocabulary, sizes, schedule, rungs })
 }
 
-fn sized(rung: (usize, usize, usize, usize, usize), wishes: &TrainWishes) -> Sizes {
+/// The time there is, and what it has to do for.
+struct Time {
+    began: Instant,
+    within: Duration,
+    corpus: CorpusSize,
+    vocabulary: usize,
+}
+
+impl Time {
+    /// Timing a rung may take so much of it, beyond the two steps that it takes
+    /// at least.
+    fn of_a_rung(&self) -> Duration {
+        (self.within / 200).min(Duration::from_secs(2))
+    }
+
+    /// What is gone: for the corpus, and for the plan so far.
+    fn gone(&self) -> f64 {
+        self.corpus.seconds + self.began.elapsed().as_secs_f64()
+    }
+
+    /// Steps that there is time for, with the looks between them.
+    fn steps(&self, config: &Config, pace: Pace) -> u64 {
+        let other = forecast::other_seconds(self.corpus, self.vocabulary, config, pace);
+        let left = (self.within.as_secs_f64() - self.gone()) * (1.0 - SPARE) - other;
+        let looks = LOOKS as f64 * forecast::look_tokens(self.corpus, self.vocabulary) * pace.forward;
+        // All looks, or where they would take too much, fewer.
+        ((left - looks).max(left / (1.0 + LOOKS_SHARE)).max(0.0) / pace.step) as u64
+    }
+
+    /// Whole seconds in which the fewest steps can be done.
+    fn needed(&self, config: &Config, pace: Pace) -> f64 {
+        let other = forecast::other_seconds(self.corpus, self.vocabulary, config, pace);
+        let steps = STEPS_MIN as f64 * pace.step * (1.0 + LOOKS_SHARE);
+        ((steps + other) / (1.0 - SPARE) + self.gone()).ceil() + 1.0
+    }
+}
+
+/// Steps between two looks of `tokens` each, so that they are [`LOOKS`], or
+/// fewer where those would take more than their share of the training.
+fn evaluate_every(schedule: &Schedule, tokens: f64) -> u64 {
+    // A step costs three times the forward pass over its tokens.
+    let work = 3.0 * (schedule.steps * schedule.targets_per_step()) as f64;
+    let looks = (LOOKS_SHARE * work / tokens.max(1.0)).clamp(2.0, LOOKS as f64);
+    (schedule.steps as f64 / looks).ceil().max(1.0) as u64
+}
+
+pub(crate) fn sized(rung: (usize, usize, usize, usize, usize), wishes: &TrainWishes) -> Sizes {
     let (mut hidden_size, layers, mut heads, mut key_value_heads, mut intermediate_size) = rung;
     if let Some(width) = wishes.hidden_size {
         hidden_size = width.next_multiple_of(32);
@@ -253,11 +293,29 @@ fn initializer_range(width: usize) -> f64 {
     ((2.0 / (5.0 * width as f64)).sqrt() * 1e4).round() / 1e4
 }
 
-fn schedule(sizes: &Sizes, wishes: &TrainWishes, steps: u64) -> Schedule {
+/// A step's rows are cut into two micro-batches, or, where that does not fit
+/// into `room`, into as many as do.
+pub(crate) fn schedule(sizes: &Sizes, wishes: &TrainWishes, vocabulary: usize, steps: u64, room: u64) -> Schedule {
+    let rows = (STEP_TOKENS / sizes.context).max(1);
+    let of = |micro_batches| schedule_of(sizes, wishes, steps, rows, micro_batches);
+    if let Some(wished) = wishes.micro_batches {
+        return of(wished);
+    }
+    let config = sizes.config(vocabulary);
+    let need = |schedule: &Schedule| memory::needed(&config, schedule, None, room);
+    let usual = of(rows.min(2));
+    if need(&usual) <= room {
+        return usual;
+    }
+    // One, and the powers of two: a tree over any other number takes as much
+    // memory as over the next of these.
+    let others = std::iter::successors(Some(1), |n| Some(n * 2)).take_while(|n| *n <= rows).map(of);
+    others.min_by_key(need).unwrap_or(usual)
+}
+
+fn schedule_of(sizes: &Sizes, wishes: &TrainWishes, steps: u64, rows: usize, micro_batches: usize) -> Schedule {
     // Wider models want smaller steps; 0.003 at width 192 was found by trial.
     let rate = wishes.learning_rate.unwrap_or_else(|| (0.576 / sizes.hidden_size as f32).min(0.004));
-    let rows = (STEP_TOKENS / sizes.context).max(1);
-    let micro_batches = wishes.micro_batches.unwrap_or(rows.min(2));
     Schedule {
         seed: wishes.seed,
         steps,
@@ -274,58 +332,13 @@ fn schedule(sizes: &Sizes, wishes: &TrainWishes, steps: u64) -> Schedule {
         weight_decay: 0.1,
         clip_norm: 1.0,
         evaluate_every: (steps / LOOKS).max(1),
-        precision: Precision::F32,
+        precision: wishes.precision.unwrap_or_default(),
     }
 }
 
 /// The work of one of several processes.
-fn share(schedule: &Schedule, ranks: usize) -> Schedule {
+pub(crate) fn share(schedule: &Schedule, ranks: usize) -> Schedule {
     Schedule { micro_batches_per_step: schedule.micro_batches_per_step.div_ceil(ranks), ..schedule.clone() }
-}
-
-/// What a build of `lock` will cost on this machine, by `ranks` processes:
-/// training steps timed now, and rates for the small stages.
-///
-/// # Errors
-/// When the lock's numbers are not valid.
-pub fn forecast(lock: &Lock, corpus: CorpusSize, pool: &Pool, ranks: usize) -> Result<Cost> {
-    let config = lock.model.config(lock.vocabulary);
-    let share = share(&lock.train, ranks);
-    let measured = kwaya_train::measure(&config, &share, Keep::Everything, pool, TIMED_STEPS)?;
-    let step = measured.seconds_per_step;
-    let other = other_seconds(corpus, lock.vocabulary, step / lock.train.targets_per_step() as f64);
-    let training_seconds = step * lock.train.steps as f64;
-    Ok(Cost {
-        seconds: training_seconds + other,
-        training_seconds,
-        memory_bytes: Some(memory(measured.bytes, corpus)),
-        disk_bytes: disk(&config, corpus, lock.vocabulary),
-    })
-}
-
-/// The program, its threads and what the library of the tokenizer keeps.
-const PROGRAM_BYTES: u64 = 40 << 20;
-
-/// What the compressor takes beside the text: tables for its level, which
-/// are small where there is little text to look back at.
-const COMPRESSOR_BYTES: [u64; 2] = [8 << 20, 84 << 20];
-
-/// The hungriest stage: the training, or the compressor, which looks back at
-/// up to 64 MB of text; or what this process has used until now, in trying
-/// the sizes, when the build goes on in it.
-fn memory(training: u64, corpus: CorpusSize) -> u64 {
-    let text = corpus.training_bytes.min(64 << 20);
-    let compressor = COMPRESSOR_BYTES[usize::from(text > 256 << 10)] + 3 * text;
-    let foreseen = PROGRAM_BYTES + training.max(compressor);
-    foreseen.max(machine::peak_memory().unwrap_or(0))
-}
-
-/// The store, with two checkpoints of weights and both averages.
-fn disk(config: &Config, corpus: CorpusSize, vocabulary: usize) -> u64 {
-    let weights = 4 * config.parameters();
-    let text = corpus.training_bytes + corpus.held_out_bytes;
-    let tokens = (text as f64 / bytes_per_token(vocabulary) * 2.0) as u64;
-    weights * 7 + tokens + text / 2 + (1 << 20)
 }
 
 #[cfg(test)]
@@ -333,14 +346,16 @@ mod tests {
     use super::*;
     use kwaya_base::Silent;
 
-    const CORPUS: CorpusSize = CorpusSize { training_bytes: 1_000_000, held_out_bytes: 20_000, seconds: 0.0 };
+    const CORPUS: CorpusSize =
+        CorpusSize { training_bytes: 1_000_000, held_out_bytes: 20_000, languages: 1, seconds: 0.0 };
 
     fn small() -> TrainWishes {
         TrainWishes { hidden_size: Some(32), layers: Some(1), context: Some(64), ..TrainWishes::default() }
     }
 
     fn chosen(corpus: CorpusSize, wishes: &TrainWishes, seconds: u64, memory: u64) -> Result<Chosen> {
-        choose(corpus, wishes, Duration::from_secs(seconds), memory, &Pool::new(1), 1, &Silent)
+        let room = Room { bytes: memory, free: memory };
+        choose(corpus, wishes, Duration::from_secs(seconds), room, &Pool::new(1), 1, &Silent)
     }
 
     #[test]
@@ -366,14 +381,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_done_is_refused_with_what_would_do() {
-        let tiny = CorpusSize { training_bytes: TEXT_BYTES_MIN - 1, held_out_bytes: 0, seconds: 0.0 };
+        let tiny = CorpusSize { training_bytes: TEXT_BYTES_MIN - 1, held_out_bytes: 0, languages: 1, seconds: 0.0 };
         assert_eq!(chosen(tiny, &small(), 60, 1 << 34).unwrap_err().key(), "corpus-too-small");
-        assert_eq!(chosen(CORPUS, &small(), 60, 1 << 20).unwrap_err().key(), "memory-too-short");
+        assert_eq!(chosen(CORPUS, &small(), 60, 1 << 20).unwrap_err().key(), "memory-none");
         let error = chosen(CORPUS, &small(), 0, 1 << 34).unwrap_err();
         assert_eq!(error.key(), "time-too-short");
         let needed = &error.args().iter().find(|(name, _)| *name == "needed").unwrap().1;
         let needed = words::parse_duration(needed).unwrap();
-        choose(CORPUS, &small(), needed * 3, 1 << 34, &Pool::new(1), 1, &Silent).unwrap();
+        let room = Room { bytes: 1 << 34, free: 1 << 34 };
+        choose(CORPUS, &small(), needed * 3, room, &Pool::new(1), 1, &Silent).unwrap();
     }
 
     #[test]
@@ -381,9 +397,46 @@ mod tests {
         for rung in LADDER {
             let sizes = sized(rung, &TrainWishes::default());
             sizes.config(4096).validate().unwrap();
-            schedule(&sizes, &TrainWishes::default(), 100).validate(&sizes.config(4096)).unwrap();
+            schedule(&sizes, &TrainWishes::default(), 4096, 100, 1 << 40).validate(&sizes.config(4096)).unwrap();
             assert!((32..=64).contains(&(sizes.hidden_size / sizes.heads)), "{rung:?}");
         }
         assert_eq!(initializer_range(192), 0.0456);
+    }
+
+    #[test]
+    fn looks_do_not_take_the_time_of_the_training() {
+        let sizes = sized(LADDER[0], &TrainWishes::default());
+        let every = |steps, tokens| {
+            let schedule = schedule(&sizes, &TrainWishes::default(), 1024, steps, 1 << 40);
+            evaluate_every(&schedule, tokens)
+        };
+        assert_eq!(every(10_000, 32_768.0), 500, "a long training: twenty looks");
+        assert_eq!(every(100, 500.0), 5, "little text: twenty looks");
+        assert_eq!(every(100, 32_768.0), 50, "a short training and much text: two");
+        assert_eq!(every(1, 32_768.0), 1);
+    }
+
+    #[test]
+    fn when_memory_is_short_the_step_is_cut_finer_before_anything_is_refused() {
+        let wishes = TrainWishes::default();
+        let sizes = sized(LADDER[2], &wishes);
+        let config = sizes.config(4096);
+        let of = |room| schedule(&sizes, &wishes, 4096, 10, room);
+        let usual = of(1 << 40);
+        assert_eq!(usual.micro_batches_per_step, 2);
+        let need = |schedule: &Schedule| memory::needed(&config, schedule, None, 0);
+        let finer = of(need(&usual) - 1);
+        assert!(finer.micro_batches_per_step > 2 && need(&finer) < need(&usual), "{finer:?}");
+        assert_eq!(finer.targets_per_step(), usual.targets_per_step());
+    }
+
+    #[test]
+    fn planning_takes_little_of_the_time_there_is() {
+        let began = Instant::now();
+        let corpus = CorpusSize { training_bytes: 400_000_000, held_out_bytes: 20_000, languages: 1, seconds: 0.0 };
+        let error = chosen(corpus, &TrainWishes::default(), 20, 1 << 36);
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+        // Nothing larger was tried than could be of use.
+        assert!(error.is_err_and(|error| error.key() == "time-too-short"));
     }
 }

@@ -95,6 +95,10 @@ pub struct TrainWishes {
     /// Micro-batches in a step: at most so many processes share its work.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub micro_batches: Option<usize>,
+    /// The numbers that matrix products are made of, f32 or bf16: bf16 is
+    /// faster where the processor has it, and its bits are others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<kwaya_train::Precision>,
     /// Peak learning rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f32>,

@@ -118,6 +118,7 @@ impl Workshop {
         }
         let seconds = began.elapsed().as_secs_f64();
         let peak_memory_bytes = machine::peak_memory();
+        machine::release_memory();
         self.ledger.append(Entry {
             index: 0,
             previous: String::new(),

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sysinfo::System;
 
-use crate::{lock::ARITHMETIC, machine};
+use crate::{lock, machine};
 
 /// What rank 0 gives the others to train.
 #[derive(Serialize, Deserialize)]
@@ -42,7 +42,7 @@ pub fn threads(asked: Option<usize>, ranks: &dyn Ranks) -> usize {
 
 /// What must be the same on all ranks before they can understand each other.
 fn version() -> [(&'static str, String); 1] {
-    [("version", format!("{} ({ARITHMETIC})", env!("CARGO_PKG_VERSION")))]
+    [("version", format!("{} ({})", env!("CARGO_PKG_VERSION"), lock::arithmetics()))]
 }
 
 /// Gives the other ranks their work, which is that of [`kwaya_train::train`].

@@ -66,6 +66,26 @@ pub fn parse_duration(text: &str) -> Option<std::time::Duration> {
     (seconds > 0.0 && seconds < 1e8).then(|| std::time::Duration::from_secs_f64(seconds))
 }
 
+/// Bytes as people type them: `200MB`, `1.5 GB`, `512MiB`, or a plain number.
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..digits].parse().ok()?;
+    let unit = match text[digits..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" | "bytes" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "t" | "tb" => 1e12,
+        "kib" => 1024.0,
+        "mib" => 1_048_576.0,
+        "gib" => 1_073_741_824.0,
+        _ => return None,
+    };
+    let bytes = number * unit;
+    (1.0..1e18).contains(&bytes).then_some(bytes as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +107,12 @@ mod tests {
         assert_eq!(parse_duration("30m").unwrap().as_secs(), 1_800);
         assert_eq!(parse_duration("1.5h").unwrap().as_secs(), 5_400);
         assert_eq!(parse_duration("90").unwrap().as_secs(), 90);
+        assert_eq!(parse_bytes("200MB"), Some(200_000_000));
+        assert_eq!(parse_bytes(" 1.5 GB "), Some(1_500_000_000));
+        assert_eq!((parse_bytes("2 GiB"), parse_bytes("77")), (Some(2 << 30), Some(77)));
+        for wrong in ["", "MB", "-3MB", "0", "3 sacks", "1e9GB", "99999999999GB"] {
+            assert!(parse_bytes(wrong).is_none(), "{wrong}");
+        }
         for wrong in ["", "m", "-3s", "3 weeks", "0", "1e9d", "infs"] {
             assert!(parse_duration(wrong).is_none(), "{wrong}");
         }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! weights, first_moment, second_moment    F32 (parameters), laid out as in the model
-//! metadata    step; identity: hash of all that decides the bits; log: JSON; checksum
+//! metadata    version; step; identity: hash of all that decides the bits; log: JSON; checksum
 //! ```
 
 use std::{
@@ -17,6 +17,10 @@ use kwaya_model::{Config, Model, tensors};
 use safetensors::{Dtype, SafeTensors};
 
 use crate::{step::State, train::LogEntry};
+
+/// The format of the checkpoints that this program writes and reads. Files
+/// from before it was stated count as "0".
+const VERSION: &str = "1";
 
 const TENSORS: [&str; 3] = ["weights", "first_moment", "second_moment"];
 
@@ -57,12 +61,13 @@ impl<'a> Checkpoints<'a> {
     ///
     /// # Errors
     /// `checkpoint-foreign` when the newest whole one belongs to another
-    /// training: nothing is overwritten then.
+    /// training, `checkpoint-version` when it was written by another version
+    /// of the program: nothing is overwritten then.
     pub(crate) fn latest(&self, config: &Config, progress: &dyn Progress) -> Result<Option<(State, Vec<LogEntry>)>> {
         for (_, path) in list(self.folder)?.into_iter().rev() {
             match self.read(&path, config) {
                 Ok(found) => return Ok(Some(found)),
-                Err(error) if error.key() == "checkpoint-foreign" => return Err(error),
+                Err(error) if matches!(error.key(), "checkpoint-foreign" | "checkpoint-version") => return Err(error),
                 Err(error) => {
                     progress.warn(&say!("checkpoint-passed-over", path = path.display(), cause = error));
                 }
@@ -89,6 +94,7 @@ impl<'a> Checkpoints<'a> {
             .unwrap_or_else(|never| match never {});
         }
         let metadata = BTreeMap::from([
+            ("version", VERSION.to_owned()),
             ("step", step),
             ("identity", self.identity.clone()),
             ("log", log),
@@ -98,7 +104,9 @@ impl<'a> Checkpoints<'a> {
         let entries: Vec<tensors::Entry<'_>> =
             TENSORS.into_iter().zip(values).map(|(name, values)| (name, &shape[..], values)).collect();
         tensors::write(&path, &metadata, &entries)?;
-        let list = list(self.folder)?;
+        // Those ahead of this one were passed over: they must not crowd out
+        // the good ones.
+        let list: Vec<_> = list(self.folder)?.into_iter().filter(|(step, _)| *step <= state.step).collect();
         for (_, path) in &list[..list.len().saturating_sub(self.keep)] {
             fs::remove_file(path).at(path)?;
         }
@@ -110,7 +118,13 @@ impl<'a> Checkpoints<'a> {
         let mapped = tensors::Mapped::open(path)?;
         let (_, header) = mapped.header(path)?;
         let metadata = header.metadata().as_ref();
-        let text = |key: &str| metadata.and_then(|m| m.get(key)).map(String::as_str).ok_or_else(damaged);
+        let find = |key: &str| metadata.and_then(|m| m.get(key)).map(String::as_str);
+        // Before anything else: another version may have all of it otherwise.
+        let version = find("version").unwrap_or("0");
+        if version != VERSION {
+            return Err(Error::usage("checkpoint-version").path(path).arg("found", version).arg("known", VERSION));
+        }
+        let text = |key: &str| find(key).ok_or_else(damaged);
         let (step, identity, log) = (text("step")?, text("identity")?, text("log")?);
 
         let file = mapped.read(path)?;

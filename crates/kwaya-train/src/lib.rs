@@ -22,7 +22,7 @@ mod tree;
 pub use checkpoint::reached;
 pub use evaluate::{LanguageScore, SAMPLED_TOKENS, bits_per_byte};
 pub use kwaya_model::{Keep, Precision};
-pub use measure::{Measured, Memory, measure, memory};
+pub use measure::{Measured, Memory, measure, measure_within, memory};
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
 pub use ranks::{Alone, Ranks, agree};

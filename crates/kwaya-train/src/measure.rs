@@ -30,7 +30,7 @@ pub struct Memory {
     pub optimiser: u64,
     /// What the forward pass leaves for the backward pass, and the latter's own.
     pub activations: u64,
-    /// Everything else: packed pieces of matrices, the batch, the log.
+    /// Everything else: the batch, its losses, the log.
     pub workspace: u64,
 }
 
@@ -41,7 +41,9 @@ impl Memory {
     }
 }
 
-/// The bytes that [`crate::train`] takes, the mapped token files left out.
+/// The bytes that [`crate::train`] takes: the exact sums of its buffers. The
+/// program, its threads' stacks, the rooms that kernels pack matrices into and
+/// the mapped token files are left out.
 pub fn memory(config: &Config, schedule: &Schedule, keep: Keep) -> Memory {
     let weights = 4 * config.parameters();
     let (rows, length) = (schedule.sequences_per_micro_batch, schedule.sequence_length);
@@ -50,9 +52,9 @@ pub fn memory(config: &Config, schedule: &Schedule, keep: Keep) -> Memory {
         gradients: weights * tree_depth(schedule.micro_batches_per_step.max(1)) as u64,
         optimiser: 2 * weights,
         activations: Activations::bytes(config, rows, length, keep),
-        // The program, its threads' stacks and packing buffers were 12 to 20
-        // MiB on 2 threads; a step's log entry is below 128 bytes.
-        workspace: (24 << 20) + 20 * (rows * length) as u64 + 128 * schedule.steps,
+        // Four numbers and a loss for each position; a step's log entry in
+        // memory, and once more as JSON for a checkpoint.
+        workspace: 20 * (rows * length) as u64 + 256 * schedule.steps,
     }
 }
 
@@ -75,6 +77,22 @@ pub struct Measured {
 /// # Errors
 /// When configuration or schedule are not valid.
 pub fn measure(config: &Config, schedule: &Schedule, keep: Keep, pool: &Pool, steps: usize) -> Result<Measured> {
+    measure_within(config, schedule, keep, pool, steps, Duration::MAX)
+}
+
+/// As [`measure`], with as many of the `steps` as begin in the time `limit`,
+/// but at least one beside that to warm up.
+///
+/// # Errors
+/// When configuration or schedule are not valid.
+pub fn measure_within(
+    config: &Config,
+    schedule: &Schedule,
+    keep: Keep,
+    pool: &Pool,
+    steps: usize,
+    limit: Duration,
+) -> Result<Measured> {
     config.validate()?;
     schedule.validate(config)?;
     let mut state = State::new(Model::random(config.clone(), schedule.seed, pool));
@@ -82,7 +100,8 @@ pub fn measure(config: &Config, schedule: &Schedule, keep: Keep, pool: &Pool, st
     let targets = schedule.targets_per_step();
     let batch = synthetic(config, schedule);
     let (mut forward_backward, mut update, mut loss) = (Vec::new(), Vec::new(), 0.0);
-    for _ in 0..=steps.max(1) {
+    let began = Instant::now();
+    while update.len() < 2 || (update.len() <= steps && began.elapsed() < limit) {
         let start = Instant::now();
         stepper.begin();
         stepper.micro_batch(&state.model, &batch.batch(), targets);

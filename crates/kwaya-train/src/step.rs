@@ -21,6 +21,11 @@ impl State {
         let length = model.weights().len();
         Self { model, first_moment: zeros(length), second_moment: zeros(length), step: 0 }
     }
+
+    /// Whether it is all numbers: only then is it worth a checkpoint.
+    pub(crate) fn is_finite(&self) -> bool {
+        [self.model.weights(), &self.first_moment, &self.second_moment].iter().all(|v| v.iter().all(|x| x.is_finite()))
+    }
 }
 
 /// The memory and the arithmetic of a step. Takes no memory after `new`, but

@@ -118,12 +118,18 @@ pub fn train(
     let (first, sent) = (run.state.step, ranks.sent());
     let mut written = (run.state.step, Instant::now());
     while run.state.step < schedule.steps {
-        let stepped = run.step(progress);
-        let stopped = matches!(&stepped, Err(error) if error.key() == "interrupted");
+        let mut stepped = run.step(progress);
         let finished = run.state.step == schedule.steps;
+        if finished && !run.state.is_finite() {
+            stepped = Err(run.not_finite(run.state.step, f32::NAN));
+        }
+        // A step that failed left the state before it, which is kept if it is
+        // still made of numbers: an update can be what breaks it.
+        let due = stepped.is_err() || finished || written.1.elapsed() >= options.checkpoint_every;
         if let Some(checkpoints) = &checkpoints
-            && (stopped || finished || written.1.elapsed() >= options.checkpoint_every)
+            && due
             && run.state.step > written.0
+            && run.state.is_finite()
         {
             if let Err(error) = checkpoints.write(&run.state, &run.log) {
                 run.leave(stepped.is_err());
@@ -131,7 +137,7 @@ pub fn train(
             }
             written = (run.state.step, Instant::now());
         }
-        stepped?;
+        stepped.map_err(|error| run.kept(error, written.0, folder))?;
     }
     progress.end();
     let Run { state, log, .. } = run;
@@ -357,13 +363,34 @@ impl<'a> Run<'a> {
             .arg("loss", loss)
             .arg("rate", self.schedule.learning_rate_at(step))
             .arg("tensor", tensor)
+            .arg("lower", lower(self.schedule.learning_rate))
     }
+
+    /// Adds to a breakdown where the last state is that was still good, if a
+    /// checkpoint has one.
+    fn kept(&self, error: Error, step: u64, folder: &Path) -> Error {
+        if error.key() == "train-not-finite" { error.arg("kept", step).arg("folder", folder.display()) } else { error }
+    }
+}
+
+/// A learning rate to try after one that was too high: a quarter of it, to one
+/// digit, and none above those that serve small models.
+fn lower(rate: f32) -> f32 {
+    let quarter = (0.25 * rate).min(0.004);
+    format!("{quarter:.0e}").parse().unwrap_or(quarter)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::Value;
+
+    #[test]
+    fn a_lower_learning_rate_is_a_plain_number() {
+        for (rate, better) in [(1e3, "0.004"), (0.01, "0.002"), (0.004, "0.001"), (0.0006, "0.0002")] {
+            assert_eq!(lower(rate).to_string(), better);
+        }
+    }
 
     /// Losses and norms after up to ten updates, relative: rounding grows with
     /// each update.

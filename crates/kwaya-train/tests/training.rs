@@ -242,10 +242,74 @@ fn a_breakdown_names_step_and_tensor_and_keeps_the_checkpoints() {
     let wild = Schedule { learning_rate: 1e3, weight_decay: 1e3, warmup_steps: 0, ..schedule() };
     let error = bench.train("wild", &wild, 2, &Silent).err().unwrap();
     assert_eq!(error.key(), "train-not-finite");
-    let tensor = &error.args().iter().find(|(name, _)| *name == "tensor").unwrap().1;
-    assert!(tensor.ends_with(".weight"), "{error}");
-    assert!(error.to_string().contains("step") && error.remedy().is_some(), "{error}");
+    let named = |name: &str| error.args().iter().find(|(found, _)| *found == name).unwrap().1.clone();
+    assert!(named("tensor").ends_with(".weight"), "{error}");
+    assert!(error.to_string().contains("step") && error.remedy().unwrap().contains("learning_rate = 0.004"), "{error}");
     assert_eq!(bench.checkpoints("wild").len(), 2);
+    assert!(error.to_string().contains(&bench.folder("wild").display().to_string()), "{error}");
+
+    // Where no checkpoint was due yet, the last good state is written.
+    let (step, folder, pool) = (named("step").parse::<u64>().unwrap(), bench.folder("rare"), Pool::new(2));
+    let rare = Options { checkpoint_every: Duration::MAX, keep: 2 };
+    let error = train(&config(), &wild, &bench.training, &bench.held_out, &folder, &rare, &pool, &Silent);
+    let error = error.err().unwrap();
+    let kept = error.args().iter().find(|(name, _)| *name == "kept").unwrap().1.parse::<u64>().unwrap();
+    assert_eq!(bench.checkpoints("rare"), [format!("step-{kept:08}.safetensors")]);
+    assert!(kept < step && values(&folder.join(format!("step-{kept:08}.safetensors"))).iter().all(|v| v.is_finite()));
+}
+
+/// All numbers of a checkpoint.
+fn values(path: &Path) -> Vec<f32> {
+    let bytes = fs::read(path).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    bytes[8 + header..].as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
+
+#[test]
+fn a_model_that_breaks_in_its_last_step_is_not_a_result() {
+    let bench = Bench::new();
+    // The weights overflow in some update; the loss would tell in the next.
+    for steps in 1..40 {
+        let wild = Schedule { learning_rate: 1e3, weight_decay: 1e3, warmup_steps: 0, steps, ..schedule() };
+        match bench.train(&format!("{steps}"), &wild, 1, &Silent) {
+            Ok(outcome) => assert!(outcome.model.weights().iter().all(|w| w.is_finite()), "after {steps} steps"),
+            Err(error) => return assert_eq!(error.key(), "train-not-finite"),
+        }
+    }
+    panic!("it does not break down");
+}
+
+#[test]
+fn a_checkpoint_of_another_version_is_refused_and_kept() {
+    let bench = Bench::new();
+    bench.train("a", &schedule(), 2, &StopAt::step(3)).err().unwrap();
+    let newest = bench.folder("a").join("step-00000003.safetensors");
+    let whole = fs::read(&newest).unwrap();
+    let at = whole.windows(13).position(|w| w == b"\"version\":\"1\"").expect("the version is stated");
+    let mut other = whole.clone();
+    other[at + 11] = b'7';
+    fs::write(&newest, &other).unwrap();
+    let before = bench.checkpoints("a");
+    let error = bench.train("a", &schedule(), 2, &Silent).err().unwrap();
+    assert_eq!(error.key(), "checkpoint-version");
+    assert!(error.to_string().contains("7; this program knows 1"), "{error}");
+    assert_eq!((bench.checkpoints("a"), fs::read(&newest).unwrap()), (before, other), "nothing is touched");
+    fs::write(&newest, whole).unwrap();
+    bench.train("a", &schedule(), 2, &Silent).unwrap();
+}
+
+#[test]
+fn damaged_checkpoints_ahead_do_not_crowd_out_the_good_ones() {
+    let bench = Bench::new();
+    bench.train("a", &schedule(), 2, &StopAt::step(8)).err().unwrap();
+    for name in bench.checkpoints("a") {
+        fs::write(bench.folder("a").join(name), b"hapana").unwrap();
+    }
+    let watcher = StopAt::step(3);
+    bench.train("a", &schedule(), 2, &watcher).err().unwrap();
+    assert_eq!(watcher.warnings.into_inner(), 2);
+    let resumed = bench.train("a", &schedule(), 2, &Silent).unwrap();
+    assert_eq!(resumed.resumed_at, Some(3), "what was done since is not lost");
 }
 
 #[test]

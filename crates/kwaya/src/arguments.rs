@@ -24,14 +24,20 @@ pub(crate) fn command() -> Command {
                 .arg(option("language", "TAG").required(true).action(ArgAction::Append))
                 .arg(option("licence", "SPDX").default_value("LicenseRef-unknown")),
         )
-        .subcommand(subcommand("machine"))
-        .subcommand(subcommand("bench"))
-        .subcommand(subcommand("plan").arg(place("dir")).arg(option("within", "TIME").default_value("30m")))
+        .subcommand(subcommand("machine").arg(option("memory", "BYTES")))
+        .subcommand(subcommand("bench").arg(option("memory", "BYTES")))
+        .subcommand(
+            subcommand("plan")
+                .arg(place("dir"))
+                .arg(option("within", "TIME").default_value("30m"))
+                .arg(option("memory", "BYTES")),
+        )
         .subcommand(
             subcommand("build")
                 .arg(place("dir"))
                 .arg(option("within", "TIME").default_value("30m"))
-                .arg(option("checkpoint-every", "TIME").default_value("30s")),
+                .arg(option("checkpoint-every", "TIME").default_value("30s"))
+                .arg(option("memory", "BYTES")),
         )
         .subcommand(subcommand("status").arg(place("dir")))
         .subcommand(sampling(subcommand("generate").arg(place("model")).arg(place("prompt"))))

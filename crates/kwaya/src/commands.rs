@@ -11,12 +11,14 @@ use std::{
 use clap::ArgMatches;
 use kwaya_base::{Error, Result, error::At, files, messages, say};
 use kwaya_math::Pool;
+use kwaya_math::Precision;
 use kwaya_model::SamplerOptions;
 use kwaya_recipe::{
     bench::{self, Work},
-    build::{self, Announcement, Built, Context},
+    build::{self, Announcement, Built, Context, Planned},
+    forecast::Cost,
     machine::{self, Ability, Machine, Measured},
-    plan::Cost,
+    memory::Room,
     recipe::{RECIPE, Recipe},
     text_model::{Ended, Options, TextModel},
     together::{self, Ranks},
@@ -29,6 +31,9 @@ use crate::{
     bar::{Bar, STOPPED, note},
     ranks::Quiet,
 };
+
+/// What a build does without being told.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 
 /// A document that takes longer to parse is set aside.
 const EXTRACTION_LIMIT: Duration = Duration::from_secs(10);
@@ -44,6 +49,13 @@ fn folder(m: &ArgMatches) -> PathBuf {
 fn time(m: &ArgMatches, name: &str) -> Result<Duration> {
     let typed = text(m, name);
     words::parse_duration(typed).ok_or_else(|| Error::usage("time-wrong").arg("value", typed))
+}
+
+/// The memory to use at most, when that was said.
+fn memory(m: &ArgMatches) -> Result<Option<u64>> {
+    let Some(typed) = m.get_one::<String>("memory") else { return Ok(None) };
+    let bytes = words::parse_bytes(typed).ok_or_else(|| Error::usage("memory-wrong").arg("value", typed))?;
+    Ok(Some(bytes))
 }
 
 /// Prints a line of data. When nobody reads any more, as after `| head`, the
@@ -83,7 +95,7 @@ fn with_context<T>(m: &ArgMatches, ranks: &dyn Ranks, work: impl FnOnce(&Context
     // Only a build takes a long time and has the flag.
     let checkpoint_every = match m.try_contains_id("checkpoint-every") {
         Ok(true) => time(m, "checkpoint-every")?,
-        _ => Duration::MAX,
+        _ => CHECKPOINT_EVERY,
     };
     let program = std::env::current_exe().map_err(|e| Error::io(Path::new("kwaya"), e))?;
     work(&Context {
@@ -94,6 +106,7 @@ fn with_context<T>(m: &ArgMatches, ranks: &dyn Ranks, work: impl FnOnce(&Context
         worker: Worker::Child { program, arguments: vec!["extract-worker".into()], time_limit: EXTRACTION_LIMIT },
         progress: &progress,
         checkpoint_every,
+        memory: memory(m)?,
     })
 }
 
@@ -123,12 +136,17 @@ pub(crate) fn new(m: &ArgMatches) -> Result<()> {
 
 pub(crate) fn machine(m: &ArgMatches) -> Result<()> {
     let threads = machine::threads(m.get_one("threads").copied());
-    let measured = Measured::now(Path::new("."), threads, &Bar::new())?;
+    let measured = Measured::now(Path::new("."), threads, memory(m)?, &Bar::new())?;
     if json(m, &measured) {
         return Ok(());
     }
-    let Measured { machine, peak, product, training, bandwidth, disk_write, disk_sync_seconds, abilities } = measured;
-    let share = |part: f64| format!("{:.0}", 100.0 * part / peak);
+    let Measured { machine, f32, bf16, paper_peak, bandwidth, disk_write, disk_sync_seconds, abilities } = measured;
+    let billions = |speed: f64| format!("{:.0}", speed / 1e9);
+    let share = |part: f64, whole: f64| format!("{:.0}", 100.0 * part / whole);
+    let paper = match paper_peak {
+        Some(peak) => say!("machine-paper", peak = billions(peak), share = share(f32.peak, peak)),
+        None => say!("machine-no-paper"),
+    };
     print(&say!(
         "machine-figures",
         processor = machine.processor,
@@ -141,9 +159,13 @@ pub(crate) fn machine(m: &ArgMatches) -> Result<()> {
         disk = machine.disk_free_bytes.map_or_else(|| "?".to_owned(), words::bytes),
         write = words::bytes(disk_write as u64),
         sync = format!("{:.1}", 1e3 * disk_sync_seconds),
-        peak = format!("{:.0}", peak / 1e9),
-        product = share(product),
-        training = share(training),
+        peak = billions(f32.peak),
+        product = share(f32.product, f32.peak),
+        training = share(f32.training, f32.peak),
+        peak_bf16 = billions(bf16.peak),
+        product_bf16 = share(bf16.product, bf16.peak),
+        training_bf16 = share(bf16.training, bf16.peak),
+        paper = paper,
     ));
     let row = |cell: fn(&Ability) -> f64| abilities.each_ref().map(|a| format!("{:>9}", words::rounded(cell(a))));
     let [train, tune, answers] = [row(|a| a.train / 1e6), row(|a| a.fine_tune / 1e6), row(|a| a.answers)];
@@ -165,8 +187,8 @@ pub(crate) fn machine(m: &ArgMatches) -> Result<()> {
 
 pub(crate) fn bench(m: &ArgMatches) -> Result<()> {
     let threads = machine::threads(m.get_one("threads").copied());
-    let free = Machine::look(Path::new("."), threads).memory_free_bytes;
-    let bench = bench::run(&Pool::new(threads), free, &Bar::new())?;
+    let room = Room::of(&Machine::look(Path::new("."), threads), memory(m)?);
+    let bench = bench::run(&Pool::new(threads), room.bytes, &Bar::new())?;
     if json(m, &bench) {
         return Ok(());
     }
@@ -175,12 +197,13 @@ pub(crate) fn bench(m: &ArgMatches) -> Result<()> {
         instructions = bench.instructions,
         threads = bench.threads,
         peak = format!("{:.1}", bench.peak / 1e9),
+        peak_bf16 = format!("{:.1}", bench.peak_bf16 / 1e9),
         bandwidth = format!("{:.1}", bench.bandwidth / 1e9),
     ));
     for kernel in &bench.kernels {
         print(&format!(
             "{:<20} {:<20} {:>8.1} {:<8} {:>3.0} %  {}",
-            kernel.name,
+            format!("{}{}", kernel.name, numbers(kernel.precision)),
             kernel.shape,
             kernel.speed / 1e9,
             if kernel.work == Work::Operations { "GFLOPS" } else { "GB/s" },
@@ -192,7 +215,7 @@ pub(crate) fn bench(m: &ArgMatches) -> Result<()> {
     for training in &bench.trainings {
         print(&format!(
             "{:<20} {:<20} {:>8.0} {:<8} {:>3.0} %  {}  {}",
-            format!("{:.1} M", training.parameters as f64 / 1e6),
+            format!("{:.1} M{}", training.parameters as f64 / 1e6, numbers(training.precision)),
             training.shape,
             training.tokens_per_second,
             "tokens/s",
@@ -204,8 +227,14 @@ pub(crate) fn bench(m: &ArgMatches) -> Result<()> {
     Ok(())
 }
 
+/// What a row of the benchmarks says of its numbers, where they are not f32.
+fn numbers(precision: Precision) -> &'static str {
+    if precision == Precision::F32 { "" } else { " bf16" }
+}
+
 fn show_plan(announcement: &Announcement<'_>) -> String {
-    let Announcement { lock, rungs, forecast } = announcement;
+    let Announcement { lock, rungs, forecast, way } = announcement;
+    let memory = way.memory;
     let mut lines = String::new();
     if !rungs.is_empty() {
         lines = format!("{}\n", say!("plan-table"));
@@ -224,7 +253,6 @@ fn show_plan(announcement: &Announcement<'_>) -> String {
         lines.push('\n');
     }
     let parameters = lock.model.config(lock.vocabulary).parameters();
-    let memory = lock.memory();
     lines
         + &say!(
             "plan-figures",
@@ -233,6 +261,7 @@ fn show_plan(announcement: &Announcement<'_>) -> String {
             width = lock.model.hidden_size,
             vocabulary = lock.vocabulary,
             steps = lock.train.steps,
+            arithmetic = lock.arithmetic,
             cost = cost(forecast),
             weights = words::bytes(memory.weights),
             gradients = words::bytes(memory.gradients),
@@ -252,12 +281,10 @@ fn cost(cost: &Cost) -> String {
 }
 
 pub(crate) fn plan(m: &ArgMatches, ranks: &dyn Ranks) -> Result<()> {
-    let (lock, rungs, forecast) = with_context(m, ranks, |context| build::plan(context, time(m, "within")?))?;
-    if !json(
-        m,
-        &serde_json::json!({ "lock": lock, "measured": rungs, "forecast": forecast, "training_memory": lock.memory() }),
-    ) {
-        print(&show_plan(&Announcement { lock: &lock, rungs: &rungs, forecast: &forecast }));
+    let planned = with_context(m, ranks, |context| build::plan(context, time(m, "within")?))?;
+    if !json(m, &planned) {
+        let Planned { lock, rungs, forecast, way } = &planned;
+        print(&show_plan(&Announcement { lock, rungs, forecast, way }));
         print(&say!("plan-next", folder = text(m, "dir")));
     }
     Ok(())

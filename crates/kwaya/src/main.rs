@@ -17,6 +17,7 @@ use kwaya_base::{Error, Result, error::Kind, say};
 use kwaya_recipe::together::{self, Ranks};
 
 fn main() -> ExitCode {
+    kwaya_recipe::machine::give_memory_back();
     let matches = match arguments::command().try_get_matches() {
         Ok(matches) => matches,
         Err(refusal) => return ExitCode::from(refuse(&refusal)),
@@ -54,6 +55,10 @@ fn watch_for_stop(rank: usize, size: usize) {
 }
 
 fn run(matches: &ArgMatches, ranks: &dyn Ranks) -> Result<()> {
+    // Before anything is computed with it.
+    kwaya_math::check_isa().map_err(|error| {
+        Error::usage("isa-missing").arg("asked", error.asked).arg("present", error.present.join(", "))
+    })?;
     match matches.subcommand().expect("a command is required") {
         ("new", m) => commands::new(m),
         ("machine", m) => commands::machine(m),

@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod common;
+mod limits;
 mod main_job;
 mod messages;
 mod offline;

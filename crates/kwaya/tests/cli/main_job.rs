@@ -68,7 +68,7 @@ fn every_command_gives_programs_json_and_nothing_else() {
     assert_eq!(plan["lock"]["train"]["steps"], 12);
     assert!(plan["forecast"]["seconds"].as_f64().unwrap() > 0.0);
     for kind in ["weights", "gradients", "optimiser", "activations", "workspace"] {
-        assert!(plan["training_memory"][kind].as_u64().unwrap() > 0, "{kind}");
+        assert!(plan["way"]["memory"][kind].as_u64().unwrap() > 0, "{kind}");
     }
     let built = place.run(["build", "m", "--json"]).good().json();
     assert_eq!(built["corpus"]["documents"], 30);
@@ -170,11 +170,17 @@ fn the_recipe_may_lie_among_the_documents() {
 fn the_machine_is_measured_and_told_in_words() {
     let place = Place::with_documents(1);
     let measured = place.run(["machine", "--json"]).good().json();
-    for figure in ["peak", "product", "training", "disk_write"] {
-        assert!(measured[figure].as_f64().unwrap() > 1e6, "{figure}: {measured}");
+    for figure in ["peak", "product", "training"] {
+        for precision in ["f32", "bf16"] {
+            assert!(measured[precision][figure].as_f64().unwrap() > 1e6, "{figure}: {measured}");
+        }
     }
+    assert!(measured["disk_write"].as_f64().unwrap() > 1e6 && measured["bandwidth"][0].as_f64().unwrap() > 1e6);
     let hours = measured["abilities"].as_array().unwrap();
     assert!(hours[0]["train"].as_f64() < hours[2]["train"].as_f64());
+    let little = place.run(["machine", "--json", "--memory", "50MB"]).good().json();
+    assert_eq!(little["abilities"][2]["serve"].as_f64(), Some(12.5e6), "as much as 50 MB hold");
     let words = place.run(["machine"]).good().out;
+    assert!(words.contains("f32:") && words.contains("bf16:") && words.contains("on paper"), "{words}");
     assert!(words.contains("train from scratch") && words.contains("in a week"), "{words}");
 }

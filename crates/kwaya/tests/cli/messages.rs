@@ -116,6 +116,8 @@ fn every_command_has_help_and_an_example() {
     let place = Place::new();
     let commands = [
         "new",
+        "machine",
+        "bench",
         "plan",
         "build",
         "status",
