@@ -172,7 +172,7 @@ class Bench:
             print(f"{told}failed, {problem}", file=sys.stderr)
             return None
         speed = line.get("tokens_per_second")
-        print(told + (f"{speed} tokens/s" if speed else f"{line['peak'] / 1e9:.0f} GFLOPS"), file=sys.stderr)
+        print(told + (f"{speed} tokens/s" if speed else f"{line['f32']['peak'] / 1e9:.0f} GFLOPS"), file=sys.stderr)
         return {**line, **key, "at": round(began), "load": round(os.getloadavg()[0], 1)}
 
 
@@ -189,7 +189,7 @@ def table(results, bench):
     rows = ["| shape | engine | tokens/s | Kwaya is | memory, MiB | of the peak |", "| --- | --- | --- | --- | --- | --- |"]
     machine = results.find(engine=PEAK, threads=threads)
     # What else the machine does can only slow one down.
-    peak = lambda name: max((line.get(name) or 0 for line in machine), default=0)
+    peak = lambda kind: max((line[kind]["peak"] for line in machine), default=0)
     for size, (weights, count, length) in SIZES.items():
         for engine, name in ENGINES.items():
             runs = measured(results, bench, engine, size)
@@ -201,7 +201,7 @@ def table(results, bench):
             bf16 = "bf16" in engine
             own = measured(results, bench, "kwaya-bf16" if bf16 else "kwaya", size)
             ratio = statistics.median(line["tokens_per_second"] for line in own) / speed if own else 0
-            limit = peak("peak_bf16" if bf16 else "peak")
+            limit = peak("bf16" if bf16 else "f32")
             rows.append(
                 f"| {weights / 1e6:.1f} M weights, {count} × {length} tokens | {name} "
                 f"| {speed:,.0f} ({min(speeds):,} to {max(speeds):,}) "
@@ -211,8 +211,7 @@ def table(results, bench):
     runs = sorted({len(measured(results, bench, engine, size)) for engine in ENGINES for size in SIZES} - {0})
     notes = [f"{threads} threads, medians of {' or '.join(map(str, runs))} runs, in brackets the slowest and the fastest."]
     if machine:
-        notes.append(f"Peak measured: {peak('peak') / 1e9:.0f} GFLOPS f32"
-                     + (f", {peak('peak_bf16') / 1e9:.0f} bf16." if peak("peak_bf16") else "."))
+        notes.append(f"Peak measured: {peak('f32') / 1e9:.0f} GFLOPS f32, {peak('bf16') / 1e9:.0f} bf16.")
     libraries = [line["libraries_mib"] for line in results.lines if "libraries_mib" in line]
     if libraries:
         notes.append(f"Of PyTorch's memory {statistics.median(libraries):,.0f} MiB are its libraries, before a model.")
