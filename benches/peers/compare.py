@@ -32,15 +32,17 @@ SIZES = {"small": (2_557_632, 16, 256), "large": (8_335_008, 8, 256), "smollm": 
 ENGINES = {
     "kwaya": "Kwaya f32",
     "eager": "PyTorch f32, eager",
-    "eager-malloc": "PyTorch f32, eager, memory kept",
+    "eager-tuned": "PyTorch f32, eager, tuned",
     "compiled": "PyTorch f32, compiled",
+    "compiled-tuned": "PyTorch f32, compiled, tuned",
     "kwaya-bf16": "Kwaya bf16",
     "eager-bf16": "PyTorch bf16, eager",
-    "eager-bf16-malloc": "PyTorch bf16, eager, memory kept",
+    "eager-bf16-tuned": "PyTorch bf16, eager, tuned",
     "compiled-bf16": "PyTorch bf16, compiled",
+    "compiled-bf16-tuned": "PyTorch bf16, compiled, tuned",
 }
-# Let glibc keep what PyTorch frees, instead of asking the system for it in each step.
-MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(4 << 30), "MALLOC_TRIM_THRESHOLD_": str(8 << 30)}
+# Lets glibc keep what PyTorch frees, instead of asking the system for it in each step.
+TUNED = {"MALLOC_MMAP_THRESHOLD_": str(4 << 30), "MALLOC_TRIM_THRESHOLD_": str(8 << 30)}
 PEAK = "machine"
 
 
@@ -93,8 +95,10 @@ class Results:
     def add(self, line):
         self.lines.append(line)
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Half a line, if there is one, stays a line of its own.
+        whole = not self.path.exists() or self.path.read_bytes()[-1:] in (b"", b"\n")
         with self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(("" if whole else "\n") + json.dumps(line) + "\n")
 
     def find(self, **wanted):
         return [line for line in self.lines if all(line.get(key) == value for key, value in wanted.items())]
@@ -126,7 +130,8 @@ class Bench:
         """What a run's line is valid for: another program makes other runs."""
         program = self.kwaya if engine == PEAK else self.step_speed
         if engine != PEAK and not engine.startswith("kwaya"):
-            content = REQUIREMENTS.encode() + (HERE / "pytorch_step.py").read_bytes()
+            scripts = [HERE / "pytorch_step.py", HERE / "plain_llama.py"]
+            content = REQUIREMENTS.encode() + b"".join(script.read_bytes() for script in scripts)
         else:
             content = program.read_bytes() if program.exists() else b""
         return hashlib.sha256(content).hexdigest()[:12]
@@ -137,7 +142,7 @@ class Bench:
             return [self.kwaya, "machine", "--json", "--threads", threads]
         if engine.startswith("kwaya"):
             return [self.step_speed, size, steps, threads, *(["bf16"] if engine == "kwaya-bf16" else [])]
-        return [self.python, HERE / "pytorch_step.py", size, engine.removesuffix("-malloc"), steps, threads]
+        return [self.python, HERE / "pytorch_step.py", size, engine, steps, threads]
 
     def all(self, results):
         threads = self.arguments.threads
@@ -157,7 +162,7 @@ class Bench:
         began = time.time()
         command = [*self.arguments.under, *map(str, command)]
         try:
-            more = MALLOC if key["engine"].endswith("-malloc") else {}
+            more = TUNED if key["engine"].endswith("-tuned") else {}
             done = subprocess.run(command, env={**self.environment, **more}, capture_output=True, text=True, cwd=ROOT,
                                   timeout=self.arguments.limit)
             # Notes of the libraries may stand before the figures.
@@ -180,7 +185,7 @@ def environment(arguments):
     """Without what would hold an engine back; compiled code is kept."""
     holds = ("BLAS", "MKL", "DNNL", "ATEN", "KWAYA", "OMP_")
     kept = {name: value for name, value in os.environ.items() if not any(hold in name for hold in holds)}
-    cache = {"TORCHINDUCTOR_CACHE_DIR": str(arguments.venv / "compiled"), "TOKENIZERS_PARALLELISM": "false"}
+    cache = {"TORCHINDUCTOR_CACHE_DIR": str(arguments.venv / "compiled"), "PYTHONDONTWRITEBYTECODE": "1"}
     return {**kept, **cache, "OMP_NUM_THREADS": str(arguments.threads)}
 
 
@@ -189,7 +194,7 @@ def table(results, bench):
     rows = ["| shape | engine | tokens/s | Kwaya is | memory, MiB | of the peak |", "| --- | --- | --- | --- | --- | --- |"]
     machine = results.find(engine=PEAK, threads=threads)
     # What else the machine does can only slow one down.
-    peak = lambda kind: max((line[kind]["peak"] for line in machine), default=0)
+    peak = lambda precision: max(line[precision]["peak"] for line in machine) if machine else 0
     for size, (weights, count, length) in SIZES.items():
         for engine, name in ENGINES.items():
             runs = measured(results, bench, engine, size)
@@ -211,10 +216,16 @@ def table(results, bench):
     runs = sorted({len(measured(results, bench, engine, size)) for engine in ENGINES for size in SIZES} - {0})
     notes = [f"{threads} threads, medians of {' or '.join(map(str, runs))} runs, in brackets the slowest and the fastest."]
     if machine:
-        notes.append(f"Peak measured: {peak('f32') / 1e9:.0f} GFLOPS f32, {peak('bf16') / 1e9:.0f} bf16.")
+        notes.append(f"Peaks measured: {peak('f32') / 1e9:.0f} GFLOPS f32, {peak('bf16') / 1e9:.0f} bf16.")
     libraries = [line["libraries_mib"] for line in results.lines if "libraries_mib" in line]
     if libraries:
         notes.append(f"Of PyTorch's memory {statistics.median(libraries):,.0f} MiB are its libraries, before a model.")
+        notes.append("Tuned: a Llama of plain torch calls, and memory that glibc keeps for the next step.")
+    # A run's own threads load the machine; more than one beside them is other work.
+    shown = [line for engine in ENGINES for size in SIZES for line in measured(results, bench, engine, size)]
+    disturbed = sum(line["load"] > threads + 1 for line in shown)
+    if disturbed:
+        notes.append(f"{disturbed} runs were made while the machine did other work: not to be relied on.")
     return "\n".join([*rows, "", *notes])
 
 

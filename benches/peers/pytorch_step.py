@@ -1,11 +1,10 @@
 """The training step of crates/kwaya-train/examples/step_speed.rs in PyTorch:
 LlamaForCausalLM of transformers with sdpa attention, fused AdamW, clipping.
-A Llama of plain torch calls is no faster.
 
     python benches/peers/pytorch_step.py SIZE MODE STEPS THREADS
 
-SIZE is one of `SIZES`, MODE eager | compiled | eager-bf16 | compiled-bf16,
-where bf16 is autocast. Prints one line of JSON: the median step after two to
+SIZE is one of `SIZES`, MODE eager | compiled, with -bf16 for autocast, with
+-tuned for plain_llama.py. Prints one line of JSON: the median step after two to
 warm up, the first of which compiles, and the most memory that the process held.
 """
 
@@ -19,6 +18,8 @@ import time
 import torch
 import torch.nn.functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
+
+from plain_llama import Llama
 
 # Width, layers, heads, key and value heads, feed-forward, vocabulary, rows, tokens of a row.
 SIZES = {
@@ -50,13 +51,15 @@ def main():
     torch.set_num_threads(threads)
     torch.manual_seed(1)
     *shape, vocabulary, rows, length = SIZES[size]
-    model = llama(*shape, vocabulary, length)
+    tuned, bf16 = "-tuned" in mode, "-bf16" in mode
+    model = (Llama if tuned else llama)(*shape, vocabulary, length)
     parameters = list(model.parameters())
     optimiser = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
-    bf16 = mode.endswith("-bf16")
 
     def loss_of(tokens, targets):
-        # The model's own `labels` path copies the logits first: no faster.
+        if tuned:
+            return model(tokens, targets)
+        # The model's own `labels` path takes the same time.
         logits = model(input_ids=tokens).logits
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
