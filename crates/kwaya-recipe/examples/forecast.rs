@@ -1,10 +1,7 @@
 //! Is the forecast true? Plans and builds three models of different shapes
 //! from a folder of text, each in processes of their own, and prints what the
 //! plan foretold, what the build took, and the ratio of the two: time, peak
-//! memory and disk.
-//!
-//!     cargo build --release -p kwaya && cargo run --release -p kwaya-recipe --example forecast -- \
-//!         target/release/kwaya FOLDER LANGUAGE [SHAPE...]
+//! memory and disk. `benches/forecast.sh FOLDER LANGUAGE [SHAPE...]` runs it.
 //!
 //! SHAPE is width/layers/context/steps; without one, three are taken that need
 //! a minute or two each on two cores. Memory is looked at from outside, by

@@ -271,6 +271,11 @@ pub fn peak_memory() -> Option<u64> {
     peak_memory_in(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
+/// The memory that this process has now; `None` where the system does not say.
+pub(crate) fn resident_memory() -> Option<u64> {
+    memory_in(&std::fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
+}
+
 /// The peak in what `/proc/PID/status` says of a process.
 pub fn peak_memory_in(status: &str) -> Option<u64> {
     memory_in(status, "VmHWM:")

@@ -117,7 +117,10 @@ pub fn nearest(
     let vocabularies = halvings(vocabulary, 512);
     vocabularies.into_iter().find_map(|tokens| {
         let mut best: Option<(f64, Fit)> = None;
-        for width in eighths(wanted.hidden_size).map(|width| width.next_multiple_of(32)) {
+        for width in eighths(wanted.hidden_size).chain([64, 32]).map(|width| width.next_multiple_of(32)) {
+            if width > wanted.hidden_size.next_multiple_of(32) {
+                continue;
+            }
             for layers in eighths(wanted.layers) {
                 for context in halvings(wanted.context, 32) {
                     let wishes = TrainWishes {

@@ -19,6 +19,10 @@ use crate::{
 /// The random numbers of made-up tokens.
 const SYNTHETIC: u32 = 4 << 16;
 
+/// What a step leaves in the log: an entry, and once more as JSON for a
+/// checkpoint.
+const LOG_BYTES: u64 = 256;
+
 /// Bytes that a training takes, by what they are for.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Memory {
@@ -52,9 +56,8 @@ pub fn memory(config: &Config, schedule: &Schedule, keep: Keep) -> Memory {
         gradients: weights * tree_depth(schedule.micro_batches_per_step.max(1)) as u64,
         optimiser: 2 * weights,
         activations: Activations::bytes(config, rows, length, keep),
-        // Four numbers and a loss for each position; a step's log entry in
-        // memory, and once more as JSON for a checkpoint.
-        workspace: 20 * (rows * length) as u64 + 256 * schedule.steps,
+        // Four numbers and a loss for each position.
+        workspace: 20 * (rows * length) as u64 + LOG_BYTES * schedule.steps,
     }
 }
 
@@ -65,6 +68,9 @@ pub struct Measured {
     pub seconds_per_step: f64,
     /// Planned bytes, [`Memory::total`].
     pub bytes: u64,
+    /// Those of them that the trial has really used: of the partial sums of the
+    /// gradient at most two, and no log.
+    pub used_bytes: u64,
     /// The loss of the last micro-batch: equal bits show that two runs did
     /// the same work.
     pub loss: f32,
@@ -81,7 +87,7 @@ pub fn measure(config: &Config, schedule: &Schedule, keep: Keep, pool: &Pool, st
 }
 
 /// As [`measure`], with as many of the `steps` as begin in the time `limit`,
-/// but at least one beside that to warm up.
+/// but at least one beside those to warm up.
 ///
 /// # Errors
 /// When configuration or schedule are not valid.
@@ -99,6 +105,7 @@ pub fn measure_within(
     let mut stepper = Stepper::new(config, schedule, keep, pool, &Alone);
     let targets = schedule.targets_per_step();
     let batch = synthetic(config, schedule);
+    warm_up(&mut stepper, &state.model, schedule, &batch);
     let (mut forward_backward, mut update, mut loss) = (Vec::new(), Vec::new(), 0.0);
     let began = Instant::now();
     while update.len() < 2 || (update.len() <= steps && began.elapsed() < limit) {
@@ -113,11 +120,25 @@ pub fn measure_within(
         update.push(start.elapsed());
     }
     let micro_batches = schedule.micro_batches_per_step as f64;
+    let planned = memory(config, schedule, keep);
+    let unused = planned.gradients.saturating_sub(2 * planned.weights) + LOG_BYTES * schedule.steps;
     Ok(Measured {
         seconds_per_step: micro_batches * median(&mut forward_backward[1..]) + median(&mut update[1..]),
-        bytes: memory(config, schedule, keep).total(),
+        bytes: planned.total(),
+        used_bytes: planned.total() - unused,
         loss,
     })
+}
+
+/// Uses the memory that a training uses: two partial sums of a gradient, and a
+/// look at held-out text. What was taken and never touched would count as
+/// memory that is not needed.
+fn warm_up(stepper: &mut Stepper<'_>, model: &Model, schedule: &Schedule, batch: &BatchBuffer) {
+    stepper.begin();
+    for _ in 0..schedule.micro_batches_per_step.min(2) {
+        stepper.micro_batch(model, &batch.batch(), schedule.targets_per_step());
+    }
+    stepper.losses(model, &batch.batch());
 }
 
 /// Rows of random tokens, each a single document: attention then costs the

@@ -250,7 +250,7 @@ fn a_breakdown_names_step_and_tensor_and_keeps_the_checkpoints() {
 
     // Where no checkpoint was due yet, the last good state is written.
     let (step, folder, pool) = (named("step").parse::<u64>().unwrap(), bench.folder("rare"), Pool::new(2));
-    let rare = Options { checkpoint_every: Duration::MAX, keep: 2 };
+    let rare = Options { checkpoint_every: Duration::MAX, ..Options::default() };
     let error = train(&config(), &wild, &bench.training, &bench.held_out, &folder, &rare, &pool, &Silent);
     let error = error.err().unwrap();
     let kept = error.args().iter().find(|(name, _)| *name == "kept").unwrap().1.parse::<u64>().unwrap();
