@@ -28,7 +28,7 @@ const BANDWIDTH_BYTES: usize = 256 << 20;
 const PRECISIONS: [Precision; 2] = [Precision::F32, Precision::Bf16];
 
 /// What timing a training may take beyond two steps.
-const TRAINING_AT_MOST: Duration = Duration::from_secs(4);
+const TRAINING_AT_MOST: Duration = Duration::from_secs(3);
 
 /// All figures.
 #[derive(Debug, Serialize)]
@@ -94,7 +94,7 @@ pub struct Training {
     pub share: f64,
     /// Bytes of memory that it plans for.
     pub memory_bytes: u64,
-    /// The bits of the last loss: equal on every machine.
+    /// The bits of the loss of the second step: equal on every machine.
     pub loss_bits: String,
 }
 

@@ -71,8 +71,8 @@ pub struct Measured {
     /// Those of them that the trial has really used: of the partial sums of the
     /// gradient at most two, and no log.
     pub used_bytes: u64,
-    /// The loss of the last micro-batch: equal bits show that two runs did
-    /// the same work.
+    /// The loss of the second step, which every trial has, however short:
+    /// equal bits show that two runs did the same work.
     pub loss: f32,
 }
 
@@ -115,7 +115,9 @@ pub fn measure_within(
         forward_backward.push(start.elapsed());
         let start = Instant::now();
         let (sum, norm) = stepper.finish(targets);
-        loss = sum;
+        if update.len() == 1 {
+            loss = sum;
+        }
         stepper.update(&mut state, norm);
         update.push(start.elapsed());
     }

@@ -15,7 +15,8 @@ use kwaya_base::{Progress, Result, Silent, Unit};
 use kwaya_math::{Pool, philox::Stream};
 use kwaya_model::Config;
 use kwaya_train::{
-    Decay, Keep, Options, Outcome, Precision, Schedule, TokenFile, bits_per_byte, measure, memory, train,
+    Decay, Keep, Options, Outcome, Precision, Schedule, TokenFile, bits_per_byte, measure, measure_within, memory,
+    train,
 };
 
 const VOCABULARY: u64 = 40;
@@ -349,6 +350,9 @@ fn the_forecast_is_made_of_real_steps() {
     assert!(measured.seconds_per_step > 0.0);
     let planned = memory(&config, &schedule, Keep::Everything);
     assert_eq!(measured.bytes, planned.total());
+    assert!(measured.used_bytes < measured.bytes && measured.used_bytes > measured.bytes / 2);
+    let short = measure_within(&config, &schedule, Keep::Everything, &pool, 50, Duration::ZERO).unwrap();
+    assert_eq!(short.loss.to_bits(), measured.loss.to_bits(), "the time there is changes no bit");
     assert_eq!((planned.weights, planned.optimiser), (4 * config.parameters(), 8 * config.parameters()));
     assert_eq!(planned.gradients, 2 * planned.weights, "three micro-batches: two partial sums at once");
     assert_eq!(
