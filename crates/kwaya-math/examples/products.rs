@@ -1,5 +1,6 @@
 //! How fast matrix products are, in the three transpositions of training and
-//! the shapes of the models, as a share of what the processor can do.
+//! the shapes of the models, as a share of what the processor can do; of the
+//! fastest round, as what else the machine does can only slow one down.
 //!
 //!     cargo run --release -p kwaya-math --example products -- [THREADS] [ROUNDS]
 

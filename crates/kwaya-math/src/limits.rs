@@ -6,7 +6,7 @@ use std::{hint::black_box, time::Instant};
 use crate::{
     pool::{Pool, Shards},
     reduce::sum,
-    tile::{Precision, chain_operations, chains},
+    tile::{Precision, chains},
 };
 
 /// Runs of each measurement, of which the best counts: what else the machine
@@ -18,7 +18,8 @@ const RUNS: usize = 7;
 /// pair of bfloat16 numbers is four operations.
 pub fn peak(pool: &Pool, precision: Precision) -> f64 {
     const ROUNDS: usize = 1_000_000;
-    best(pool.threads() as f64 * chain_operations(precision, ROUNDS), || {
+    let each = chains(precision, ROUNDS);
+    best(pool.threads() as f64 * each, || {
         pool.run(pool.threads(), |_| {
             black_box(chains(precision, black_box(ROUNDS)));
         });

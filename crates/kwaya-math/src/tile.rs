@@ -234,8 +234,9 @@ pub(crate) fn product(
 }
 
 /// `rounds` of [`CHAINS`] products added to sums that wait for nothing but
-/// themselves, all in registers: what no tile can surpass.
-pub(crate) fn chains(precision: Precision, rounds: usize) -> f32 {
+/// themselves, all in registers: what no tile can surpass. Returns how many
+/// floating-point operations that were; each product counts for two.
+pub(crate) fn chains(precision: Precision, rounds: usize) -> f64 {
     // SAFETY: `current` found the instructions on this machine.
     unsafe {
         match (current(), precision) {
@@ -266,7 +267,7 @@ const CHAINS: usize = 12;
 /// # Safety
 /// The machine has the instructions of `V`.
 #[inline(always)]
-unsafe fn chain<V: Vector, const PAIRS: bool>(rounds: usize) -> f32 {
+unsafe fn chain<V: Vector, const PAIRS: bool>(rounds: usize) -> f64 {
     let x = std::hint::black_box(0.999_f32);
     // SAFETY: as the caller says.
     unsafe {
@@ -282,23 +283,8 @@ unsafe fn chain<V: Vector, const PAIRS: bool>(rounds: usize) -> f32 {
             sum.store(out.as_mut_ptr());
             std::hint::black_box(&out);
         }
-        out[0]
     }
-}
-
-/// Floating-point operations of [`chains`].
-pub(crate) fn chain_operations(precision: Precision, rounds: usize) -> f64 {
-    let lanes = match current() {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Bf16 | Isa::Avx512 => crate::vector::Avx512::LANES,
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => crate::vector::Avx2::LANES,
-        #[cfg(target_arch = "aarch64")]
-        Isa::Neon => crate::vector::Neon::LANES,
-        Isa::Portable => Plain::LANES,
-    };
-    let each = if precision == Precision::F32 { 2 } else { 4 };
-    (rounds * CHAINS * lanes * each) as f64
+    (rounds * CHAINS * V::LANES * if PAIRS { 4 } else { 2 }) as f64
 }
 
 /// A checked call of [`product`].
@@ -344,7 +330,7 @@ mod x86 {
             /// # Safety
             /// As for [`chain`].
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn $chains(rounds: usize) -> f32 {
+            pub(super) unsafe fn $chains(rounds: usize) -> f64 {
                 // SAFETY: as for this function.
                 unsafe { chain::<$vector, $pairs>(rounds) }
             }
