@@ -50,8 +50,8 @@ pub fn forward_backward(
             (Some(before), _) => &mut below[start + before * length..][..left],
         };
         let (x, values) = if index == 0 { (&mut first_x[..], left_by) } else { left_by.split_at_mut(n * sizes.c) };
-        // The first layer's values lie apart, where all are made again whose
-        // inputs alone are kept.
+        // The first layer's values are in a block of their own. Where inputs
+        // alone are kept, all layers share it, and it holds the last one's.
         let again = *keep == Keep::Inputs && (index + 1 < layout.layers.len());
         let mut layer = Layer::within(if values.is_empty() { &mut block[..] } else { values }, n, sizes);
         let forward = Block {
