@@ -20,7 +20,11 @@
 //! The backward pass makes p again from m and z (Dao et al. 2022), and sums
 //! dk and dv over the heads of a group in order, and over queries in order.
 
-use std::cell::RefCell;
+use std::{
+    cell::RefCell,
+    ops::Range,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use crate::{
     isa::kernel,
@@ -88,6 +92,11 @@ impl<'a> Head<'a> {
     fn new(data: &'a [f32], batch: usize, head: usize, shape: &AttentionShape, width: usize) -> Self {
         Self { data: &data[batch * shape.tokens * width + head * shape.head_dim..], stride: width }
     }
+
+    /// From row `first` on.
+    fn from(self, first: usize) -> Self {
+        Self { data: &self.data[first * self.stride..], ..self }
+    }
 }
 
 /// Scratch of one thread, kept from one call to the next. T' and D' are T and
@@ -150,16 +159,16 @@ pub fn attention(
         SCRATCH.with_borrow_mut(|scratch| {
             let (columns, wide) = (t.next_multiple_of(COLUMNS), d.next_multiple_of(COLUMNS));
             let keys_t = transposed_panels(&mut scratch.keys_t, keys, t, d);
-            let values = panels(&mut scratch.values, values, 0, t, d);
+            let values = panels(&mut scratch.values, values, t, d);
             let p = lines(&mut scratch.p, BLOCK * columns);
             let block = lines(&mut scratch.rows, BLOCK * wide);
             for first in (0..t).step_by(BLOCK) {
                 let rows = BLOCK.min(t - first);
                 let low = low_key(&starts[first..first + rows]);
-                scores(p, q, keys_t, first, rows, low, d, columns);
+                scores(p, q.from(first), keys_t, first, rows, low, d, columns);
                 let (max, sum) = (&mut max[first..first + rows], &mut sum[first..first + rows]);
                 softmax_rows(p, max, sum, &starts[first..first + rows], first, low, columns, shape.scale());
-                weigh(block, p, columns, values, first, rows, low, wide);
+                weigh(block, p, columns, values, first, rows, low..t, wide, First::Zero);
                 for (r, row) in block.chunks_exact_mut(wide).take(rows).enumerate() {
                     let row = &mut row[..d];
                     divide(row, sum[r]);
@@ -188,17 +197,17 @@ fn transposed_panels<'r>(room: &'r mut Vec<f32>, x: Head<'_>, t: usize, d: usize
     Right::panels(room, d)
 }
 
-/// `rows` rows of a head, from `first`, as panels.
-fn panels<'r>(room: &'r mut Vec<f32>, x: Head<'_>, first: usize, rows: usize, d: usize) -> Right<'r> {
+/// `rows` rows of a head as panels.
+fn panels<'r>(room: &'r mut Vec<f32>, x: Head<'_>, rows: usize, d: usize) -> Right<'r> {
     let (room, wide) = (lines(room, rows * d.next_multiple_of(COLUMNS)), size().columns);
     for (c, panel) in (0..d).step_by(wide).zip(room.chunks_mut(rows * wide)) {
-        panel_of_rows(panel, x.data, x.stride, first, rows, c, wide.min(d - c), Precision::F32);
+        panel_of_rows(panel, x.data, x.stride, 0, rows, c, wide.min(d - c), Precision::F32);
     }
     Right::panels(room, rows)
 }
 
-/// p[r][j] = q of row first + r times key j, for the keys from `low` that the
-/// row sees, rounded up to whole tiles.
+/// p[r][j] = row r of q, whose place is first + r, times key j, for the keys
+/// from `low` that the row sees, rounded up to whole tiles.
 #[allow(clippy::too_many_arguments, reason = "kernels take slices and sizes")]
 fn scores(
     p: &mut [f32],
@@ -212,7 +221,7 @@ fn scores(
 ) {
     let group = size().rows;
     for r in (0..rows).step_by(group) {
-        let a = Left::rows(&q.data[(first + r) * q.stride..], q.stride);
+        let a = Left::rows(&q.data[r * q.stride..], q.stride);
         let (count, seen) = (group.min(rows - r), (first + rows.min(r + group)).min(columns));
         let out = Output::new(&mut p[r * columns + low..], columns, count, seen.next_multiple_of(COLUMNS) - low);
         product(Precision::F32, out, a, keys_t.after_column(low), d, First::Zero);
@@ -242,22 +251,32 @@ fn softmax_rows(p: &mut [f32], max: &mut [f32], sum: &mut [f32], starts: &[u32],
 }
 }
 
-/// out (rows, wide) = p (rows, columns) times panels of keys or values, over
-/// the keys from `low` that any row of a tile sees.
+/// out (rows, wide) = or += p (rows, columns) times panels of keys or values,
+/// over those of `keys` that any row of a tile sees.
 #[allow(clippy::too_many_arguments, reason = "kernels take slices and sizes")]
-fn weigh(out: &mut [f32], p: &[f32], columns: usize, x: Right<'_>, first: usize, rows: usize, low: usize, wide: usize) {
+fn weigh(
+    out: &mut [f32],
+    p: &[f32],
+    columns: usize,
+    x: Right<'_>,
+    first: usize,
+    rows: usize,
+    keys: Range<usize>,
+    wide: usize,
+    start: First<'_>,
+) {
     let group = size().rows;
     for r in (0..rows).step_by(group) {
-        let a = Left::rows(&p[r * columns + low..], columns);
-        let (count, high) = (group.min(rows - r), first + rows.min(r + group));
+        let a = Left::rows(&p[r * columns + keys.start..], columns);
+        let (count, high) = (group.min(rows - r), keys.end.min(first + rows.min(r + group)));
         let out = Output::new(&mut out[r * wide..], wide, count, wide);
-        product(Precision::F32, out, a, x.after_row(low), high - low, First::Zero);
+        product(Precision::F32, out, a, x.after_row(keys.start), high - keys.start, start);
     }
 }
 
-/// out (keys, wide) += the transpose of p (rows, columns), for the keys from
-/// `low` that the block sees, times panels of the block's rows, the first of
-/// which is `first`.
+/// out (keys, wide) += the transpose of p (rows, columns), for those of `keys`
+/// that the block sees, times panels of the block's rows, the first of which
+/// is `first`.
 #[allow(clippy::too_many_arguments, reason = "kernels take slices and sizes")]
 fn weigh_transposed(
     out: &mut [f32],
@@ -266,16 +285,16 @@ fn weigh_transposed(
     x: Right<'_>,
     first: usize,
     rows: usize,
-    low: usize,
+    keys: Range<usize>,
     wide: usize,
 ) {
-    let group = size().rows;
+    let (group, low, before) = (size().rows, keys.start, first.min(keys.end));
     // Keys before the block are seen by all of its rows.
     let a = Left::columns(&p[low..], columns);
-    let before = Output::new(&mut out[low * wide..], wide, first - low, wide);
-    product(Precision::F32, before, a, x, rows, First::Output);
+    let out_before = Output::new(&mut out[low * wide..], wide, before - low, wide);
+    product(Precision::F32, out_before, a, x, rows, First::Output);
     // Those in it by the rows from their own on.
-    for r in (0..rows).step_by(group) {
+    for r in (0..rows.min(keys.end - before)).step_by(group) {
         let a = Left::columns(&p[r * columns + first + r..], columns);
         let within = Output::new(&mut out[(first + r) * wide..], wide, group.min(rows - r), wide);
         product(Precision::F32, within, a, x.after_row(r), rows - r, First::Output);
@@ -316,66 +335,85 @@ pub fn attention_backward(
     let (t, d, width, kv_width) = (shape.tokens, shape.head_dim, shape.query_width(), shape.kv_width());
     let group = shape.heads / shape.kv_heads;
     let (dqs, dks, dvs) = (Shards::new(dq), Shards::new(dk), Shards::new(dv));
-    pool.run(shape.batch * shape.kv_heads, |piece| {
+    let groups = shape.batch * shape.kv_heads;
+    let span = keys_of_a_piece(t, groups, pool.threads());
+    // Pieces of a group that are done. Later ones go on from their dq.
+    let done = [const { AtomicUsize::new(0) }; MOST_GROUPS];
+    pool.run(t.div_ceil(span) * groups, |piece| {
+        let (turn, piece) = (piece / groups, piece % groups);
         let (b, g) = (piece / shape.kv_heads, piece % shape.kv_heads);
-        let keys = Head::new(k, b, g, shape, kv_width);
-        let values = Head::new(v, b, g, shape, kv_width);
+        // The keys of this piece are from..from + count; places are counted
+        // from there.
+        let (from, count) = (turn * span, span.min(t - turn * span));
+        let keys = Head::new(k, b, g, shape, kv_width).from(from);
+        let values = Head::new(v, b, g, shape, kv_width).from(from);
         let starts = &starts[b * t..(b + 1) * t];
-        let (columns, wide) = (t.next_multiple_of(COLUMNS), d.next_multiple_of(COLUMNS));
-        let kv_row = |j: usize| (b * t + j) * kv_width + g * d..(b * t + j) * kv_width + (g + 1) * d;
+        let (columns, wide) = (count.next_multiple_of(COLUMNS), d.next_multiple_of(COLUMNS));
         SCRATCH.with_borrow_mut(|scratch| {
-            let keys_t = transposed_panels(&mut scratch.keys_t, keys, t, d);
-            let values_t = transposed_panels(&mut scratch.values_t, values, t, d);
-            let keys = panels(&mut scratch.values, keys, 0, t, d);
+            let keys_t = transposed_panels(&mut scratch.keys_t, keys, count, d);
+            let values_t = transposed_panels(&mut scratch.values_t, values, count, d);
+            let keys = panels(&mut scratch.values, keys, count, d);
             let p = lines(&mut scratch.p, BLOCK * columns);
             let dp = lines(&mut scratch.dp, BLOCK * columns);
             let block = lines(&mut scratch.rows, BLOCK * wide);
-            let (dk, dv) = (lines(&mut scratch.dk, t * wide), lines(&mut scratch.dv, t * wide));
+            let (dk, dv) = (lines(&mut scratch.dk, count * wide), lines(&mut scratch.dv, count * wide));
             dk.fill(0.0);
             dv.fill(0.0);
+            // Pieces are begun in order, so the one waited for is at work.
+            while span < t && done[piece].load(Ordering::Acquire) < turn {
+                std::thread::yield_now();
+            }
             for h in g * group..(g + 1) * group {
                 let head = (b * shape.heads + h) * t;
-                let q = Head::new(q, b, h, shape, width);
-                let dout = Head::new(dout, b, h, shape, width);
-                let out = Head::new(out, b, h, shape, width);
-                for first in (0..t).step_by(BLOCK) {
+                for first in (from..t).step_by(BLOCK) {
                     let rows = BLOCK.min(t - first);
-                    let starts = &starts[first..first + rows];
-                    let low = low_key(starts);
-                    scores(p, q, keys_t, first, rows, low, d, columns);
-                    scores(dp, dout, values_t, first, rows, low, d, columns);
-                    let span = head + first..head + first + rows;
-                    let (max, sum) = (&softmax_max[span.clone()], &softmax_sum[span]);
-                    score_gradients(
-                        p,
-                        dp,
-                        max,
-                        sum,
-                        starts,
-                        out.data,
-                        dout.data,
-                        width,
-                        first,
-                        low,
-                        d,
-                        columns,
-                        shape.scale(),
-                    );
-                    weigh(block, dp, columns, keys, first, rows, low, wide);
-                    for (r, row) in block.chunks_exact(wide).take(rows).enumerate() {
+                    let block_of = |x| Head::new(x, b, h, shape, width).from(first);
+                    let (q, dout, out) = (block_of(q), block_of(dout), block_of(out));
+                    // SAFETY: each piece has its own heads of each row, and the
+                    // piece before it is done with them.
+                    let dq_row = |r: usize| unsafe {
                         let at = (b * t + first + r) * width + h * d;
-                        // SAFETY: each piece has its own heads of each row.
-                        unsafe { dqs.part(at..at + d) }.copy_from_slice(&row[..d]);
+                        dqs.part(at..at + d)
+                    };
+                    let starts = &starts[first..first + rows];
+                    let low = low_key(starts).saturating_sub(from);
+                    if low >= count {
+                        // No query of the block sees a key of this piece.
+                        (0..rows).filter(|_| turn == 0).for_each(|r| dq_row(r).fill(0.0));
+                        continue;
                     }
-                    let queries = panels(&mut scratch.queries, q, first, rows, d);
-                    weigh_transposed(dk, dp, columns, queries, first, rows, low, wide);
-                    let queries = panels(&mut scratch.queries, dout, first, rows, d);
-                    weigh_transposed(dv, p, columns, queries, first, rows, low, wide);
+                    let place = first - from;
+                    scores(p, q, keys_t, place, rows, low, d, columns);
+                    scores(dp, dout, values_t, place, rows, low, d, columns);
+                    let softmax = head + first..head + first + rows;
+                    let (max, sum) = (&softmax_max[softmax.clone()], &softmax_sum[softmax]);
+                    let (dout_data, out_data, scale) = (dout.data, out.data, shape.scale());
+                    score_gradients(
+                        p, dp, max, sum, starts, out_data, dout_data, width, from, place, low, count, d, columns, scale,
+                    );
+                    if turn > 0 {
+                        for (r, row) in block.chunks_exact_mut(wide).take(rows).enumerate() {
+                            row[..d].copy_from_slice(dq_row(r));
+                        }
+                    }
+                    let start = if turn == 0 { First::Zero } else { First::Output };
+                    weigh(block, dp, columns, keys, place, rows, low..count, wide, start);
+                    for (r, row) in block.chunks_exact(wide).take(rows).enumerate() {
+                        dq_row(r).copy_from_slice(&row[..d]);
+                    }
+                    let queries = panels(&mut scratch.queries, q, rows, d);
+                    weigh_transposed(dk, dp, columns, queries, place, rows, low..count, wide);
+                    let queries = panels(&mut scratch.queries, dout, rows, d);
+                    weigh_transposed(dv, p, columns, queries, place, rows, low..count, wide);
                 }
             }
+            if span < t {
+                done[piece].store(turn + 1, Ordering::Release);
+            }
             for (j, (from_k, from_v)) in dk.chunks_exact(wide).zip(dv.chunks_exact(wide)).enumerate() {
+                let at = (b * t + from + j) * kv_width + g * d;
                 // SAFETY: each piece has its own head of each row.
-                let (dk, dv) = unsafe { (dks.part(kv_row(j)), dvs.part(kv_row(j))) };
+                let (dk, dv) = unsafe { (dks.part(at..at + d), dvs.part(at..at + d)) };
                 dk.copy_from_slice(&from_k[..d]);
                 dv.copy_from_slice(&from_v[..d]);
             }
@@ -383,16 +421,30 @@ pub fn attention_backward(
     });
 }
 
+/// Groups of heads that may be cut into pieces.
+const MOST_GROUPS: usize = 128;
+
+/// The keys of one piece of the backward pass. Where there are few groups of
+/// heads for the threads, each is cut; dq then goes on from piece to piece.
+/// Whole blocks and whole tiles, so that the order of no sum changes.
+fn keys_of_a_piece(tokens: usize, groups: usize, threads: usize) -> usize {
+    let cuts = if threads == 1 || groups > MOST_GROUPS { 1 } else { (4 * threads).div_ceil(groups) };
+    tokens.div_ceil(cuts).next_multiple_of(BLOCK).max(2 * BLOCK).min(tokens)
+}
+
 kernel! {
 /// From scores and dp = dout . v: p becomes the probabilities, and dp the
 /// gradient of the score before its scale, ds = p * (dp - dout . out) * scale.
-fn score_gradients(p: &mut [f32], dp: &mut [f32], max: &[f32], sum: &[f32], starts: &[u32], out: &[f32], dout: &[f32], width: usize, first: usize, low: usize, d: usize, columns: usize, scale: f32) {
+/// Of `keys` keys, the first of which is key `from`; the first query is at
+/// place `first` after it.
+fn score_gradients(p: &mut [f32], dp: &mut [f32], max: &[f32], sum: &[f32], starts: &[u32], out: &[f32], dout: &[f32], width: usize, from: usize, first: usize, low: usize, keys: usize, d: usize, columns: usize, scale: f32) {
     let rows = max.len();
     let high = (first + rows).next_multiple_of(LANES).min(columns);
     for r in 0..rows {
-        let at = (first + r) * width;
+        let at = r * width;
         let delta = dot_inline(&dout[at..at + d], &out[at..at + d]);
-        let (start, end) = (starts[r] as usize, first + r + 1);
+        let end = keys.min(first + r + 1);
+        let start = (starts[r] as usize).saturating_sub(from).min(end);
         let (row, drow) = (&mut p[r * columns..(r + 1) * columns], &mut dp[r * columns..(r + 1) * columns]);
         row[low..start].fill(0.0);
         drow[low..start].fill(0.0);

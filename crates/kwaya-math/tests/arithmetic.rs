@@ -161,8 +161,10 @@ fn the_head() {
 
 #[test]
 fn attentions() {
-    let pool = Pool::new(2);
-    for (tokens, heads, kv_heads, d) in [(1, 1, 1, 2), (70, 2, 2, 20), (64, 4, 1, 48), (97, 4, 2, 16)] {
+    // The last is cut among threads by its keys.
+    let shapes = [(1, 1, 1, 2), (70, 2, 2, 20), (64, 4, 1, 48), (97, 4, 2, 16), (330, 2, 1, 18)];
+    for ((tokens, heads, kv_heads, d), threads) in shapes.into_iter().flat_map(|shape| [(shape, 1), (shape, 3)]) {
+        let pool = Pool::new(threads);
         let n = 2 * tokens;
         let starts: Vec<u32> = (0..n).map(|i| (i % tokens / 9 * 9 * (i / tokens)) as u32).collect();
         let (q, k, v) = (random(n * heads * d, 1), random(n * kv_heads * d, 2), random(n * kv_heads * d, 3));

@@ -105,7 +105,7 @@ impl<'a> Layer<'a> {
 #[derive(Default)]
 pub(crate) struct Work {
     pub(crate) norm: Vec<f32>,      // (N, C) a norm's output
-    pub(crate) activated: Vec<f32>, // (N, F) silu(gate) * up
+    pub(crate) activated: Vec<f32>, // (PIECE, F) silu(gate) * up
 }
 
 /// Gradients on their way back, one of each kind at a time.
@@ -118,33 +118,39 @@ pub(crate) struct Scratch {
     pub(crate) d_key: Vec<f32>,       // (N, K)
     pub(crate) d_value: Vec<f32>,     // (N, K)
     pub(crate) d_attended: Vec<f32>,  // (N, Q)
-    pub(crate) d_activated: Vec<f32>, // (N, F)
-    pub(crate) d_gate: Vec<f32>,      // (N, F)
-    pub(crate) d_up: Vec<f32>,        // (N, F)
+    pub(crate) d_activated: Vec<f32>, // (PIECE, F)
+    pub(crate) d_gate: Vec<f32>,      // (PIECE, F)
+    pub(crate) d_up: Vec<f32>,        // (PIECE, F)
 }
 
 impl Work {
-    fn buffers(&mut self, s: &Sizes) -> [(&mut Vec<f32>, usize); 2] {
-        [(&mut self.norm, s.c), (&mut self.activated, s.f)]
+    /// Each buffer and its length for `n` positions.
+    fn buffers(&mut self, s: &Sizes, n: usize) -> [(&mut Vec<f32>, usize); 2] {
+        [(&mut self.norm, n * s.c), (&mut self.activated, n.min(PIECE) * s.f)]
     }
 }
 
 impl Scratch {
-    fn buffers(&mut self, s: &Sizes) -> [(&mut Vec<f32>, usize); 10] {
+    fn buffers(&mut self, s: &Sizes, n: usize) -> [(&mut Vec<f32>, usize); 10] {
+        let piece = n.min(PIECE);
         [
-            (&mut self.d_x, s.c),
-            (&mut self.d_norm, s.c),
-            (&mut self.d_branch, s.c),
-            (&mut self.d_query, s.q),
-            (&mut self.d_key, s.k),
-            (&mut self.d_value, s.k),
-            (&mut self.d_attended, s.q),
-            (&mut self.d_activated, s.f),
-            (&mut self.d_gate, s.f),
-            (&mut self.d_up, s.f),
+            (&mut self.d_x, n * s.c),
+            (&mut self.d_norm, n * s.c),
+            (&mut self.d_branch, n * s.c),
+            (&mut self.d_query, n * s.q),
+            (&mut self.d_key, n * s.k),
+            (&mut self.d_value, n * s.k),
+            (&mut self.d_attended, n * s.q),
+            (&mut self.d_activated, piece * s.f),
+            (&mut self.d_gate, piece * s.f),
+            (&mut self.d_up, piece * s.f),
         ]
     }
 }
+
+/// The positions that feed-forward layers work on at a time. Even, so that a
+/// piece ends where a pair of bfloat16 numbers does.
+pub(crate) const PIECE: usize = 512;
 
 /// What is left of the layers for the backward pass. No bit depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -242,35 +248,32 @@ impl Activations {
     /// The bytes that [`Activations::new`] takes.
     pub fn bytes(config: &Config, rows: usize, tokens_per_row: usize, keep: Keep) -> u64 {
         let (sizes, n) = (Sizes::of(config), rows * tokens_per_row);
-        let width = |buffers: &[(&mut Vec<f32>, usize)]| buffers.iter().map(|(_, width)| *width).sum::<usize>();
-        let per_position = Layer::width(&sizes)
-            + width(&Work::default().buffers(&sizes))
-            + width(&Scratch::default().buffers(&sizes))
-            + 3 * sizes.c
-            + 1;
+        let values = |buffers: &[(&mut Vec<f32>, usize)]| buffers.iter().map(|(_, values)| *values).sum::<usize>();
+        let buffers = values(&Work::default().buffers(&sizes, n)) + values(&Scratch::default().buffers(&sizes, n));
+        let per_position = Layer::width(&sizes) + 3 * sizes.c + 1;
         let logits = head_rows(&sizes, n) * sizes.v;
         let rope = tokens_per_row * config.head_dim;
-        4 * (n * per_position + own_room(config, n, keep) + logits + rope) as u64
+        4 * (n * per_position + buffers + own_room(config, n, keep) + logits + rope) as u64
     }
 
     /// Makes every buffer as long as the batch needs. Takes memory only the
     /// first time.
     fn resize(&mut self, n: usize) {
         let sizes = &self.sizes;
-        let work = self.work.buffers(sizes).into_iter();
-        let scratch = self.scratch.iter_mut().flat_map(|scratch| scratch.buffers(sizes));
+        let work = self.work.buffers(sizes, n).into_iter();
+        let scratch = self.scratch.iter_mut().flat_map(|scratch| scratch.buffers(sizes, n));
         let ends = [
-            (&mut self.block, Layer::width(sizes)),
-            (&mut self.first_x, sizes.c),
-            (&mut self.x, sizes.c),
-            (&mut self.inv_rms, 1),
-            (&mut self.x_norm, sizes.c),
+            (&mut self.block, n * Layer::width(sizes)),
+            (&mut self.first_x, n * sizes.c),
+            (&mut self.x, n * sizes.c),
+            (&mut self.inv_rms, n),
+            (&mut self.x_norm, n * sizes.c),
         ];
-        for (buffer, width) in work.chain(scratch).chain(ends) {
+        for (buffer, values) in work.chain(scratch).chain(ends) {
             if buffer.is_empty() {
-                *buffer = zeros(n * width);
+                *buffer = zeros(values);
             }
-            buffer.resize(n * width, 0.0);
+            buffer.resize(values, 0.0);
         }
     }
 

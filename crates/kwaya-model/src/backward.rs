@@ -10,7 +10,7 @@ use kwaya_math::{
 
 use crate::{
     activations::{Activations, Batch, Keep, Layer, Room, Scratch, Sizes, Work},
-    forward::{Block, forward},
+    forward::{Block, forward, pieces},
     model::{LayerRanges, Model},
 };
 
@@ -66,7 +66,7 @@ pub fn forward_backward(
         };
         if again {
             forward.attention(x, &mut layer, work, batch);
-            forward.feed_forward(&mut layer, work);
+            forward.feed_forward(&mut layer, work, None);
         }
         let mut backward = BlockBackward {
             weights,
@@ -146,12 +146,20 @@ impl BlockBackward<'_> {
         &mut self.gradients[range.start - self.start..range.end - self.start]
     }
 
-    /// dx = or += dy W, dW = dyᵗ x
-    fn product(&mut self, dx: &mut [f32], start: Start<'_>, weight: &Range<usize>, dy: Matrix<'_>, x: Matrix<'_>) {
+    /// dx = or += dy W, dW = or += dyᵗ x
+    fn product(
+        &mut self,
+        dx: &mut [f32],
+        dx_start: Start<'_>,
+        weight: &Range<usize>,
+        dw_start: Start<'_>,
+        dy: Matrix<'_>,
+        x: Matrix<'_>,
+    ) {
         let (pool, precision) = (self.pool, self.precision);
         let w = Matrix::new(&self.weights[weight.clone()], dy.cols(), x.cols());
-        matmul(pool, dx, start, dy, w, precision);
-        matmul(pool, self.gradient(weight), Start::Zero, dy.t(), x, precision);
+        matmul(pool, dx, dx_start, dy, w, precision);
+        matmul(pool, self.gradient(weight), dw_start, dy.t(), x, precision);
     }
 
     /// Adds the gradient of a branch, which is in `s.d_norm`, to the stream's,
@@ -166,18 +174,25 @@ impl BlockBackward<'_> {
 
     fn feed_forward(&mut self, layer: &Layer<'_>, work: &mut Work, s: &mut Scratch) {
         let (pool, r, &Sizes { c, f, .. }, precision) = (self.pool, self.ranges, self.sizes, self.precision);
-        let n = s.d_x.len() / c;
 
-        let d_out = Matrix::new(&s.d_x, n, c);
-        let down = Matrix::new(&self.weights[r.down.clone()], c, f);
-        matmul(pool, &mut s.d_activated, Start::Zero, d_out, down, precision);
-        let activated = &mut work.activated;
-        swiglu_backward(pool, &mut s.d_gate, &mut s.d_up, activated, &s.d_activated, layer.gate, layer.up);
-        matmul(pool, self.gradient(&r.down), Start::Zero, d_out.t(), Matrix::new(activated, n, f), precision);
-        rms_norm_again(pool, &mut work.norm, layer.h, &self.weights[r.post_attention_norm.clone()], layer.h_inv_rms);
-        let h_norm = Matrix::new(&work.norm, n, c);
-        self.product(&mut s.d_norm, Start::Zero, &r.gate, Matrix::new(&s.d_gate, n, f), h_norm);
-        self.product(&mut s.d_norm, Start::Keep, &r.up, Matrix::new(&s.d_up, n, f), h_norm);
+        for piece in pieces(layer.h_inv_rms.len()) {
+            let (n, start) = (piece.len(), if piece.start == 0 { Start::Zero } else { Start::Keep });
+            let (by_c, by_f) = (piece.start * c..piece.end * c, piece.start * f..piece.end * f);
+            let (activated, norm) = (&mut work.activated[..n * f], &mut work.norm[..n * c]);
+            let (d_activated, d_norm) = (&mut s.d_activated[..n * f], &mut s.d_norm[by_c.clone()]);
+            let (d_gate, d_up) = (&mut s.d_gate[..n * f], &mut s.d_up[..n * f]);
+
+            let d_out = Matrix::new(&s.d_x[by_c.clone()], n, c);
+            let down = Matrix::new(&self.weights[r.down.clone()], c, f);
+            matmul(pool, d_activated, Start::Zero, d_out, down, precision);
+            swiglu_backward(pool, d_gate, d_up, activated, d_activated, &layer.gate[by_f.clone()], &layer.up[by_f]);
+            matmul(pool, self.gradient(&r.down), start, d_out.t(), Matrix::new(activated, n, f), precision);
+            let weight = &self.weights[r.post_attention_norm.clone()];
+            rms_norm_again(pool, norm, &layer.h[by_c], weight, &layer.h_inv_rms[piece]);
+            let (norm, d_gate, d_up) = (Matrix::new(norm, n, c), Matrix::new(d_gate, n, f), Matrix::new(d_up, n, f));
+            self.product(d_norm, Start::Zero, &r.gate, start, d_gate, norm);
+            self.product(d_norm, Start::Keep, &r.up, start, d_up, norm);
+        }
         self.norm(&r.post_attention_norm, layer.h, layer.h_inv_rms, s);
     }
 
@@ -187,7 +202,7 @@ impl BlockBackward<'_> {
         let AttentionShape { heads, kv_heads, .. } = *self.shape;
 
         let attended = Matrix::new(layer.attended, n, q);
-        self.product(&mut s.d_attended, Start::Zero, &r.output, Matrix::new(&s.d_x, n, c), attended);
+        self.product(&mut s.d_attended, Start::Zero, &r.output, Start::Zero, Matrix::new(&s.d_x, n, c), attended);
         attention_backward(
             pool,
             &mut s.d_query,
@@ -207,9 +222,9 @@ impl BlockBackward<'_> {
         rope(pool, &mut s.d_key, kv_heads, self.table, batch.positions, Direction::Backward);
         rms_norm_again(pool, &mut work.norm, x, &self.weights[r.input_norm.clone()], layer.x_inv_rms);
         let x_norm = Matrix::new(&work.norm, n, c);
-        self.product(&mut s.d_norm, Start::Zero, &r.query, Matrix::new(&s.d_query, n, q), x_norm);
-        self.product(&mut s.d_norm, Start::Keep, &r.key, Matrix::new(&s.d_key, n, k), x_norm);
-        self.product(&mut s.d_norm, Start::Keep, &r.value, Matrix::new(&s.d_value, n, k), x_norm);
+        self.product(&mut s.d_norm, Start::Zero, &r.query, Start::Zero, Matrix::new(&s.d_query, n, q), x_norm);
+        self.product(&mut s.d_norm, Start::Keep, &r.key, Start::Zero, Matrix::new(&s.d_key, n, k), x_norm);
+        self.product(&mut s.d_norm, Start::Keep, &r.value, Start::Zero, Matrix::new(&s.d_value, n, k), x_norm);
         self.norm(&r.input_norm, x, layer.x_inv_rms, s);
     }
 }

@@ -1,7 +1,7 @@
 //! The forward pass, top to bottom in the order of the Llama paper. Its mirror
 //! image is `backward.rs`.
 
-use std::mem;
+use std::{mem, ops::Range};
 
 use kwaya_math::{
     AttentionShape, Direction, Matrix, Pool, Precision, RopeTable, Start, attention, cross_entropy_loss, embedding,
@@ -9,7 +9,7 @@ use kwaya_math::{
 };
 
 use crate::{
-    activations::{Activations, Batch, Keep, Layer, Room, Sizes, Work},
+    activations::{Activations, Batch, Keep, Layer, PIECE, Room, Sizes, Work},
     model::{LayerRanges, Model},
 };
 
@@ -68,17 +68,17 @@ pub(crate) fn forward(
         let mut ranges = layout.layers.iter().peekable();
         while let Some(layer) = ranges.next() {
             let here = block_of(layer);
-            here.attention(input, &mut Layer::within(values, n, sizes), work, batch);
-            here.feed_forward(&mut Layer::within(values, n, sizes), work);
+            let mut left = Layer::within(values, n, sizes);
+            here.attention(input, &mut left, work, batch);
             if ranges.peek().is_none() {
-                here.output(&Layer::within(values, n, sizes), work, x);
+                here.feed_forward(&mut left, work, Some(x));
                 break;
             }
             // The output is where the next layer reads it: nothing is copied.
             let (next, after) = mem::take(&mut rest).split_at_mut(step);
             rest = after;
             let (next_input, next_values) = next.split_at_mut(n * sizes.c);
-            here.output(&Layer::within(values, n, sizes), work, next_input);
+            here.feed_forward(&mut left, work, Some(next_input));
             input = next_input;
             if *keep == Keep::Everything {
                 values = next_values;
@@ -89,8 +89,7 @@ pub(crate) fn forward(
             let here = block_of(layer);
             let mut values = Layer::within(block, n, sizes);
             here.attention(first_x, &mut values, work, batch);
-            here.feed_forward(&mut values, work);
-            here.output(&values, work, x);
+            here.feed_forward(&mut values, work, Some(x));
             mem::swap(x, first_x);
         }
         mem::swap(x, first_x);
@@ -141,23 +140,34 @@ impl Block<'_> {
         matmul(pool, layer.h, Start::From(x), Matrix::new(layer.attended, n, q), output.t(), precision);
     }
 
-    /// gate = Wgate norm(h), up = Wup norm(h)
-    pub(crate) fn feed_forward(&self, layer: &mut Layer<'_>, work: &mut Work) {
-        let (pool, w, r, &Sizes { c, f, .. }) = (self.pool, self.weights, self.ranges, self.sizes);
-        let n = layer.h_inv_rms.len();
+    /// gate = Wgate norm(h), up = Wup norm(h), and where it is wanted
+    /// out = h + Wdown (silu(gate) * up): a piece of the batch at a time.
+    pub(crate) fn feed_forward(&self, layer: &mut Layer<'_>, work: &mut Work, mut out: Option<&mut [f32]>) {
+        let (pool, w, r, precision) = (self.pool, self.weights, self.ranges, self.precision);
+        let &Sizes { c, f, .. } = self.sizes;
+        let matrix = |range: &Range<usize>, rows, cols| Matrix::new(&w[range.clone()], rows, cols);
 
-        rms_norm(pool, &mut work.norm, layer.h_inv_rms, layer.h, &w[r.post_attention_norm.clone()], self.epsilon);
-        let h_norm = Matrix::new(&work.norm, n, c);
-        matmul(pool, layer.gate, Start::Zero, h_norm, Matrix::new(&w[r.gate.clone()], f, c).t(), self.precision);
-        matmul(pool, layer.up, Start::Zero, h_norm, Matrix::new(&w[r.up.clone()], f, c).t(), self.precision);
+        for piece in pieces(layer.h_inv_rms.len()) {
+            let n = piece.len();
+            let (by_c, by_f) = (piece.start * c..piece.end * c, piece.start * f..piece.end * f);
+            let (h, norm) = (&layer.h[by_c.clone()], &mut work.norm[..n * c]);
+            let (gate, up) = (&mut layer.gate[by_f.clone()], &mut layer.up[by_f]);
+            rms_norm(pool, norm, &mut layer.h_inv_rms[piece], h, &w[r.post_attention_norm.clone()], self.epsilon);
+            let norm = Matrix::new(norm, n, c);
+            matmul(pool, gate, Start::Zero, norm, matrix(&r.gate, f, c).t(), precision);
+            matmul(pool, up, Start::Zero, norm, matrix(&r.up, f, c).t(), precision);
+            if let Some(out) = &mut out {
+                let activated = &mut work.activated[..n * f];
+                swiglu(pool, activated, gate, up);
+                let activated = Matrix::new(activated, n, f);
+                matmul(pool, &mut out[by_c], Start::From(h), activated, matrix(&r.down, c, f).t(), precision);
+            }
+        }
     }
+}
 
-    /// out = h + Wdown (silu(gate) * up)
-    fn output(&self, layer: &Layer<'_>, work: &mut Work, out: &mut [f32]) {
-        let (pool, w, r, &Sizes { c, f, .. }) = (self.pool, self.weights, self.ranges, self.sizes);
-        swiglu(pool, &mut work.activated, layer.gate, layer.up);
-        let activated = Matrix::new(&work.activated, out.len() / c, f);
-        let down = Matrix::new(&w[r.down.clone()], c, f);
-        matmul(pool, out, Start::From(layer.h), activated, down.t(), self.precision);
-    }
+/// The feed-forward layers go over a batch of `n` positions in such pieces,
+/// whose values stay in the cache from one product to the next.
+pub(crate) fn pieces(n: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..n).step_by(PIECE).map(move |start| start..n.min(start + PIECE))
 }
