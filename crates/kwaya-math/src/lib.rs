@@ -16,12 +16,14 @@
 
 mod attention;
 mod caches;
+mod codes;
 mod isa;
 mod layers;
 pub mod limits;
 mod matmul;
 mod memory;
 mod pack;
+mod packed;
 pub mod philox;
 mod pool;
 mod reduce;
@@ -37,6 +39,7 @@ pub use layers::{
 };
 pub use matmul::{Matrix, Start, matmul};
 pub use memory::zeros;
+pub use packed::{NotFinite, Packed, Rounded, project};
 pub use pool::Pool;
 pub use reduce::{sum, sum_squares};
 pub use tile::Precision;
