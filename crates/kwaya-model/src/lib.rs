@@ -12,15 +12,18 @@
 //! row-major f32. Weights are (out, in), as in PyTorch.
 
 mod activations;
+mod architecture;
 mod backward;
 mod config;
 mod forward;
 mod model;
 mod sampler;
 mod session;
+mod source;
 pub mod tensors;
 
 pub use activations::{Activations, Batch, Keep};
+pub use architecture::{Activation, Architecture, Family, LayerAttention, Rope, RopeScaling};
 pub use backward::forward_backward;
 pub use config::Config;
 pub use forward::{logits, loss};
@@ -29,3 +32,4 @@ pub use kwaya_math::{IGNORED, Precision};
 pub use model::{Model, Tensor};
 pub use sampler::{Sampler, SamplerOptions};
 pub use session::Session;
+pub use source::{Source, View};

@@ -1,0 +1,366 @@
+//! Weights from elsewhere: a Hugging Face folder with safetensors, or a GGUF
+//! file, under one set of names and in one order of rows.
+//!
+//! Tensors have the names and rows of Hugging Face. Nothing is copied: a
+//! [`View`] gives the bytes as they lie in the file, mapped into memory.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
+    fs::{self, File},
+    io::{ErrorKind, Read},
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use kwaya_base::{Error, Result, error::At};
+use kwaya_math::{Format, blocks::dequantise};
+use safetensors::Dtype;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    architecture::{self, Architecture, Family},
+    config,
+    tensors::Mapped,
+};
+
+/// An index names each tensor of a model once; 16 MB are more than any has.
+const INDEX_BYTES_MAX: u64 = 1 << 24;
+/// A model card begins with its licence.
+const CARD_BYTES_MAX: u64 = 1 << 16;
+
+/// A model as it lies in files.
+pub struct Source {
+    path: PathBuf,
+    architecture: Architecture,
+    shards: Vec<Shard>,
+    /// By the name of Hugging Face.
+    tensors: BTreeMap<String, Place>,
+}
+
+/// A file of weights.
+struct Shard {
+    path: PathBuf,
+    mapped: Mapped,
+}
+
+/// Where a tensor lies.
+struct Place {
+    shard: usize,
+    range: Range<usize>,
+    /// What its numbers are called in the file.
+    kind: String,
+    /// Those that can be read have a format.
+    format: Option<Format>,
+    shape: Vec<usize>,
+}
+
+/// A tensor of a [`Source`]: a matrix, or a vector, which has one row.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// How its numbers are stored.
+    pub format: Format,
+    /// Outputs, for a matrix.
+    pub rows: usize,
+    /// Inputs, for a matrix; the length of a vector.
+    pub cols: usize,
+    bytes: &'a [u8],
+    row_bytes: usize,
+    /// Where a GGUF of the architecture `llama` has the two halves of a head
+    /// of this width interleaved: row 2i is row i of Hugging Face, row 2i + 1
+    /// is row i + head_dim / 2.
+    interleaved: Option<usize>,
+    /// What [`View::values`] adds to each value: 1 for the norms of Gemma, of
+    /// which Hugging Face stores only what differs from 1.
+    offset: f32,
+}
+
+impl<'a> View<'a> {
+    /// The bytes of row `i`, in the order of Hugging Face.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn row(&self, i: usize) -> &'a [u8] {
+        assert!(i < self.rows, "row {i} of {}", self.rows);
+        let stored = match self.interleaved {
+            None => i,
+            Some(head_dim) => {
+                let (head, within, half) = (i / head_dim, i % head_dim, head_dim / 2);
+                head * head_dim + 2 * (within % half) + within / half
+            }
+        };
+        &self.bytes[stored * self.row_bytes..][..self.row_bytes]
+    }
+
+    /// The bytes of all rows, where they lie in the order of Hugging Face.
+    pub fn contiguous(&self) -> Option<&'a [u8]> {
+        self.interleaved.is_none().then_some(self.bytes)
+    }
+
+    /// All values, row after row. Those of a norm are what the normed stream
+    /// is multiplied by, in all families.
+    pub fn values(&self) -> Vec<f32> {
+        let mut values = vec![0.0; self.rows * self.cols];
+        for (i, row) in values.chunks_mut(self.cols).enumerate() {
+            dequantise(self.format, self.row(i), row);
+        }
+        values.iter_mut().for_each(|value| *value += self.offset);
+        values
+    }
+}
+
+impl Source {
+    /// Opens a Hugging Face folder (config.json, and model.safetensors or its
+    /// index and shards) or a `.gguf` file. Reads and checks what describes
+    /// the weights, but none of them: [`Source::check`] says whether they are
+    /// those of the architecture.
+    ///
+    /// # Errors
+    /// Naming the file, and what in it is wrong.
+    pub fn open(path: &Path) -> Result<Self> {
+        if fs::metadata(path).at(path)?.is_dir() {
+            return Self::folder(path);
+        }
+        if is_pickle(path) {
+            return Err(Error::new("model-pickle").path(path));
+        }
+        let mut magic = Vec::new();
+        File::open(path).at(path)?.take(4).read_to_end(&mut magic).at(path)?;
+        if magic != b"GGUF" {
+            return Err(Error::new("model-file-unknown").path(path));
+        }
+        todo!("GGUF")
+    }
+
+    /// What the model computes.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// Checks that each tensor which the architecture needs is there and has
+    /// its shape, in a format that can be read. Nothing is read and no memory
+    /// taken. Returns the names of tensors that nobody needs.
+    ///
+    /// # Errors
+    /// `model-tensor-missing`, `model-tensor-wrong`, and for a tensor of a
+    /// layer that the architecture does not have, without which the model
+    /// would be another, `model-tensor-extra`.
+    pub fn check(&self) -> Result<Vec<&str>> {
+        let needed = self.architecture.tensors();
+        for (name, shape) in &needed {
+            let place = self.place(name)?;
+            if place.format.is_none() || place.shape != *shape {
+                let formats = Format::ALL.map(Format::name).join("/");
+                return Err(self.wrong(name, place, &format!("{formats} {shape:?}")));
+            }
+            self.tensor(name)?;
+        }
+        let needed: BTreeSet<&str> = needed.iter().map(|(name, _)| &**name).collect();
+        let extra = self.tensors.keys().map(|name| &**name).filter(|name| !needed.contains(name));
+        let extra: Vec<&str> = extra.collect();
+        if let Some(name) = extra.iter().find(|name| name.starts_with("model.layers.") || name.starts_with("blk.")) {
+            let path = &self.shards[self.tensors[*name].shard].path;
+            return Err(Error::new("model-tensor-extra").path(path).arg("tensor", line(name)));
+        }
+        Ok(extra)
+    }
+
+    /// The tensor `name`. The head of a tied model is its embedding table.
+    ///
+    /// # Errors
+    /// `model-tensor-missing`; `model-tensor-wrong` for one that is no vector
+    /// or matrix, or whose numbers cannot be read.
+    pub fn tensor(&self, name: &str) -> Result<View<'_>> {
+        let tied = self.architecture.tied && name == architecture::HEAD;
+        let name = if tied { architecture::EMBEDDING } else { name };
+        let place = self.place(name)?;
+        let (rows, cols) = match place.shape[..] {
+            [cols] => (1, cols),
+            [rows, cols] => (rows, cols),
+            _ => return Err(self.wrong(name, place, "a vector or matrix")),
+        };
+        let bytes = &self.shards[place.shard].mapped.bytes()[place.range.clone()];
+        let row_bytes = place.format.and_then(|format| format.bytes(cols));
+        let (Some(format), Some(row_bytes)) = (place.format, row_bytes) else {
+            return Err(self.wrong(name, place, &Format::ALL.map(Format::name).join("/")));
+        };
+        if row_bytes.checked_mul(rows) != Some(bytes.len()) {
+            return Err(self.wrong(name, place, &format!("{} bytes", bytes.len())));
+        }
+        let offset =
+            if self.architecture.family == Family::Gemma3 && name.ends_with("norm.weight") { 1.0 } else { 0.0 };
+        Ok(View { format, rows, cols, bytes, row_bytes, interleaved: None, offset })
+    }
+
+    fn place(&self, name: &str) -> Result<&Place> {
+        let missing = || Error::new("model-tensor-missing").path(&self.path).arg("tensor", name);
+        self.tensors.get(name).ok_or_else(missing)
+    }
+
+    fn wrong(&self, name: &str, place: &Place, expected: &str) -> Error {
+        Error::new("model-tensor-wrong")
+            .path(&self.shards[place.shard].path)
+            .arg("tensor", name)
+            .arg("found", format!("{} {:?}", place.kind, place.shape))
+            .arg("expected", expected)
+    }
+
+    fn folder(folder: &Path) -> Result<Self> {
+        let path = &folder.join("config.json");
+        let text = config::read_text(path, config::FILE_BYTES_MAX)?;
+        let mut architecture = Architecture::from_config_json(&text).map_err(|error| error.path(path))?;
+        add_eos_tokens(&mut architecture, &folder.join("generation_config.json"))?;
+        architecture.licence = licence(&folder.join("README.md"));
+        let mut source = Self { path: folder.to_owned(), architecture, shards: Vec::new(), tensors: BTreeMap::new() };
+        let (whole, index) = (folder.join("model.safetensors"), folder.join("model.safetensors.index.json"));
+        if whole.exists() {
+            source.add(whole)?;
+        } else if index.exists() {
+            source.add_all(folder, &index)?;
+        } else if let Some(pickle) = pickles(folder)?.first() {
+            return Err(Error::new("model-pickle").path(pickle));
+        } else {
+            return Err(Error::new("model-weights-missing").path(folder));
+        }
+        Ok(source)
+    }
+
+    /// Adds the shards of an index.
+    fn add_all(&mut self, folder: &Path, path: &Path) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Index {
+            weight_map: BTreeMap<String, String>,
+        }
+        let text = config::read_text(path, INDEX_BYTES_MAX)?;
+        let malformed = |error| Error::new("model-index-malformed").path(path).arg("cause", &error).source(error);
+        let Index { weight_map } = serde_json::from_str(&text).map_err(malformed)?;
+        let shards: BTreeSet<&String> = weight_map.values().collect();
+        for &shard in &shards {
+            // An index from a stranger must not lead out of the folder. Its
+            // own files may be links: the cache of Hugging Face has them.
+            let plain = !shard.contains(['/', '\\', ':', '\0']) && !shard.starts_with('.');
+            if !plain || !shard.ends_with(".safetensors") {
+                return Err(Error::new("model-index-shard").path(path).arg("shard", line(shard)));
+            }
+            let file = folder.join(shard);
+            if let Err(error) = fs::metadata(&file)
+                && error.kind() == ErrorKind::NotFound
+            {
+                return Err(Error::new("model-shard-missing").path(&file));
+            }
+            self.add(file)?;
+        }
+        for (name, shard) in &weight_map {
+            let file = folder.join(shard);
+            let there = self
+                .canonical(name)
+                .is_none_or(|name| self.tensors.get(&name).is_some_and(|place| self.shards[place.shard].path == file));
+            if !there {
+                return Err(Error::new("model-tensor-missing").path(&file).arg("tensor", line(name)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the tensors of a safetensors file.
+    fn add(&mut self, path: PathBuf) -> Result<()> {
+        let mapped = Mapped::open(&path)?;
+        let (start, header) = mapped.header(&path)?;
+        let shard = self.shards.len();
+        for (name, info) in header.tensors() {
+            let Some(canonical) = self.canonical(&name) else { continue };
+            let (from, to) = info.data_offsets;
+            let format = match info.dtype {
+                Dtype::F32 => Some(Format::F32),
+                Dtype::F16 => Some(Format::F16),
+                Dtype::BF16 => Some(Format::Bf16),
+                _ => None,
+            };
+            let kind = format!("{:?}", info.dtype);
+            let place = Place { shard, range: start + from..start + to, kind, format, shape: info.shape.clone() };
+            if self.tensors.insert(canonical, place).is_some() {
+                return Err(Error::new("model-tensor-twice").path(&path).arg("tensor", line(&name)));
+            }
+        }
+        self.shards.push(Shard { path, mapped });
+        Ok(())
+    }
+
+    /// The name of a tensor in a model that is text alone; none for what is
+    /// not read.
+    fn canonical(&self, name: &str) -> Option<String> {
+        // Old checkpoints carry frequencies that follow from the configuration.
+        if name.ends_with("rotary_emb.inv_freq") {
+            return None;
+        }
+        if self.architecture.family == Family::Gemma3 {
+            let eyes = ["vision_tower.", "multi_modal_projector."];
+            if eyes.iter().any(|eyes| name.strip_prefix("model.").unwrap_or(name).starts_with(eyes)) {
+                return None;
+            }
+            for prefix in ["language_model.model.", "model.language_model."] {
+                if let Some(rest) = name.strip_prefix(prefix) {
+                    return Some(format!("model.{rest}"));
+                }
+            }
+            if let Some(rest) = name.strip_prefix("language_model.lm_head.") {
+                return Some(format!("lm_head.{rest}"));
+            }
+        }
+        Some(name.to_owned())
+    }
+}
+
+/// Adds the end tokens that `generation_config.json` has besides.
+fn add_eos_tokens(architecture: &mut Architecture, path: &Path) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let text = config::read_text(path, config::FILE_BYTES_MAX)?;
+    let malformed = |error| Error::new("model-config-malformed").path(path).arg("cause", &error).source(error);
+    let value: Value = serde_json::from_str(&text).map_err(malformed)?;
+    let stated = architecture::tokens(&value["eos_token_id"], architecture.vocab).or_else(|value| {
+        let possible = format!("0 - {}", architecture.vocab - 1);
+        config::refuse("eos_token_id", &value, &possible).map_err(|error| error.path(path))
+    })?;
+    for token in stated {
+        if !architecture.eos.contains(&token) {
+            architecture.eos.push(token);
+        }
+    }
+    Ok(())
+}
+
+/// The licence in the head of a model card, where there is one.
+fn licence(card: &Path) -> Option<String> {
+    let mut text = Vec::new();
+    File::open(card).ok()?.take(CARD_BYTES_MAX).read_to_end(&mut text).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let mut lines = text.lines();
+    if lines.next()?.trim_end() != "---" {
+        return None;
+    }
+    let mut head = lines.take_while(|line| line.trim_end() != "---");
+    let licence = head.find_map(|line| line.strip_prefix("license:"))?;
+    let licence = line(licence.trim().trim_matches(['"', '\'']));
+    (!licence.is_empty()).then_some(licence)
+}
+
+/// Whether Python's pickle would have to read it.
+fn is_pickle(path: &Path) -> bool {
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+    ["bin", "pt", "pth", "ckpt", "pkl"].contains(&extension)
+}
+
+fn pickles(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found: Vec<PathBuf> = fs::read_dir(folder).at(folder)?.flatten().map(|entry| entry.path()).collect();
+    found.retain(|path| is_pickle(path));
+    found.sort();
+    Ok(found)
+}
+
+/// A name from an untrusted file, no longer than a line.
+fn line(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(120).collect()
+}
