@@ -15,7 +15,9 @@ mod activations;
 mod backward;
 mod config;
 mod forward;
+pub mod gguf;
 mod model;
+pub mod quantise;
 mod sampler;
 mod session;
 pub mod tensors;
@@ -24,6 +26,7 @@ pub use activations::{Activations, Batch, Keep};
 pub use backward::forward_backward;
 pub use config::Config;
 pub use forward::{logits, loss};
+pub use gguf::{Gguf, GgufTensor};
 /// A target that counts for nothing: loss 0, gradient 0.
 pub use kwaya_math::{IGNORED, Precision};
 pub use model::{Model, Tensor};
