@@ -16,7 +16,9 @@ mod architecture;
 mod backward;
 mod config;
 mod forward;
+pub mod gguf;
 mod model;
+pub mod quantise;
 mod sampler;
 mod session;
 mod source;
@@ -27,6 +29,7 @@ pub use architecture::{Activation, Architecture, Family, LayerAttention, Rope, R
 pub use backward::forward_backward;
 pub use config::Config;
 pub use forward::{logits, loss};
+pub use gguf::{Gguf, GgufTensor};
 /// A target that counts for nothing: loss 0, gradient 0.
 pub use kwaya_math::{IGNORED, Precision};
 pub use model::{Model, Tensor};
