@@ -119,6 +119,11 @@ impl Gguf {
         &self.file.bytes()[tensor.range.clone()]
     }
 
+    /// The whole file.
+    pub(crate) fn file(&self) -> &Mapped {
+        &self.file
+    }
+
     /// The text under `key`.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ use serde_json::Value;
 use crate::{
     architecture::{self, Architecture, Family},
     config,
+    gguf::{self, Gguf},
     tensors::Mapped,
 };
 
@@ -34,26 +35,31 @@ const CARD_BYTES_MAX: u64 = 1 << 16;
 pub struct Source {
     path: PathBuf,
     architecture: Architecture,
-    shards: Vec<Shard>,
-    /// By the name of Hugging Face.
+    files: Files,
+    /// By the name of Hugging Face; what nobody needs, by its own.
     tensors: BTreeMap<String, Place>,
 }
 
-/// A file of weights.
-struct Shard {
-    path: PathBuf,
-    mapped: Mapped,
+/// The files of the weights.
+enum Files {
+    /// Safetensors, with the paths.
+    Shards(Vec<(PathBuf, Mapped)>),
+    Gguf(Gguf),
 }
 
 /// Where a tensor lies.
 struct Place {
-    shard: usize,
+    /// In which of the files.
+    file: usize,
     range: Range<usize>,
     /// What its numbers are called in the file.
     kind: String,
     /// Those that can be read have a format.
     format: Option<Format>,
     shape: Vec<usize>,
+    /// As in [`View`].
+    interleaved: bool,
+    offset: f32,
 }
 
 /// A tensor of a [`Source`]: a matrix, or a vector, which has one row.
@@ -130,12 +136,20 @@ impl Source {
         if magic != b"GGUF" {
             return Err(Error::new("model-file-unknown").path(path));
         }
-        todo!("GGUF")
+        Self::single(path)
     }
 
     /// What the model computes.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
+    }
+
+    /// The GGUF file, where it is one: it holds the tokenizer too.
+    pub fn gguf(&self) -> Option<&Gguf> {
+        match &self.files {
+            Files::Gguf(gguf) => Some(gguf),
+            Files::Shards(_) => None,
+        }
     }
 
     /// Checks that each tensor which the architecture needs is there and has
@@ -151,8 +165,7 @@ impl Source {
         for (name, shape) in &needed {
             let place = self.place(name)?;
             if place.format.is_none() || place.shape != *shape {
-                let formats = Format::ALL.map(Format::name).join("/");
-                return Err(self.wrong(name, place, &format!("{formats} {shape:?}")));
+                return Err(self.wrong(name, place, &format!("{} {shape:?}", formats())));
             }
             self.tensor(name)?;
         }
@@ -160,7 +173,7 @@ impl Source {
         let extra = self.tensors.keys().map(|name| &**name).filter(|name| !needed.contains(name));
         let extra: Vec<&str> = extra.collect();
         if let Some(name) = extra.iter().find(|name| name.starts_with("model.layers.") || name.starts_with("blk.")) {
-            let path = &self.shards[self.tensors[*name].shard].path;
+            let path = self.file(&self.tensors[*name]).0;
             return Err(Error::new("model-tensor-extra").path(path).arg("tensor", line(name)));
         }
         Ok(extra)
@@ -180,17 +193,24 @@ impl Source {
             [rows, cols] => (rows, cols),
             _ => return Err(self.wrong(name, place, "a vector or matrix")),
         };
-        let bytes = &self.shards[place.shard].mapped.bytes()[place.range.clone()];
+        let bytes = &self.file(place).1.bytes()[place.range.clone()];
         let row_bytes = place.format.and_then(|format| format.bytes(cols));
         let (Some(format), Some(row_bytes)) = (place.format, row_bytes) else {
-            return Err(self.wrong(name, place, &Format::ALL.map(Format::name).join("/")));
+            return Err(self.wrong(name, place, &formats()));
         };
-        if row_bytes.checked_mul(rows) != Some(bytes.len()) {
-            return Err(self.wrong(name, place, &format!("{} bytes", bytes.len())));
+        let head_dim = self.architecture.head_dim;
+        if place.interleaved && !rows.is_multiple_of(head_dim) {
+            return Err(self.wrong(name, place, &format!("rows of heads of {head_dim}")));
         }
-        let offset =
-            if self.architecture.family == Family::Gemma3 && name.ends_with("norm.weight") { 1.0 } else { 0.0 };
-        Ok(View { format, rows, cols, bytes, row_bytes, interleaved: None, offset })
+        let interleaved = place.interleaved.then_some(head_dim);
+        Ok(View { format, rows, cols, bytes, row_bytes, interleaved, offset: place.offset })
+    }
+
+    fn file(&self, place: &Place) -> (&Path, &Mapped) {
+        match &self.files {
+            Files::Shards(shards) => (&shards[place.file].0, &shards[place.file].1),
+            Files::Gguf(gguf) => (gguf.path(), gguf.file()),
+        }
     }
 
     fn place(&self, name: &str) -> Result<&Place> {
@@ -200,7 +220,7 @@ impl Source {
 
     fn wrong(&self, name: &str, place: &Place, expected: &str) -> Error {
         Error::new("model-tensor-wrong")
-            .path(&self.shards[place.shard].path)
+            .path(self.file(place).0)
             .arg("tensor", name)
             .arg("found", format!("{} {:?}", place.kind, place.shape))
             .arg("expected", expected)
@@ -212,20 +232,63 @@ impl Source {
         let mut architecture = Architecture::from_config_json(&text).map_err(|error| error.path(path))?;
         add_eos_tokens(&mut architecture, &folder.join("generation_config.json"))?;
         architecture.licence = licence(&folder.join("README.md"));
-        let mut source = Self { path: folder.to_owned(), architecture, shards: Vec::new(), tensors: BTreeMap::new() };
+        let mut parts = Parts { family: architecture.family, shards: Vec::new(), tensors: BTreeMap::new() };
         let (whole, index) = (folder.join("model.safetensors"), folder.join("model.safetensors.index.json"));
         if whole.exists() {
-            source.add(whole)?;
+            parts.add(whole)?;
         } else if index.exists() {
-            source.add_all(folder, &index)?;
+            parts.add_all(folder, &index)?;
         } else if let Some(pickle) = pickles(folder)?.first() {
             return Err(Error::new("model-pickle").path(pickle));
         } else {
             return Err(Error::new("model-weights-missing").path(folder));
         }
-        Ok(source)
+        let Parts { shards, tensors, .. } = parts;
+        Ok(Self { path: folder.to_owned(), architecture, files: Files::Shards(shards), tensors })
     }
 
+    fn single(path: &Path) -> Result<Self> {
+        let gguf = Gguf::open(path)?;
+        let architecture = Architecture::from_gguf(&gguf)?;
+        if let Some(value) = gguf.metadata.get("split.count")
+            && *value != gguf::Value::Unsigned(1)
+        {
+            return Err(Error::new("model-split").path(path));
+        }
+        let llama = gguf.text("general.architecture")? == "llama";
+        let needed = architecture.tensors();
+        let names: BTreeMap<String, &str> = needed
+            .iter()
+            .map(|(name, _)| (architecture::stored_name(name, architecture.post_norms), &**name))
+            .collect();
+        let mut tensors = BTreeMap::new();
+        for tensor in gguf.tensors().iter().filter(|tensor| tensor.name != "rope_freqs.weight") {
+            let name = names.get(&tensor.name).map_or(&*tensor.name, |name| *name);
+            let place = Place {
+                file: 0,
+                range: tensor.range.clone(),
+                kind: tensor.format.name().into(),
+                format: Some(tensor.format),
+                shape: tensor.shape.clone(),
+                interleaved: llama && (name.ends_with("q_proj.weight") || name.ends_with("k_proj.weight")),
+                offset: 0.0,
+            };
+            if tensors.insert(name.to_owned(), place).is_some() {
+                return Err(Error::new("model-tensor-twice").path(path).arg("tensor", line(name)));
+            }
+        }
+        Ok(Self { path: path.to_owned(), architecture, files: Files::Gguf(gguf), tensors })
+    }
+}
+
+/// The tensors of a folder while they are found.
+struct Parts {
+    family: Family,
+    shards: Vec<(PathBuf, Mapped)>,
+    tensors: BTreeMap<String, Place>,
+}
+
+impl Parts {
     /// Adds the shards of an index.
     fn add_all(&mut self, folder: &Path, path: &Path) -> Result<()> {
         #[derive(Deserialize)]
@@ -255,7 +318,7 @@ impl Source {
             let file = folder.join(shard);
             let there = self
                 .canonical(name)
-                .is_none_or(|name| self.tensors.get(&name).is_some_and(|place| self.shards[place.shard].path == file));
+                .is_none_or(|name| self.tensors.get(&name).is_some_and(|place| self.shards[place.file].0 == file));
             if !there {
                 return Err(Error::new("model-tensor-missing").path(&file).arg("tensor", line(name)));
             }
@@ -267,7 +330,7 @@ impl Source {
     fn add(&mut self, path: PathBuf) -> Result<()> {
         let mapped = Mapped::open(&path)?;
         let (start, header) = mapped.header(&path)?;
-        let shard = self.shards.len();
+        let file = self.shards.len();
         for (name, info) in header.tensors() {
             let Some(canonical) = self.canonical(&name) else { continue };
             let (from, to) = info.data_offsets;
@@ -278,12 +341,14 @@ impl Source {
                 _ => None,
             };
             let kind = format!("{:?}", info.dtype);
-            let place = Place { shard, range: start + from..start + to, kind, format, shape: info.shape.clone() };
+            let range = start + from..start + to;
+            let offset = if self.family == Family::Gemma3 && name.ends_with("norm.weight") { 1.0 } else { 0.0 };
+            let place = Place { file, range, kind, format, shape: info.shape.clone(), interleaved: false, offset };
             if self.tensors.insert(canonical, place).is_some() {
                 return Err(Error::new("model-tensor-twice").path(&path).arg("tensor", line(&name)));
             }
         }
-        self.shards.push(Shard { path, mapped });
+        self.shards.push((path, mapped));
         Ok(())
     }
 
@@ -294,7 +359,7 @@ impl Source {
         if name.ends_with("rotary_emb.inv_freq") {
             return None;
         }
-        if self.architecture.family == Family::Gemma3 {
+        if self.family == Family::Gemma3 {
             let eyes = ["vision_tower.", "multi_modal_projector."];
             if eyes.iter().any(|eyes| name.strip_prefix("model.").unwrap_or(name).starts_with(eyes)) {
                 return None;
@@ -358,6 +423,10 @@ fn pickles(folder: &Path) -> Result<Vec<PathBuf>> {
     found.retain(|path| is_pickle(path));
     found.sort();
     Ok(found)
+}
+
+fn formats() -> String {
+    Format::ALL.map(Format::name).join("/")
 }
 
 /// A name from an untrusted file, no longer than a line.
