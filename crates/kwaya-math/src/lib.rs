@@ -15,6 +15,7 @@
 //! both shapes when they do not fit: that is a mistake of the caller.
 
 mod attention;
+pub mod blocks;
 mod caches;
 mod codes;
 mod isa;
@@ -32,6 +33,7 @@ mod tile;
 mod vector;
 
 pub use attention::{AttentionShape, attention, attention_backward, attention_decode};
+pub use blocks::Format;
 pub use isa::{IsaError, check_isa, isa, isas};
 pub use layers::{
     AdamW, Direction, IGNORED, RopeTable, add_assign, cross_entropy_loss, embedding, embedding_backward, rms_norm,

@@ -82,11 +82,23 @@ impl Default for Config {
 }
 
 /// A `config.json` is a page of text; anything longer is something else.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Bounds that no model for ordinary computers comes near and that keep every
-/// product of sizes inside 64 bits: name, value, largest.
-type Bound = (&'static str, usize, usize);
+/// product of sizes inside 64 bits.
+const LARGEST: [(&str, usize); 8] = [
+    ("vocab_size", 1 << 22),
+    ("hidden_size", 1 << 16),
+    ("intermediate_size", 1 << 18),
+    ("num_hidden_layers", 1 << 10),
+    ("num_attention_heads", 1 << 10),
+    ("num_key_value_heads", 1 << 10),
+    ("head_dim", 1 << 10),
+    ("max_position_embeddings", 1 << 22),
+];
+
+pub(crate) const RMS_EPS: (f64, f64) = (1e-12, 1.0);
+pub(crate) const ROPE_THETA: (f64, f64) = (1.0, 1e12);
 
 impl Config {
     /// Reads and checks a `config.json`.
@@ -95,9 +107,7 @@ impl Config {
     /// When the file cannot be read, is not JSON, or [`Config::validate`]
     /// refuses it.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut text = String::new();
-        File::open(path).at(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text).at(path)?;
-        Self::parse(&text).map_err(|error| error.path(path))
+        Self::parse(&read_text(path, FILE_BYTES_MAX)?).map_err(|error| error.path(path))
     }
 
     fn parse(text: &str) -> Result<Self> {
@@ -125,9 +135,19 @@ impl Config {
                 return refuse(key, &bias.to_string(), "false");
             }
         }
-        for (key, value, largest) in self.bounds() {
-            if value == 0 || value > largest {
-                return refuse(key, &value.to_string(), &format!("1 - {largest}"));
+        let sizes = [
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("intermediate_size", self.intermediate_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("num_attention_heads", self.num_attention_heads),
+            ("num_key_value_heads", self.num_key_value_heads),
+            ("head_dim", self.head_dim),
+            ("max_position_embeddings", self.max_position_embeddings),
+        ];
+        for (key, value) in sizes {
+            if !(1..=largest(key)).contains(&value) {
+                return refuse(key, &value.to_string(), &format!("1 - {}", largest(key)));
             }
         }
         if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
@@ -137,35 +157,15 @@ impl Config {
         if !self.head_dim.is_multiple_of(2) {
             return refuse("head_dim", &self.head_dim.to_string(), "2, 4, 6, ...");
         }
-        for (key, value, low, high) in [
-            ("rms_norm_eps", self.rms_norm_eps, 1e-12, 1.0),
-            ("rope_theta", self.rope_theta, 1.0, 1e12),
-            ("initializer_range", self.initializer_range, 0.0, 1e3),
-        ] {
-            // Written so that a NaN is refused.
-            if !(low..=high).contains(&value) {
-                return refuse(key, &value.to_string(), &format!("{low} - {high}"));
-            }
-        }
+        check_number("rms_norm_eps", self.rms_norm_eps, RMS_EPS)?;
+        check_number("rope_theta", self.rope_theta, ROPE_THETA)?;
+        check_number("initializer_range", self.initializer_range, (0.0, 1e3))?;
         for (key, token) in [("bos_token_id", self.bos_token_id), ("eos_token_id", self.eos_token_id)] {
             if token.is_some_and(|t| t as usize >= self.vocab_size) {
                 return refuse(key, &format!("{token:?}"), &format!("0 - {}", self.vocab_size - 1));
             }
         }
         Ok(())
-    }
-
-    fn bounds(&self) -> [Bound; 8] {
-        [
-            ("vocab_size", self.vocab_size, 1 << 22),
-            ("hidden_size", self.hidden_size, 1 << 16),
-            ("intermediate_size", self.intermediate_size, 1 << 18),
-            ("num_hidden_layers", self.num_hidden_layers, 1 << 10),
-            ("num_attention_heads", self.num_attention_heads, 1 << 10),
-            ("num_key_value_heads", self.num_key_value_heads, 1 << 10),
-            ("head_dim", self.head_dim, 1 << 10),
-            ("max_position_embeddings", self.max_position_embeddings, 1 << 22),
-        ]
     }
 
     /// `Q`, the width of all query heads.
@@ -236,7 +236,27 @@ fn adopt(map: &mut Map<String, Value>) -> Result<()> {
     Ok(())
 }
 
-fn refuse<T>(key: &str, value: &str, possible: &str) -> Result<T> {
+/// The largest value of the size `key`.
+pub(crate) fn largest(key: &str) -> usize {
+    LARGEST.iter().find(|(name, _)| *name == key).expect("each size has a bound").1
+}
+
+/// Refuses a `value` outside `low` to `high`, and one that is no number.
+pub(crate) fn check_number(key: &str, value: f64, (low, high): (f64, f64)) -> Result<()> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    refuse(key, &value.to_string(), &format!("{low} - {high}"))
+}
+
+/// Reads a text file of at most `most` bytes; what is beyond is left out.
+pub(crate) fn read_text(path: &Path, most: u64) -> Result<String> {
+    let mut text = String::new();
+    File::open(path).at(path)?.take(most).read_to_string(&mut text).at(path)?;
+    Ok(text)
+}
+
+pub(crate) fn refuse<T>(key: &str, value: &str, possible: &str) -> Result<T> {
     // The value may come from an untrusted file: quote no more than a line.
     let value: String = value.chars().take(80).collect();
     Err(Error::new("model-config-value").arg("key", key).arg("value", value).arg("possible", possible))

@@ -12,20 +12,27 @@
 //! row-major f32. Weights are (out, in), as in PyTorch.
 
 mod activations;
+mod architecture;
 mod backward;
 mod config;
 mod forward;
+pub mod gguf;
 mod model;
+pub mod quantise;
 mod sampler;
 mod session;
+mod source;
 pub mod tensors;
 
 pub use activations::{Activations, Batch, Keep};
+pub use architecture::{Activation, Architecture, Family, LayerAttention, Rope, RopeScaling};
 pub use backward::forward_backward;
 pub use config::Config;
 pub use forward::{logits, loss};
+pub use gguf::{Gguf, GgufTensor};
 /// A target that counts for nothing: loss 0, gradient 0.
 pub use kwaya_math::{IGNORED, Precision};
 pub use model::{Model, Tensor};
 pub use sampler::{Sampler, SamplerOptions};
 pub use session::Session;
+pub use source::{Source, View};
