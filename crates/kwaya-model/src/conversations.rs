@@ -1,0 +1,241 @@
+//! Conversations with one model: many at once, each a list of tokens whose
+//! keys and values lie in pages. Conversations that begin alike share the
+//! pages of their beginning, also with those that are over, as long as there
+//! is room.
+
+use std::collections::BTreeMap;
+
+use kwaya_base::{Error, Result};
+use kwaya_math::{PAGE, Pages, Pool, Row};
+
+use crate::decoder::{Buffers, Decoder};
+
+/// Rows of a batch that are read at once, which bounds the working memory.
+const ROWS: usize = 512;
+
+/// The number of a conversation, good until [`Conversations::end`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct Conversation(u64);
+
+/// All conversations with a model. The logits of each depend on its own
+/// tokens alone.
+pub struct Conversations<'m> {
+    model: &'m Decoder,
+    pool: &'m Pool,
+    pages: Pages,
+    states: Vec<State>,
+    /// Whole pages by what they hold: the page before, and the tokens.
+    known: BTreeMap<(Option<u32>, [u32; PAGE]), u32>,
+    open: BTreeMap<Conversation, Text>,
+    begun: u64,
+    clock: u64,
+    pages_max: usize,
+    buffers: Buffers,
+    logits: Vec<f32>,
+}
+
+/// What is known of a page.
+#[derive(Clone, Default)]
+struct State {
+    /// Conversations that use it.
+    users: usize,
+    /// Its key in `known`, once it is whole.
+    key: Option<(Option<u32>, [u32; PAGE])>,
+    /// Pages whose key names this one.
+    children: usize,
+    /// When it was last let go.
+    used: u64,
+}
+
+#[derive(Default)]
+struct Text {
+    tokens: Vec<u32>,
+    pages: Vec<u32>,
+}
+
+impl<'m> Conversations<'m> {
+    /// No conversation yet. Keys and values take at most `memory` bytes, but
+    /// never less than one conversation of two pages needs.
+    pub fn new(model: &'m Decoder, pool: &'m Pool, memory: u64) -> Self {
+        let pages = model.pages();
+        let pages_max = usize::try_from(memory / pages.page_bytes() as u64).unwrap_or(usize::MAX);
+        Self {
+            model,
+            pool,
+            pages,
+            states: Vec::new(),
+            known: BTreeMap::new(),
+            open: BTreeMap::new(),
+            begun: 0,
+            clock: 0,
+            pages_max: pages_max.clamp(2, u32::MAX as usize),
+            buffers: Buffers::default(),
+            logits: Vec::new(),
+        }
+    }
+
+    /// Opens a conversation that is going to begin with `tokens`, and says
+    /// how many of them are there already: the rest is to be fed, at least
+    /// the last.
+    pub fn begin(&mut self, tokens: &[u32]) -> (Conversation, usize) {
+        let mut text = Text::default();
+        for chunk in tokens[..tokens.len().saturating_sub(1)].as_chunks::<PAGE>().0 {
+            let Some(page) = self.known.get(&(text.pages.last().copied(), *chunk)) else { break };
+            self.states[*page as usize].users += 1;
+            text.pages.push(*page);
+            text.tokens.extend(chunk);
+        }
+        let known = text.tokens.len();
+        self.begun += 1;
+        let conversation = Conversation(self.begun);
+        self.open.insert(conversation, text);
+        (conversation, known)
+    }
+
+    /// The tokens read so far.
+    ///
+    /// # Panics
+    /// When the conversation is not open.
+    pub fn tokens(&self, conversation: Conversation) -> &[u32] {
+        &self.open[&conversation].tokens
+    }
+
+    /// Closes a conversation. Its pages stay for others that begin alike,
+    /// until the room is needed.
+    pub fn end(&mut self, conversation: Conversation) {
+        let Some(text) = self.open.remove(&conversation) else { return };
+        self.clock += 1;
+        for page in text.pages {
+            let state = &mut self.states[page as usize];
+            state.users -= 1;
+            state.used = self.clock;
+        }
+    }
+
+    /// Reads more tokens of several conversations, each named once, in one
+    /// batch. Returns the logits (conversations, V) after the last token of
+    /// each.
+    ///
+    /// # Errors
+    /// `session-empty` for no tokens, `session-token` for one outside the
+    /// vocabulary, `session-full` when a text would be longer than the model
+    /// reads, `session-memory` when there is no room for its keys and values.
+    /// All conversations are then as they were.
+    pub fn feed(&mut self, batch: &[(Conversation, &[u32])]) -> Result<&[f32]> {
+        let a = self.model.architecture();
+        for (conversation, tokens) in batch {
+            let left = a.context - self.open[conversation].tokens.len();
+            if tokens.is_empty() {
+                return Err(Error::new("session-empty"));
+            }
+            if tokens.len() > left {
+                return Err(Error::new("session-full").arg("tokens", tokens.len()).arg("left", left));
+            }
+            if let Some(token) = tokens.iter().find(|token| **token as usize >= a.vocab) {
+                return Err(Error::new("session-token").arg("token", token).arg("vocabulary", a.vocab));
+            }
+        }
+        self.make_room(batch)?;
+        let vocab = a.vocab;
+        self.logits.resize(batch.len() * vocab, 0.0);
+        // (which of the batch, which of its tokens), piece by piece.
+        let all: Vec<(usize, usize)> =
+            batch.iter().enumerate().flat_map(|(i, (_, tokens))| (0..tokens.len()).map(move |t| (i, t))).collect();
+        for piece in all.chunks(ROWS) {
+            let tokens: Vec<u32> = piece.iter().map(|&(i, t)| batch[i].1[t]).collect();
+            let row = |&(i, t): &(usize, usize)| {
+                let text = &self.open[&batch[i].0];
+                Row { pages: &text.pages, position: text.tokens.len() + t }
+            };
+            let rows: Vec<Row<'_>> = piece.iter().map(row).collect();
+            self.model.read(&tokens, &rows, &mut self.pages, &mut self.buffers, self.pool);
+            let (last, of): (Vec<usize>, Vec<usize>) =
+                piece.iter().enumerate().filter(|(_, (i, t))| t + 1 == batch[*i].1.len()).map(|(r, (i, _))| (r, *i)).unzip();
+            if let Some(first) = of.first() {
+                let logits = &mut self.logits[first * vocab..][..of.len() * vocab];
+                self.model.head(&last, &mut self.buffers, logits, self.pool);
+            }
+        }
+        for (conversation, tokens) in batch {
+            self.note(*conversation, tokens);
+        }
+        Ok(&self.logits)
+    }
+
+    /// Adds the tokens to a text, and makes its whole pages known.
+    fn note(&mut self, conversation: Conversation, tokens: &[u32]) {
+        let text = self.open.get_mut(&conversation).expect("it is open");
+        let whole = text.tokens.len() / PAGE;
+        text.tokens.extend(tokens);
+        for (i, chunk) in text.tokens.as_chunks::<PAGE>().0.iter().enumerate().skip(whole) {
+            let before = i.checked_sub(1).map(|i| text.pages[i]);
+            // Where another conversation was first, this page stays unknown,
+            // and so do those after it.
+            let reachable = before.is_none_or(|page| self.states[page as usize].key.is_some());
+            if reachable && !self.known.contains_key(&(before, *chunk)) {
+                self.known.insert((before, *chunk), text.pages[i]);
+                self.states[text.pages[i] as usize].key = Some((before, *chunk));
+                if let Some(before) = before {
+                    self.states[before as usize].children += 1;
+                }
+            }
+        }
+    }
+
+    /// Gives each text of the batch the pages that it will need.
+    fn make_room(&mut self, batch: &[(Conversation, &[u32])]) -> Result<()> {
+        let mut needed = Vec::new();
+        for (conversation, tokens) in batch {
+            let text = &self.open[conversation];
+            let pages = (text.tokens.len() + tokens.len()).div_ceil(PAGE) - text.pages.len();
+            needed.extend(std::iter::repeat_n(*conversation, pages));
+        }
+        if needed.is_empty() {
+            return Ok(());
+        }
+        // Pages that nobody uses, those first that nothing can find.
+        let mut free: Vec<u32> = Vec::new();
+        while free.len() < needed.len() {
+            let count = self.pages.count();
+            if let Some(page) = self.unused(&free) {
+                self.forget(page);
+                free.push(page);
+            } else if count < self.pages_max {
+                // Half as many again each time.
+                let more = (needed.len() - free.len()).max(count / 2).min(self.pages_max - count);
+                self.pages.grow(more);
+                self.states.resize(count + more, State::default());
+            } else {
+                let bytes = self.pages_max as u64 * self.pages.page_bytes() as u64;
+                return Err(Error::new("session-memory").arg("bytes", bytes));
+            }
+        }
+        for (conversation, page) in needed.into_iter().zip(free) {
+            self.states[page as usize].users = 1;
+            self.open.get_mut(&conversation).expect("it is open").pages.push(page);
+        }
+        Ok(())
+    }
+
+    /// A page to take: an unknown one that nobody uses, or when there may be
+    /// no more pages the known one that was let go first and that no other
+    /// page's key names.
+    fn unused(&self, taken: &[u32]) -> Option<u32> {
+        let unused = |state: &State| state.users == 0 && state.children == 0;
+        let mut pages = (0_u32..).zip(&self.states).filter(|(page, state)| unused(state) && !taken.contains(page));
+        let full = self.pages.count() >= self.pages_max;
+        let oldest = pages.clone().min_by_key(|(page, state)| (state.key.is_some(), state.used, *page));
+        let unknown = pages.find(|(_, state)| state.key.is_none());
+        unknown.or(oldest.filter(|_| full)).map(|(page, _)| page)
+    }
+
+    /// Takes a page out of what is known.
+    fn forget(&mut self, page: u32) {
+        if let Some(key) = self.states[page as usize].key.take() {
+            self.known.remove(&key);
+            if let Some(before) = key.0 {
+                self.states[before as usize].children -= 1;
+            }
+        }
+    }
+}
