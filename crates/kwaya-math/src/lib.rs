@@ -16,12 +16,15 @@
 
 mod attention;
 mod caches;
+pub mod half;
+mod halves;
 mod isa;
 mod layers;
 pub mod limits;
 mod matmul;
 mod memory;
 mod pack;
+mod paged;
 pub mod philox;
 mod pool;
 mod reduce;
@@ -37,6 +40,7 @@ pub use layers::{
 };
 pub use matmul::{Matrix, Start, matmul};
 pub use memory::zeros;
+pub use paged::{CacheAttention, PAGE, Pages, Row};
 pub use pool::Pool;
 pub use reduce::{sum, sum_squares};
 pub use tile::Precision;
