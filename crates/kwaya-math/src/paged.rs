@@ -488,7 +488,8 @@ impl Call<'_> {
         let (group, wide, d) = (self.group(), self.pages.wide(), self.pages.head_dim);
         let seen = |r: usize| self.options.seen(&self.rows[first + r]);
         let all = seen(0).start..seen(count - 1).end;
-        let block = Block { first, count, head, low: pages_of(&all).start * PAGE, pages: self.rows[first + count - 1].pages };
+        let block =
+            Block { first, count, head, low: pages_of(&all).start * PAGE, pages: self.rows[first + count - 1].pages };
         let columns = pages_of(&all).len() * PAGE;
         let p = room(p, group * count * columns);
         for from in (block.low..all.end).step_by(CHUNK) {
@@ -563,14 +564,7 @@ impl Call<'_> {
             let queries = &self.q[self.at(rows.start, block.head) + head * d..];
             let out = &mut p[tile * columns + from - block.low..];
             let out = Output::new(out, columns, rows.len(), (to - from).next_multiple_of(COLUMNS));
-            product(
-                Precision::F32,
-                out,
-                Left::rows(queries, self.width),
-                keys.after_column(skip),
-                d,
-                First::Zero,
-            );
+            product(Precision::F32, out, Left::rows(queries, self.width), keys.after_column(skip), d, First::Zero);
         }
     }
 

@@ -493,21 +493,19 @@ pub(crate) fn f16(x: f32) -> f32 {
     if rounded.abs() > 65_504.0 { f32::INFINITY.copysign(x) } else { rounded as f32 }
 }
 
-/// Attention over a cache: one query of one head over `keys` and `values`
-/// (positions, D), which end with its own, from position `first` on.
+/// Attention over a cache: one query of one head over `keys` and `values`,
+/// one of each position and rounded, the last of which are its own, from
+/// position `first` on.
 pub(crate) fn cached(
     q: &[f32],
-    keys: &[f32],
-    values: &[f32],
+    keys: &[&[f32]],
+    values: &[&[f32]],
     first: usize,
     scale: f32,
     softcap: Option<f32>,
 ) -> Vec<f32> {
-    let d = q.len();
-    let row = |x: &[f32], j: usize| x[j * d..(j + 1) * d].iter().map(|x| f16(*x)).collect::<Vec<_>>();
-    let positions = first..keys.len() / d;
-    let scores = positions.clone().map(|j| {
-        let s = chain(0.0, q.iter().copied().zip(row(keys, j))) * scale;
+    let scores = keys[first..].iter().map(|key| {
+        let s = chain(0.0, q.iter().copied().zip(key.iter().copied())) * scale;
         softcap.map_or(s, |cap| cap * tanh(s / cap))
     });
     let scores: Vec<f32> = scores.collect();
@@ -515,8 +513,7 @@ pub(crate) fn cached(
     let mut p = vec![0.0; first];
     p.extend(scores.iter().map(|s| exp(s - m)));
     let z = sum(&p);
-    let values: Vec<Vec<f32>> = positions.clone().map(|j| row(values, j)).collect();
-    (0..d).map(|c| chain(0.0, positions.clone().map(|j| (p[j], values[j - first][c]))) / z).collect()
+    (0..q.len()).map(|c| chain(0.0, (first..p.len()).map(|j| (p[j], values[j][c]))) / z).collect()
 }
 
 /// The loss of one row; the row becomes its gradient.
