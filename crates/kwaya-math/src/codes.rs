@@ -21,7 +21,10 @@
 
 use std::cell::RefCell;
 
-use crate::isa::{Isa, current, kernel};
+use crate::{
+    half::widen,
+    isa::{Isa, current, kernel},
+};
 
 /// Outputs of a panel.
 pub(crate) const PANEL: usize = 16;
@@ -358,13 +361,6 @@ unsafe fn tile<L: Lanes, const BITS: usize, const BLOCK: usize, const R: usize, 
     }
 }
 
-/// f16 as f32, for finite numbers: exact, and plain enough for vectors.
-#[inline(always)]
-fn from_half(bits: u16) -> f32 {
-    let size = f32::from_bits(u32::from(bits & 0x7fff) << 13) * f32::from_bits((127 + 112) << 23);
-    f32::from_bits(size.to_bits() | u32::from(bits & 0x8000) << 16)
-}
-
 /// Sixteen plain whole numbers.
 #[derive(Clone, Copy)]
 struct Plain([i32; PANEL]);
@@ -408,7 +404,7 @@ impl Lanes for Plain {
         // SAFETY: as the caller says.
         unsafe {
             if half {
-                from.cast::<[u16; PANEL]>().read_unaligned().map(|bits| from_half(u16::from_le(bits)))
+                from.cast::<[u16; PANEL]>().read_unaligned().map(|bits| widen(u16::from_le(bits)))
             } else {
                 from.cast::<[f32; PANEL]>().read_unaligned()
             }
@@ -437,7 +433,8 @@ impl Lanes for Plain {
 mod x86 {
     use std::{arch::x86_64::*, sync::OnceLock};
 
-    use super::{Call, Lanes, all, from_half};
+    use super::{Call, Lanes, all};
+    use crate::half::widen;
 
     /// Whether AVX-512 comes with its instruction for bytes.
     pub(super) fn has_vnni() -> bool {
@@ -577,7 +574,7 @@ mod x86 {
         unsafe fn scales(from: *const u8, half: bool) -> [__m256; 2] {
             unsafe {
                 if half {
-                    let floats = from.cast::<[u16; 16]>().read_unaligned().map(from_half);
+                    let floats = from.cast::<[u16; 16]>().read_unaligned().map(widen);
                     [_mm256_loadu_ps(floats.as_ptr()), _mm256_loadu_ps(floats.as_ptr().add(8))]
                 } else {
                     [_mm256_loadu_ps(from.cast()), _mm256_loadu_ps(from.add(32).cast())]

@@ -17,7 +17,7 @@ pub(crate) enum Isa {
     /// x86-64 with AVX-512 (F, BW, DQ, VL).
     #[cfg(target_arch = "x86_64")]
     Avx512,
-    /// x86-64 with AVX2 and FMA.
+    /// x86-64 with AVX2, FMA and F16C, which came together.
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// AArch64, all of which has NEON.
@@ -54,7 +54,7 @@ impl Isa {
                 Self::Avx2.present() && wide
             }
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => has!("avx2") && has!("fma"),
+            Self::Avx2 => has!("avx2") && has!("fma") && has!("f16c"),
             #[cfg(target_arch = "aarch64")]
             Self::Neon => true,
             Self::Portable => true,

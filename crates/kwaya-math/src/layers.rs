@@ -161,16 +161,21 @@ impl RopeTable {
     /// When `head_dim` is odd.
     pub fn new(theta: f64, head_dim: usize, positions: usize) -> Self {
         assert!(head_dim.is_multiple_of(2), "rope: head_dim {head_dim} is odd");
-        let half = head_dim / 2;
         let frequency = |i: usize| {
             let power = scalar::exp2((2 * i) as f64 / head_dim as f64 * scalar::log2(theta));
             1.0 / power as f32
         };
-        let frequencies: Vec<f32> = (0..half).map(frequency).collect();
+        let frequencies: Vec<f32> = (0..head_dim / 2).map(frequency).collect();
+        Self::of(&frequencies, positions)
+    }
+
+    /// The table of given frequencies: pair i of a head turns by its position
+    /// times `frequencies[i]`.
+    pub fn of(frequencies: &[f32], positions: usize) -> Self {
         let angles = (0..positions).flat_map(|p| frequencies.iter().map(move |f| f64::from(p as f32 * f)));
         let cos = angles.clone().map(|a| scalar::cos(a) as f32).collect();
         let sin = angles.map(|a| scalar::sin(a) as f32).collect();
-        Self { half, positions, cos, sin }
+        Self { half: frequencies.len(), positions, cos, sin }
     }
 
     /// How many positions it has.
@@ -235,6 +240,49 @@ pub fn swiglu(pool: &Pool, out: &mut [f32], gate: &[f32], up: &[f32]) {
         let out = unsafe { outs.part(range.clone()) };
         swiglu_part(out, &gate[range.clone()], &up[range]);
     });
+}
+
+/// `out` = gelu(`gate`) * `up`, with the tanh form of gelu (Hendrycks and
+/// Gimpel 2016): 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
+///
+/// # Panics
+/// When the shapes do not fit.
+pub fn geglu(pool: &Pool, out: &mut [f32], gate: &[f32], up: &[f32]) {
+    assert!(out.len() == gate.len() && out.len() == up.len(), "geglu: {} and {}", gate.len(), up.len());
+    let outs = Shards::new(out);
+    by_elements(pool, gate.len(), |range| {
+        // SAFETY: pieces are disjoint.
+        let out = unsafe { outs.part(range.clone()) };
+        geglu_part(out, &gate[range.clone()], &up[range]);
+    });
+}
+
+kernel! {
+fn geglu_part(out: &mut [f32], gate: &[f32], up: &[f32]) {
+    const ROOT: f32 = 0.797_884_6; // sqrt(2 / pi)
+    for ((out, x), u) in out.iter_mut().zip(gate).zip(up) {
+        let inner = ROOT * (0.044_715 * x * x).mul_add(*x, *x);
+        *out = 0.5 * x * (1.0 + scalar::tanh(inner)) * u;
+    }
+}
+}
+
+/// `x` becomes cap * tanh(x / cap), which stays between -cap and cap.
+pub fn softcap(pool: &Pool, x: &mut [f32], cap: f32) {
+    let length = x.len();
+    let xs = Shards::new(x);
+    by_elements(pool, length, |range| {
+        // SAFETY: pieces are disjoint.
+        softcap_part(unsafe { xs.part(range) }, cap);
+    });
+}
+
+kernel! {
+fn softcap_part(x: &mut [f32], cap: f32) {
+    for x in x.iter_mut() {
+        *x = cap * scalar::tanh(*x / cap);
+    }
+}
 }
 
 kernel! {

@@ -18,6 +18,8 @@ mod attention;
 pub mod blocks;
 mod caches;
 mod codes;
+pub mod half;
+mod halves;
 mod isa;
 mod layers;
 pub mod limits;
@@ -25,6 +27,7 @@ mod matmul;
 mod memory;
 mod pack;
 mod packed;
+mod paged;
 pub mod philox;
 mod pool;
 mod reduce;
@@ -36,12 +39,14 @@ pub use attention::{AttentionShape, attention, attention_backward, attention_dec
 pub use blocks::Format;
 pub use isa::{IsaError, check_isa, isa, isas};
 pub use layers::{
-    AdamW, Direction, IGNORED, RopeTable, add_assign, cross_entropy_loss, embedding, embedding_backward, rms_norm,
-    rms_norm_again, rms_norm_backward, rope, scale, softmax, softmax_cross_entropy, swiglu, swiglu_backward,
+    AdamW, Direction, IGNORED, RopeTable, add_assign, cross_entropy_loss, embedding, embedding_backward, geglu,
+    rms_norm, rms_norm_again, rms_norm_backward, rope, scale, softcap, softmax, softmax_cross_entropy, swiglu,
+    swiglu_backward,
 };
 pub use matmul::{Matrix, Start, matmul};
 pub use memory::zeros;
 pub use packed::{NotFinite, Packed, Rounded, project};
+pub use paged::{CacheAttention, PAGE, Pages, Row};
 pub use pool::Pool;
 pub use reduce::{sum, sum_squares};
 pub use tile::Precision;

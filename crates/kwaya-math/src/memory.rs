@@ -8,6 +8,13 @@ pub fn zeros(length: usize) -> Vec<f32> {
     values
 }
 
+/// `length` f16 zeros.
+pub(crate) fn zeros_f16(length: usize) -> Vec<u16> {
+    let values = vec![0; length];
+    ask_for_large_pages(&values);
+    values
+}
+
 /// Smaller buffers would not fill a large page.
 #[cfg(target_os = "linux")]
 const WORTH_IT: usize = 4 << 20;
@@ -15,7 +22,7 @@ const WORTH_IT: usize = 4 << 20;
 /// Asks that what no thread has touched yet comes in large pages. No more
 /// than a wish: whatever the system makes of it, the values are there.
 #[cfg(target_os = "linux")]
-fn ask_for_large_pages(values: &[f32]) {
+fn ask_for_large_pages<T>(values: &[T]) {
     const PAGE: usize = 4096;
     let bytes = size_of_val(values);
     if bytes < WORTH_IT {
@@ -31,7 +38,7 @@ fn ask_for_large_pages(values: &[f32]) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn ask_for_large_pages(_: &[f32]) {}
+fn ask_for_large_pages<T>(_: &[T]) {}
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@ use std::cell::RefCell;
 use crate::{
     blocks::{Format, dequantise},
     codes::{self, Coding, PANEL, Panels, ROUNDED, Rows, SUMMED},
+    half::widen as widen_f16,
     isa::kernel,
     pack::lines,
     pool::{Pool, Shards},
@@ -238,7 +239,7 @@ impl Block {
     /// Takes apart a block as `ggml-quants.h` of llama.cpp lays it out.
     fn read(&mut self, format: Format, bytes: &[u8]) {
         let u16_at = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
-        let full = |at: usize| half_to_f32(u16_at(at));
+        let full = |at: usize| widen_f16(u16_at(at));
         match format {
             Format::Q8_0 => {
                 self.scales[0].half = [u16_at(0), 0];
@@ -560,17 +561,8 @@ fn widen(values: &mut [f32], bits: &[u16], bfloat: bool) {
         }
     } else {
         for (value, bits) in values.iter_mut().zip(bits) {
-            *value = half_to_f32(*bits);
+            *value = widen_f16(*bits);
         }
     }
 }
-}
-
-/// f16 as f32: exact.
-#[inline(always)]
-fn half_to_f32(bits: u16) -> f32 {
-    let (sign, size) = (u32::from(bits & 0x8000) << 16, u32::from(bits & 0x7fff) << 13);
-    let value = f32::from_bits(size) * f32::from_bits((127 + 112) << 23);
-    let infinite = if bits & 0x7c00 == 0x7c00 { 0x7f80_0000 } else { 0 };
-    f32::from_bits(value.to_bits() | infinite | sign)
 }

@@ -63,6 +63,21 @@ pub fn log(x: f32) -> f32 {
     if x.is_nan() || x == f32::INFINITY { x } else { value }
 }
 
+/// The hyperbolic tangent; at most 2 ULP off for normal numbers.
+#[inline(always)]
+pub fn tanh(x: f32) -> f32 {
+    let a = x.abs();
+    let square = x * x;
+    let mut p = -5.704_988_7e-3_f32;
+    p = p.mul_add(square, 2.063_908_9e-2);
+    p = p.mul_add(square, -5.373_971_6e-2);
+    p = p.mul_add(square, 1.333_144_2e-1);
+    p = p.mul_add(square, -3.333_328_2e-1);
+    let small = (p * square).mul_add(a, a);
+    let large = 1.0 - 2.0 / (exp(2.0 * a) + 1.0);
+    (if a < 0.625 { small } else { large }).copysign(x)
+}
+
 /// 2 to the power `x`, for |x| < 1000; relative error below 1e-15.
 pub fn exp2(x: f64) -> f64 {
     let n = x.round_ties_even();
@@ -154,28 +169,36 @@ mod tests {
     }
 
     #[test]
-    fn exp_and_log_stay_within_two_ulp() {
-        let (mut worst_exp, mut worst_log) = (0.0_f64, 0.0_f64);
+    fn exp_log_and_tanh_stay_within_two_ulp() {
+        let (mut worst_exp, mut worst_log, mut worst_tanh) = (0.0_f64, 0.0_f64, 0.0_f64);
         for i in 0..400_000 {
             let x = -87.0 + 175.0 * i as f32 / 400_000.0;
             worst_exp = worst_exp.max(ulps(exp(x), f64::from(x).exp()));
+            let t = -10.0 + 20.0 * i as f32 / 400_000.0;
+            worst_tanh = worst_tanh.max(ulps(tanh(t), f64::from(t).tanh()));
             let y = f32::from_bits(0x0080_0000 + i * 5_000);
+            worst_tanh = worst_tanh.max(ulps(tanh(y), f64::from(y).tanh()));
             if f64::from(y).ln().abs() > 1e-3 {
                 worst_log = worst_log.max(ulps(log(y), f64::from(y).ln()));
             }
         }
-        println!("worst: exp {worst_exp:.2} ULP, log {worst_log:.2} ULP");
+        println!("worst: exp {worst_exp:.2} ULP, log {worst_log:.2} ULP, tanh {worst_tanh:.2} ULP");
         assert!(worst_exp <= 2.0, "exp {worst_exp}");
         assert!(worst_log <= 2.0, "log {worst_log}");
+        assert!(worst_tanh <= 2.0, "tanh {worst_tanh}");
     }
 
     #[test]
-    fn the_edges_of_exp_and_log() {
+    fn the_edges_of_exp_log_and_tanh() {
         assert_eq!(exp(0.0), 1.0);
         assert_eq!(exp(f32::NEG_INFINITY), 0.0);
         assert_eq!(exp(-1e30), 0.0);
         assert_eq!(exp(f32::INFINITY), f32::INFINITY);
         assert!(exp(f32::NAN).is_nan());
+        assert_eq!(tanh(f32::INFINITY), 1.0);
+        assert_eq!(tanh(f32::NEG_INFINITY), -1.0);
+        assert_eq!(tanh(-0.0).to_bits(), (-0.0_f32).to_bits());
+        assert!(tanh(f32::NAN).is_nan());
         assert_eq!(log(1.0), 0.0);
         assert_eq!(log(0.0), f32::NEG_INFINITY);
         assert!(log(-1.0).is_nan());

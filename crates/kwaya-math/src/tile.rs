@@ -129,14 +129,22 @@ impl<'a> Right<'a> {
     pub(crate) fn after_column(self, j: usize) -> Self {
         Self { data: &self.data[j * self.length..], columns: self.columns - j, ..self }
     }
+
+    /// From the first number of column `j` on, and how far its numbers are
+    /// from one another.
+    pub(crate) fn column(&self, j: usize) -> (&'a [f32], usize) {
+        let wide = size().columns;
+        let panel = j / wide * wide;
+        (&self.data[panel * self.length + j - panel..], wide.min(self.columns - panel))
+    }
 }
 
 /// Where a product goes: row `r` begins at `r * stride`.
 pub(crate) struct Output<'a> {
-    start: *mut f32,
-    stride: usize,
-    rows: usize,
-    columns: usize,
+    pub(crate) start: *mut f32,
+    pub(crate) stride: usize,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
     _slice: std::marker::PhantomData<&'a mut [f32]>,
 }
 

@@ -28,6 +28,11 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// It can be read.
     unsafe fn splat(from: *const f32) -> Self;
+    /// `LANES` f16 as f32.
+    ///
+    /// # Safety
+    /// They can be read from there.
+    unsafe fn load_halves(from: *const u16) -> Self;
     /// self * b + sum, rounded once.
     ///
     /// # Safety
@@ -97,6 +102,11 @@ impl Vector for Plain {
         Self([unsafe { *from }; 16])
     }
     #[inline(always)]
+    unsafe fn load_halves(from: *const u16) -> Self {
+        // SAFETY: as the caller says.
+        Self(unsafe { from.cast::<[u16; 16]>().read_unaligned() }.map(crate::half::widen))
+    }
+    #[inline(always)]
     unsafe fn multiply_add(self, b: Self, sum: Self) -> Self {
         Self(std::array::from_fn(|i| self.0[i].mul_add(b.0[i], sum.0[i])))
     }
@@ -149,6 +159,10 @@ mod x86 {
             Self(unsafe { _mm256_set1_ps(*from) })
         }
         #[inline(always)]
+        unsafe fn load_halves(from: *const u16) -> Self {
+            Self(unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) })
+        }
+        #[inline(always)]
         unsafe fn multiply_add(self, b: Self, sum: Self) -> Self {
             Self(unsafe { _mm256_fmadd_ps(self.0, b.0, sum.0) })
         }
@@ -197,6 +211,10 @@ mod x86 {
             Self(unsafe { _mm512_set1_ps(*from) })
         }
         #[inline(always)]
+        unsafe fn load_halves(from: *const u16) -> Self {
+            Self(unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) })
+        }
+        #[inline(always)]
         unsafe fn multiply_add(self, b: Self, sum: Self) -> Self {
             Self(unsafe { _mm512_fmadd_ps(self.0, b.0, sum.0) })
         }
@@ -242,6 +260,10 @@ mod x86 {
         #[inline(always)]
         unsafe fn splat(from: *const f32) -> Self {
             Self(unsafe { Avx512::splat(from) })
+        }
+        #[inline(always)]
+        unsafe fn load_halves(from: *const u16) -> Self {
+            Self(unsafe { Avx512::load_halves(from) })
         }
         #[inline(always)]
         unsafe fn multiply_add(self, b: Self, sum: Self) -> Self {
@@ -341,6 +363,19 @@ mod neon {
         #[inline(always)]
         unsafe fn splat(from: *const f32) -> Self {
             Self(unsafe { vld1q_dup_f32(from) })
+        }
+        /// As `half::widen`: the instruction for it is not yet in stable Rust.
+        #[inline(always)]
+        unsafe fn load_halves(from: *const u16) -> Self {
+            unsafe {
+                let bits = vmovl_u16(vld1_u16(from));
+                let low = vreinterpretq_f32_u32(vshlq_n_u32::<13>(vandq_u32(bits, vdupq_n_u32(0x7fff))));
+                let size = vreinterpretq_u32_f32(vmulq_f32(low, vdupq_n_f32(f32::from_bits((112 + 127) << 23))));
+                let exponent = vandq_u32(bits, vdupq_n_u32(0x7c00));
+                let special = vandq_u32(vceqq_u32(exponent, vdupq_n_u32(0x7c00)), vdupq_n_u32(0x7f80_0000));
+                let sign = vshlq_n_u32::<16>(vandq_u32(bits, vdupq_n_u32(0x8000)));
+                Self(vreinterpretq_f32_u32(vorrq_u32(vorrq_u32(size, special), sign)))
+            }
         }
         #[inline(always)]
         unsafe fn multiply_add(self, b: Self, sum: Self) -> Self {

@@ -4,7 +4,7 @@ mod oracle;
 
 use kwaya_math::{
     AdamW, AttentionShape, Direction, IGNORED, Matrix, Pool, Precision, RopeTable, Start, attention,
-    attention_backward, matmul,
+    attention_backward, half, matmul,
     philox::{self, Stream},
     rms_norm, rms_norm_again, rms_norm_backward, rope, scalar, softmax_cross_entropy, sum, sum_squares, swiglu,
     swiglu_backward,
@@ -32,6 +32,8 @@ fn functions() {
         let x = f32::from_bits(bits);
         same(&format!("exp {x:e}"), &[scalar::exp(x)], &[oracle::exp(x)]);
         same(&format!("log {x:e}"), &[scalar::log(x)], &[oracle::log(x)]);
+        same(&format!("tanh {x:e}"), &[scalar::tanh(x)], &[oracle::tanh(x)]);
+        same(&format!("f16 {x:e}"), &[half::widen(half::narrow(x))], &[oracle::f16(x)]);
     }
     let mut stream = Stream::new(3, 1, 4);
     for _ in 0..20_000 {

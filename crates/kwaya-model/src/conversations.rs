@@ -149,8 +149,12 @@ impl<'m> Conversations<'m> {
             };
             let rows: Vec<Row<'_>> = piece.iter().map(row).collect();
             self.model.read(&tokens, &rows, &mut self.pages, &mut self.buffers, self.pool);
-            let (last, of): (Vec<usize>, Vec<usize>) =
-                piece.iter().enumerate().filter(|(_, (i, t))| t + 1 == batch[*i].1.len()).map(|(r, (i, _))| (r, *i)).unzip();
+            let (last, of): (Vec<usize>, Vec<usize>) = piece
+                .iter()
+                .enumerate()
+                .filter(|(_, (i, t))| t + 1 == batch[*i].1.len())
+                .map(|(r, (i, _))| (r, *i))
+                .unzip();
             if let Some(first) = of.first() {
                 let logits = &mut self.logits[first * vocab..][..of.len() * vocab];
                 self.model.head(&last, &mut self.buffers, logits, self.pool);

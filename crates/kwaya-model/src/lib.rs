@@ -15,6 +15,8 @@ mod activations;
 mod architecture;
 mod backward;
 mod config;
+mod conversations;
+mod decoder;
 mod forward;
 pub mod gguf;
 mod model;
@@ -28,6 +30,8 @@ pub use activations::{Activations, Batch, Keep};
 pub use architecture::{Activation, Architecture, Family, LayerAttention, Rope, RopeScaling};
 pub use backward::forward_backward;
 pub use config::Config;
+pub use conversations::{Conversation, Conversations};
+pub use decoder::Decoder;
 pub use forward::{logits, loss};
 pub use gguf::{Gguf, GgufTensor};
 /// A target that counts for nothing: loss 0, gradient 0.

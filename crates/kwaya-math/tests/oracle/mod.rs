@@ -113,6 +113,20 @@ pub(crate) fn log(x: f32) -> f32 {
     e.mul_add(0.693_359_4, q.mul_add(-0.5, low) + t)
 }
 
+pub(crate) fn tanh(x: f32) -> f32 {
+    if x.is_nan() {
+        return x;
+    }
+    let (a, q) = (x.abs(), x * x);
+    let size = if a < 0.625 {
+        let p = horner(q, &[-5.704_988_7e-3, 2.063_908_9e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328_2e-1]);
+        (p * q).mul_add(a, a)
+    } else {
+        1.0 - 2.0 / (exp(2.0 * a) + 1.0)
+    };
+    size.copysign(x)
+}
+
 pub(crate) fn exp2(x: f64) -> f64 {
     let n = x.round_ties_even();
     let r = (x - n) * std::f64::consts::LN_2;
@@ -462,6 +476,44 @@ impl Attention<'_> {
         }
         [dq, dk, dv]
     }
+}
+
+/// The f16 nearest to `x`, as f32.
+pub(crate) fn f16(x: f32) -> f32 {
+    let x64 = f64::from(x);
+    if !x.is_finite() || x == 0.0 {
+        return x;
+    }
+    // The distance of neighbours, which is that of the denormals at least.
+    let mut step = 2.0_f64.powi(-24);
+    while x64.abs() >= step * 2048.0 {
+        step *= 2.0;
+    }
+    let rounded = (x64 / step).round_ties_even() * step;
+    if rounded.abs() > 65_504.0 { f32::INFINITY.copysign(x) } else { rounded as f32 }
+}
+
+/// Attention over a cache: one query of one head over `keys` and `values`,
+/// one of each position and rounded, the last of which are its own, from
+/// position `first` on.
+pub(crate) fn cached(
+    q: &[f32],
+    keys: &[&[f32]],
+    values: &[&[f32]],
+    first: usize,
+    scale: f32,
+    softcap: Option<f32>,
+) -> Vec<f32> {
+    let scores = keys[first..].iter().map(|key| {
+        let s = chain(0.0, q.iter().copied().zip(key.iter().copied())) * scale;
+        softcap.map_or(s, |cap| cap * tanh(s / cap))
+    });
+    let scores: Vec<f32> = scores.collect();
+    let m = max(scores.iter().copied());
+    let mut p = vec![0.0; first];
+    p.extend(scores.iter().map(|s| exp(s - m)));
+    let z = sum(&p);
+    (0..q.len()).map(|c| chain(0.0, (first..p.len()).map(|j| (p[j], values[j][c]))) / z).collect()
 }
 
 /// The loss of one row; the row becomes its gradient.

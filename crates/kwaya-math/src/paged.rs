@@ -1,0 +1,705 @@
+//! Attention for generation, over keys and values that are kept in pages: a
+//! batch is rows of several conversations, each with its own list of pages,
+//! and conversations that begin alike share pages. Who owns a page, and when
+//! it may be written, is decided above.
+//!
+//! For a row at `position`, over the positions j in first..=position, where
+//! first is 0 or, with a window, max(0, position + 1 - window):
+//!
+//! ```text
+//! s_j = (sum over d of q_d * k_jd, one accumulator in order of d) * scale
+//! s_j = cap * tanh(s_j / cap)            (with a softcap)
+//! m   = max s_j
+//! p_j = exp(s_j - m)
+//! z   = sum of p_j in 16 lanes, lane j mod 16, and the fixed tree
+//! o_d = (sum over j of p_j * v_jd, one accumulator in order of j) / z
+//! ```
+//!
+//! with k and v rounded to f16 when they are written. So the bits of a row
+//! are decided by its q and by what it sees alone: not by the other rows of
+//! the batch, by how a prompt was cut, or by where its pages lie.
+//!
+//! Two ways lead to them. A row by itself reads the f16 as they lie, all
+//! query heads of a key head at once. Consecutive rows of one conversation
+//! are worked on in blocks, as in `attention.rs`, over panels of f32 that are
+//! made once for a block and all its heads. There, unlike there, a term that
+//! a row does not see is left out and not counted as 0: what is not seen may
+//! be an infinity.
+
+use std::{cell::RefCell, cmp::Reverse, ops::Range};
+
+use crate::{
+    half,
+    halves::{self, Halves},
+    isa::kernel,
+    memory::zeros_f16,
+    pack::lines,
+    pool::{Pool, Shards},
+    reduce::{LANES, max_inline, sum_inline},
+    scalar,
+    tile::{COLUMNS, First, Left, Output, Precision, Right, product, size},
+};
+
+/// Positions of a page: a whole number of groups of lanes. With 32, a row of
+/// transposed keys fills a cache line.
+pub const PAGE: usize = 32;
+
+/// Positions of which a block makes panels at once: whole panels, and few
+/// enough for the second cache.
+const CHUNK: usize = 384;
+
+/// Query rows, over all heads of a key head, of a block.
+const BLOCK: usize = 144;
+
+/// Rows of a conversation that are fewer are taken one by one.
+const FEW: usize = 4;
+
+/// Numbers that are written without waking threads for it.
+const SMALL_WRITE: usize = 1 << 15;
+
+/// Memory for the keys and values of all layers, in pages of [`PAGE`]
+/// positions.
+///
+/// A page has room for all layers, so that a conversation has one list of
+/// pages, and a page can be copied as one piece. For each layer and key head
+/// it holds the keys transposed, (`head_dim`, [`PAGE`]), so that the scores
+/// of positions that are neighbours are computed side by side, and then the
+/// values, ([`PAGE`], `head_dim` rounded up to 16).
+pub struct Pages {
+    layers: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    slabs: Vec<Slab>,
+}
+
+/// Pages that were taken at once. Growing moves nothing.
+struct Slab {
+    first: usize,
+    data: Vec<u16>,
+}
+
+/// A row of a batch: where its conversation's keys and values lie, and its
+/// place among them.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// Page `i` holds the positions from `i *` [`PAGE`] on. Those before the
+    /// window are not looked at, and there may be more than are needed.
+    pub pages: &'a [u32],
+    /// The row's position in its conversation, from 0.
+    pub position: usize,
+}
+
+/// How an attention over pages is computed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CacheAttention {
+    /// Query heads; a multiple of the key heads of the pages.
+    pub heads: usize,
+    /// What scores are multiplied by.
+    pub scale: f32,
+    /// Scores become cap * tanh(score / cap).
+    pub softcap: Option<f32>,
+    /// How many positions a row sees, its own included.
+    pub window: Option<usize>,
+}
+
+impl CacheAttention {
+    /// The positions that a row sees.
+    fn seen(&self, row: &Row<'_>) -> Range<usize> {
+        let end = row.position + 1;
+        self.window.map_or(0, |window| end.saturating_sub(window))..end
+    }
+}
+
+/// The pages that hold a range of positions.
+fn pages_of(positions: &Range<usize>) -> Range<usize> {
+    positions.start / PAGE..positions.end.div_ceil(PAGE)
+}
+
+impl Pages {
+    /// No pages yet, for this many layers and key heads of this width.
+    ///
+    /// # Panics
+    /// When a size is 0.
+    pub fn new(layers: usize, kv_heads: usize, head_dim: usize) -> Self {
+        assert!(layers > 0 && kv_heads > 0 && head_dim > 0, "pages: ({layers}, {kv_heads}, {head_dim})");
+        Self { layers, kv_heads, head_dim, slabs: Vec::new() }
+    }
+
+    /// Adds `count` pages, whose numbers follow those that there are.
+    ///
+    /// # Panics
+    /// When their numbers would not fit a u32.
+    pub fn grow(&mut self, count: usize) {
+        let first = self.count();
+        assert!(first + count <= u32::MAX as usize, "pages: {count} more than {first}");
+        if count > 0 {
+            self.slabs.push(Slab { first, data: zeros_f16(count * self.page_length()) });
+        }
+    }
+
+    /// How many pages there are: they are numbered from 0.
+    pub fn count(&self) -> usize {
+        self.slabs.last().map_or(0, |slab| slab.first + slab.data.len() / self.page_length())
+    }
+
+    /// Bytes of a page.
+    pub fn page_bytes(&self) -> usize {
+        self.page_length() * size_of::<u16>()
+    }
+
+    /// Makes page `to` a copy of page `from`, for a conversation that goes
+    /// its own way in the middle of a page.
+    ///
+    /// # Panics
+    /// When there is no such page.
+    pub fn copy(&mut self, from: u32, to: u32) {
+        let length = self.page_length();
+        let ((slab, from), (into, to)) = (self.place(from), self.place(to));
+        if slab == into {
+            self.slabs[slab].data.copy_within(from..from + length, to);
+        } else {
+            let [source, target] = self.slabs.get_disjoint_mut([slab, into]).expect("two slabs");
+            target.data[to..to + length].copy_from_slice(&source.data[from..from + length]);
+        }
+    }
+
+    /// The head's width, filled up to whole groups of 16.
+    fn wide(&self) -> usize {
+        self.head_dim.next_multiple_of(COLUMNS)
+    }
+
+    /// f16 of the keys and the values of a page, for one layer and head.
+    fn block_length(&self) -> usize {
+        PAGE * (self.head_dim + self.wide())
+    }
+
+    fn page_length(&self) -> usize {
+        self.layers * self.kv_heads * self.block_length()
+    }
+
+    /// The slab of a page, and where in it the page begins.
+    fn place(&self, page: u32) -> (usize, usize) {
+        let page = page as usize;
+        assert!(page < self.count(), "pages: page {page} of {}", self.count());
+        let slab = self.slabs.partition_point(|slab| slab.first <= page) - 1;
+        (slab, (page - self.slabs[slab].first) * self.page_length())
+    }
+
+    /// Keys (`head_dim`, PAGE) and values (PAGE, wide) of a page.
+    fn block(&self, page: u32, layer: usize, head: usize) -> (&[u16], &[u16]) {
+        let ((slab, at), length) = (self.place(page), self.block_length());
+        let at = at + (layer * self.kv_heads + head) * length;
+        self.slabs[slab].data[at..at + length].split_at(self.head_dim * PAGE)
+    }
+
+    fn check_rows(&self, what: &str, layer: usize, rows: &[Row<'_>]) {
+        assert!(layer < self.layers, "{what}: layer {layer} of {}", self.layers);
+        for (i, row) in rows.iter().enumerate() {
+            let (pages, position) = (row.pages.len(), row.position);
+            assert!(pages > position / PAGE, "{what}: row {i} is at {position} with {pages} pages of {PAGE}");
+        }
+    }
+
+    /// Stores the keys `k` and values `v` (N, kv_heads * head_dim) of the
+    /// rows at their positions, rounded to f16. Where two rows name one
+    /// place, the later one's stay.
+    ///
+    /// # Panics
+    /// When the shapes do not fit or there is no such page.
+    pub fn write(&mut self, pool: &Pool, layer: usize, rows: &[Row<'_>], k: &[f32], v: &[f32]) {
+        self.check_rows("pages: write", layer, rows);
+        let (d, heads, length, wide) = (self.head_dim, self.kv_heads, self.block_length(), self.wide());
+        let width = heads * d;
+        let fits = k.len() == rows.len() * width && v.len() == k.len();
+        assert!(fits, "pages: write: {} keys and {} values of ({}, {width})", k.len(), v.len(), rows.len());
+        // Keys and values of a head at a time: no two pieces share a place.
+        let pieces = 2 * heads;
+        for first in (0..rows.len()).step_by(WRITTEN_AT_ONCE) {
+            let count = WRITTEN_AT_ONCE.min(rows.len() - first);
+            let mut places = [(0, 0); WRITTEN_AT_ONCE];
+            for (place, row) in places.iter_mut().zip(&rows[first..first + count]) {
+                let (slab, at) = self.place(row.pages[row.position / PAGE]);
+                *place = (slab, at + layer * heads * length);
+            }
+            let mut slabs: Vec<Shards<'_, u16>> = Vec::new();
+            slabs.extend(self.slabs.iter_mut().map(|slab| Shards::new(&mut slab.data)));
+            let task = |piece: usize| {
+                let head = piece / 2;
+                for (i, (slab, at)) in places.iter().enumerate().take(count) {
+                    let (row, slot) = ((first + i) * width + head * d, rows[first + i].position % PAGE);
+                    let at = at + head * length;
+                    let (from, part) = if piece % 2 == 0 {
+                        (&k[row..row + d], at..at + d * PAGE)
+                    } else {
+                        (&v[row..row + d], at + d * PAGE + slot * wide..at + d * PAGE + slot * wide + d)
+                    };
+                    // SAFETY: of each page a piece has its own head's keys or
+                    // values, and one part at a time.
+                    let part = unsafe { slabs[*slab].part(part) };
+                    if piece % 2 == 0 { narrow_column(part, slot, from) } else { narrow_row(part, from) }
+                }
+            };
+            if count * width < SMALL_WRITE { (0..pieces).for_each(task) } else { pool.run(pieces, task) }
+        }
+    }
+
+    /// `out` (N, heads * head_dim) = attention of `q`, of the same shape, over
+    /// what each row sees, its own position included: its key and value are
+    /// written before. The head of the module says every bit.
+    ///
+    /// # Panics
+    /// When the shapes do not fit or there is no such page.
+    pub fn attention(
+        &self,
+        pool: &Pool,
+        out: &mut [f32],
+        q: &[f32],
+        layer: usize,
+        rows: &[Row<'_>],
+        options: &CacheAttention,
+    ) {
+        self.check_rows("pages: attention", layer, rows);
+        let width = options.heads * self.head_dim;
+        let fits = options.heads.is_multiple_of(self.kv_heads)
+            && options.window != Some(0)
+            && q.len() == rows.len() * width
+            && out.len() == q.len();
+        assert!(
+            fits,
+            "pages: attention: {} of {} queries in {} rows for {} key heads, {options:?}",
+            out.len(),
+            q.len(),
+            rows.len(),
+            self.kv_heads
+        );
+        let call = Call { pages: self, out: Shards::new(out), q, layer, rows, options, width };
+        PLAN.with_borrow_mut(|plan| {
+            call.plan(&mut plan.pieces);
+            let pieces = &plan.pieces[..];
+            let threads = pool.threads();
+            if threads > 1 && pieces.len() < 2 * threads && pieces.iter().all(|piece| piece.rows == 1) {
+                return call.split_rows(pool, pieces, &mut plan.p, &mut plan.sums);
+            }
+            pool.run(pieces.len(), |i| {
+                SCRATCH.with_borrow_mut(|scratch| match &pieces[i] {
+                    Piece { first, rows: 1, head } => call.one_row(scratch, *first, *head),
+                    Piece { first, rows, head } => call.block(scratch, *first, *rows, *head),
+                });
+            });
+        });
+    }
+}
+
+/// Rows whose places are looked up at once.
+const WRITTEN_AT_ONCE: usize = 512;
+
+kernel! {
+fn narrow_row(out: &mut [u16], from: &[f32]) {
+    for (out, x) in out.iter_mut().zip(from) {
+        *out = half::narrow(*x);
+    }
+}
+}
+
+kernel! {
+/// Into column `slot` of (d, PAGE).
+fn narrow_column(out: &mut [u16], slot: usize, from: &[f32]) {
+    for (out, x) in out.as_chunks_mut::<PAGE>().0.iter_mut().zip(from) {
+        out[slot] = half::narrow(*x);
+    }
+}
+}
+
+/// A row, or consecutive rows of one conversation, for one key head.
+struct Piece {
+    first: usize,
+    rows: usize,
+    head: usize,
+}
+
+/// Kept by the thread that calls, from one call to the next.
+#[derive(Default)]
+struct Plan {
+    pieces: Vec<Piece>,
+    p: Vec<f32>,
+    sums: Vec<f32>,
+}
+
+/// Scratch of a thread that works.
+#[derive(Default)]
+struct Scratch {
+    /// Scores and then weights: (query rows, positions).
+    p: Vec<f32>,
+    /// What the query rows add up: (query rows, D').
+    sums: Vec<f32>,
+    /// Panels of a chunk of keys or values.
+    panels: Vec<f32>,
+    /// The denominators of the query rows.
+    z: Vec<f32>,
+}
+
+thread_local! {
+    static PLAN: RefCell<Plan> = RefCell::default();
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// [`lines`] that grow in large steps, as conversations do in small ones.
+fn room(room: &mut Vec<f32>, length: usize) -> &mut [f32] {
+    const STEP: usize = 1 << 14;
+    &mut lines(room, length.next_multiple_of(STEP))[..length]
+}
+
+/// A checked call of [`Pages::attention`].
+struct Call<'a> {
+    pages: &'a Pages,
+    out: Shards<'a, f32>,
+    q: &'a [f32],
+    layer: usize,
+    rows: &'a [Row<'a>],
+    options: &'a CacheAttention,
+    width: usize,
+}
+
+impl Call<'_> {
+    /// Query heads of a key head.
+    fn group(&self) -> usize {
+        self.options.heads / self.pages.kv_heads
+    }
+
+    /// The pieces of the work, the largest first.
+    fn plan(&self, pieces: &mut Vec<Piece>) {
+        pieces.clear();
+        let block = (BLOCK / self.group() / size().rows * size().rows).max(size().rows);
+        let mut first = 0;
+        while first < self.rows.len() {
+            let follows = |i: usize| i < self.rows.len() && follows(&self.rows[i - 1], &self.rows[i]);
+            let end = (first + 1..).find(|i| !follows(*i)).expect("rows end");
+            let step = if end - first < FEW { 1 } else { block };
+            for from in (first..end).step_by(step) {
+                let rows = step.min(end - from);
+                pieces.extend((0..self.pages.kv_heads).map(|head| Piece { first: from, rows, head }));
+            }
+            first = end;
+        }
+        let terms = |piece: &Piece| piece.rows * self.options.seen(&self.rows[piece.first + piece.rows - 1]).len();
+        pieces.sort_unstable_by_key(|piece| Reverse(terms(piece)));
+    }
+
+    /// Where the queries of a row begin, and its outputs.
+    fn at(&self, row: usize, head: usize) -> usize {
+        row * self.width + head * self.group() * self.pages.head_dim
+    }
+
+    fn one_row(&self, scratch: &mut Scratch, row: usize, head: usize) {
+        let (seen, group, wide) = (self.options.seen(&self.rows[row]), self.group(), self.pages.wide());
+        let pages = pages_of(&seen);
+        let columns = pages.len() * PAGE;
+        let p = room(&mut scratch.p, group * columns);
+        self.scores(&Shards::new(p), 0, columns, row, head, pages.clone());
+        let (sums, z) = (room(&mut scratch.sums, group * wide), room(&mut scratch.z, group));
+        let low = pages.start * PAGE;
+        for (p, z) in p.chunks_exact_mut(columns).zip(z.iter_mut()) {
+            *z = weights(p, seen.start - low, seen.end - low, self.options.scale, self.options.softcap);
+        }
+        self.weigh(sums, p, z, row, head, 0..wide);
+    }
+
+    /// Few rows for many threads: the scores are cut by positions, the
+    /// weights by heads, and the values by columns.
+    fn split_rows(&self, pool: &Pool, pieces: &[Piece], p: &mut Vec<f32>, z: &mut Vec<f32>) {
+        /// Pages of a piece of the scores, and columns of one of the values.
+        const PART: usize = 8;
+        const WIDE: usize = 2 * COLUMNS;
+        let seen = |piece: &Piece| self.options.seen(&self.rows[piece.first]);
+        let (group, wide) = (self.group(), self.pages.wide());
+        let most = pieces.iter().map(|piece| pages_of(&seen(piece)).len()).max().unwrap_or(0);
+        let columns = most * PAGE;
+        let p = room(p, pieces.len() * group * columns);
+        let z = room(z, pieces.len() * group);
+        let (parts, shared) = (most.div_ceil(PART), Shards::new(p));
+        pool.run(pieces.len() * parts, |i| {
+            let (i, part) = (i / parts, i % parts);
+            let pages = pages_of(&seen(&pieces[i]));
+            let from = (pages.start + part * PART).min(pages.end);
+            let part = from..(from + PART).min(pages.end);
+            self.scores(&shared, i * group * columns, columns, pieces[i].first, pieces[i].head, part);
+        });
+        let (shared, sums) = (Shards::new(p), Shards::new(z));
+        pool.run(pieces.len() * group, |i| {
+            // SAFETY: pieces are disjoint.
+            let (p, z) = unsafe { (shared.part(i * columns..(i + 1) * columns), sums.part(i..i + 1)) };
+            let seen = seen(&pieces[i / group]);
+            let low = seen.start / PAGE * PAGE;
+            z[0] = weights(p, seen.start - low, seen.end - low, self.options.scale, self.options.softcap);
+        });
+        let (p, z) = (&*p, &*z);
+        let parts = wide.div_ceil(WIDE);
+        pool.run(pieces.len() * parts, |i| {
+            let (i, part) = (i / parts, i % parts);
+            let (p, z) = (&p[i * group * columns..(i + 1) * group * columns], &z[i * group..(i + 1) * group]);
+            let part = part * WIDE..wide.min((part + 1) * WIDE);
+            SCRATCH.with_borrow_mut(|scratch| {
+                let sums = room(&mut scratch.sums, group * part.len());
+                self.weigh(sums, p, z, pieces[i].first, pieces[i].head, part);
+            });
+        });
+    }
+
+    /// The scores of a row over `pages`: p (group, columns), which begins at
+    /// place `at`, with the row's first page in its first columns.
+    fn scores(&self, p: &Shards<'_, f32>, at: usize, columns: usize, row: usize, head: usize, pages: Range<usize>) {
+        let (d, first) = (self.pages.head_dim, self.at(row, head));
+        let queries = &self.q[first..first + self.group() * d];
+        let low = self.options.seen(&self.rows[row]).start / PAGE;
+        for page in pages {
+            let (keys, _) = self.pages.block(self.rows[row].pages[page], self.layer, head);
+            // SAFETY: pieces have pages or rows of their own.
+            let out = unsafe { Output::shared(p, at + (page - low) * PAGE, columns, self.group(), PAGE) };
+            halves::product(out, queries, d, Halves { data: keys, stride: PAGE }, d, false);
+        }
+    }
+
+    /// Columns `part` of a row's outputs from its weights p (group, columns);
+    /// `sums` (group, columns of the part) is scratch.
+    fn weigh(&self, sums: &mut [f32], p: &[f32], z: &[f32], row: usize, head: usize, part: Range<usize>) {
+        let (d, wide, group) = (self.pages.head_dim, self.pages.wide(), self.group());
+        let (seen, width, columns) = (self.options.seen(&self.rows[row]), part.len(), p.len() / group);
+        sums.fill(0.0);
+        let pages = pages_of(&seen);
+        for page in pages.clone() {
+            let (_, values) = self.pages.block(self.rows[row].pages[page], self.layer, head);
+            let (from, to) = (seen.start.max(page * PAGE), seen.end.min((page + 1) * PAGE));
+            let values = Halves { data: &values[from % PAGE * wide + part.start..], stride: wide };
+            let p = &p[from - pages.start * PAGE..];
+            halves::product(Output::new(sums, width, group, width), p, columns, values, to - from, true);
+        }
+        for ((h, sums), z) in sums.chunks_exact_mut(width).enumerate().zip(z) {
+            let count = width.min(d - part.start);
+            let at = self.at(row, head) + h * d + part.start;
+            // SAFETY: pieces have rows, heads or columns of their own.
+            divide(unsafe { self.out.part(at..at + count) }, &sums[..count], *z);
+        }
+    }
+
+    /// Rows `first..first + count`, which follow one another in one
+    /// conversation, for one key head.
+    fn block(&self, scratch: &mut Scratch, first: usize, count: usize, head: usize) {
+        let Scratch { p, sums, panels, z } = scratch;
+        let (group, wide, d) = (self.group(), self.pages.wide(), self.pages.head_dim);
+        let seen = |r: usize| self.options.seen(&self.rows[first + r]);
+        let all = seen(0).start..seen(count - 1).end;
+        let block =
+            Block { first, count, head, low: pages_of(&all).start * PAGE, pages: self.rows[first + count - 1].pages };
+        let columns = pages_of(&all).len() * PAGE;
+        let p = room(p, group * count * columns);
+        for from in (block.low..all.end).step_by(CHUNK) {
+            let chunk = from..all.end.min(from + CHUNK);
+            let keys = self.key_panels(panels, &block, chunk.clone());
+            self.block_scores(p, columns, &block, keys, chunk);
+        }
+        let z = room(z, group * count);
+        for (i, (p, z)) in p.chunks_exact_mut(columns).zip(z.iter_mut()).enumerate() {
+            let seen = seen(i % count);
+            *z = weights(p, seen.start - block.low, seen.end - block.low, self.options.scale, self.options.softcap);
+        }
+        let sums = room(sums, group * count * wide);
+        sums.fill(0.0);
+        for from in (block.low..all.end).step_by(CHUNK) {
+            let chunk = from..all.end.min(from + CHUNK);
+            let values = self.value_panels(panels, &block, chunk.clone());
+            self.block_values(sums, p, columns, &block, values, chunk);
+        }
+        for (i, (sums, z)) in sums.chunks_exact(wide).zip(z).enumerate() {
+            let at = self.at(first + i % count, head) + i / count * d;
+            // SAFETY: each piece has its own rows and heads.
+            divide(unsafe { self.out.part(at..at + d) }, &sums[..d], *z);
+        }
+    }
+
+    /// Panels (d, positions) of the keys of a chunk.
+    fn key_panels<'r>(&self, panels: &'r mut Vec<f32>, block: &Block<'_>, chunk: Range<usize>) -> Right<'r> {
+        let d = self.pages.head_dim;
+        let columns = chunk.len().next_multiple_of(COLUMNS);
+        let panels = room(panels, d * columns);
+        for page in pages_of(&chunk) {
+            let (keys, _) = self.pages.block(block.pages[page], self.layer, block.head);
+            for group in (0..PAGE).step_by(COLUMNS) {
+                let j = page * PAGE + group - chunk.start;
+                if j < columns {
+                    let (at, stride) = place_in_panels(j, columns, d);
+                    halves::widen(&mut panels[at..], stride, Halves { data: &keys[group..], stride: PAGE }, d, COLUMNS);
+                }
+            }
+        }
+        Right::panels(panels, d)
+    }
+
+    /// Panels (positions, wide) of the values of a chunk.
+    fn value_panels<'r>(&self, panels: &'r mut Vec<f32>, block: &Block<'_>, chunk: Range<usize>) -> Right<'r> {
+        let wide = self.pages.wide();
+        let panels = room(panels, chunk.len() * wide);
+        for page in pages_of(&chunk) {
+            let (_, values) = self.pages.block(block.pages[page], self.layer, block.head);
+            let (row, rows) = (page * PAGE - chunk.start, PAGE.min(chunk.end - page * PAGE));
+            for j in (0..wide).step_by(size().columns) {
+                let (at, stride) = place_in_panels(j, wide, chunk.len());
+                let values = Halves { data: &values[j..], stride: wide };
+                halves::widen(&mut panels[at + row * stride..], stride, values, rows, stride);
+            }
+        }
+        Right::panels(panels, chunk.len())
+    }
+
+    /// Scores of a block over a chunk, those that any row of a tile sees.
+    fn block_scores(&self, p: &mut [f32], columns: usize, block: &Block<'_>, keys: Right<'_>, chunk: Range<usize>) {
+        let (d, wide) = (self.pages.head_dim, size().columns);
+        for (tile, rows) in self.tiles(block) {
+            let seen = self.seen_by(&rows);
+            let skip = seen.all.start.saturating_sub(chunk.start) / wide * wide;
+            let (from, to) = (chunk.start + skip, chunk.end.min(seen.all.end));
+            if from >= to {
+                continue;
+            }
+            let head = tile / block.count;
+            let queries = &self.q[self.at(rows.start, block.head) + head * d..];
+            let out = &mut p[tile * columns + from - block.low..];
+            let out = Output::new(out, columns, rows.len(), (to - from).next_multiple_of(COLUMNS));
+            product(Precision::F32, out, Left::rows(queries, self.width), keys.after_column(skip), d, First::Zero);
+        }
+    }
+
+    /// Adds what a chunk weighs: for each tile the positions that all of its
+    /// rows see together, those before and after row by row.
+    fn block_values(
+        &self,
+        sums: &mut [f32],
+        p: &[f32],
+        columns: usize,
+        block: &Block<'_>,
+        values: Right<'_>,
+        chunk: Range<usize>,
+    ) {
+        let wide = self.pages.wide();
+        let edge = |sums: &mut [f32], i: usize, positions: Range<usize>| {
+            if !positions.is_empty() {
+                let p = &p[i * columns + positions.start - block.low..][..positions.len()];
+                weigh_edge(&mut sums[i * wide..(i + 1) * wide], p, values, positions.start - chunk.start);
+            }
+        };
+        for (tile, rows) in self.tiles(block) {
+            let common = self.seen_by(&rows).common;
+            let within = |from: usize, to: usize| from.max(chunk.start)..to.min(chunk.end);
+            for (i, row) in (tile..).zip(rows.clone()) {
+                let seen = self.options.seen(&self.rows[row]);
+                edge(sums, i, within(seen.start, common.start.min(seen.end)));
+            }
+            let together = within(common.start, common.end);
+            if !together.is_empty() {
+                let a = Left::rows(&p[tile * columns + together.start - block.low..], columns);
+                let out = Output::new(&mut sums[tile * wide..], wide, rows.len(), wide);
+                let values = values.after_row(together.start - chunk.start);
+                product(Precision::F32, out, a, values, together.len(), First::Output);
+            }
+            for (i, row) in (tile..).zip(rows) {
+                edge(sums, i, within(common.end, self.options.seen(&self.rows[row]).end));
+            }
+        }
+    }
+
+    /// The tiles of a block: the first query row of each, counted head by
+    /// head, and its rows of the batch.
+    fn tiles(&self, block: &Block<'_>) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let (first, count, step) = (block.first, block.count, size().rows);
+        (0..self.group()).flat_map(move |head| {
+            let rows = move |r: usize| first + r..first + count.min(r + step);
+            (0..count).step_by(step).map(move |r| (head * count + r, rows(r)))
+        })
+    }
+
+    /// What rows that follow one another see.
+    fn seen_by(&self, rows: &Range<usize>) -> Seen {
+        let [first, last] = [rows.start, rows.end - 1].map(|row| self.options.seen(&self.rows[row]));
+        Seen { all: first.start..last.end, common: last.start..first.end.max(last.start) }
+    }
+}
+
+/// What rows that follow one another see.
+struct Seen {
+    /// At least one of them.
+    all: Range<usize>,
+    /// All of them; where that is nothing, it lies at the last one's first.
+    common: Range<usize>,
+}
+
+/// Consecutive rows of one conversation, for one key head.
+struct Block<'a> {
+    first: usize,
+    count: usize,
+    head: usize,
+    /// The position in the first column of the scores.
+    low: usize,
+    pages: &'a [u32],
+}
+
+/// Whether `next` is the next position of the same conversation.
+fn follows(row: &Row<'_>, next: &Row<'_>) -> bool {
+    let pages = row.position / PAGE + 1;
+    next.position == row.position + 1
+        && (row.pages.as_ptr() == next.pages.as_ptr() || row.pages[..pages] == next.pages[..pages])
+}
+
+/// Where column `j` of panels begins, and how wide its panel is.
+fn place_in_panels(j: usize, columns: usize, length: usize) -> (usize, usize) {
+    let wide = size().columns;
+    let panel = j / wide * wide;
+    (panel * length + j - panel, wide.min(columns - panel))
+}
+
+kernel! {
+/// Scores, of which those from `start` to `end` are seen, become exp(s - max)
+/// and, in the rest of the groups of lanes, 0. Returns their sum.
+fn weights(p: &mut [f32], start: usize, end: usize, scale: f32, softcap: Option<f32>) -> f32 {
+    let (low, high) = (start / LANES * LANES, end.next_multiple_of(LANES));
+    p[low..start].fill(0.0);
+    p[end..high].fill(0.0);
+    let seen = &mut p[start..end];
+    for s in seen.iter_mut() {
+        *s *= scale;
+    }
+    if let Some(cap) = softcap {
+        for s in seen.iter_mut() {
+            *s = cap * scalar::tanh(*s / cap);
+        }
+    }
+    let max = max_inline(seen);
+    for s in seen.iter_mut() {
+        *s = scalar::exp(*s - max);
+    }
+    sum_inline(&p[low..high])
+}
+}
+
+kernel! {
+/// out (wide) += the sum of p times rows of panels, from row `first` on.
+fn weigh_edge(out: &mut [f32], p: &[f32], values: Right<'_>, first: usize) {
+    let (outs, _) = out.as_chunks_mut::<COLUMNS>();
+    for (j, out) in outs.iter_mut().enumerate() {
+        let (from, stride) = values.column(j * COLUMNS);
+        let mut sums = *out;
+        for (p, row) in p.iter().zip(from.chunks(stride).skip(first)) {
+            for i in 0..COLUMNS {
+                sums[i] = p.mul_add(row[i], sums[i]);
+            }
+        }
+        *out = sums;
+    }
+}
+}
+
+kernel! {
+fn divide(out: &mut [f32], from: &[f32], by: f32) {
+    for (out, x) in out.iter_mut().zip(from) {
+        *out = x / by;
+    }
+}
+}
