@@ -121,8 +121,8 @@ pub(crate) unsafe fn times(out: *mut f32, stride: usize, rows: Rows<'_>, n: usiz
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512Bf16 | Isa::Avx512 | Isa::Avx2 => x86::avx2(&call),
                 #[cfg(target_arch = "aarch64")]
-                Isa::Neon => all::<Plain, 4, 2, 1>(&call),
-                Isa::Portable => all::<Plain, 4, 2, 1>(&call),
+                Isa::Neon => all::<Plain, 4, 2>(&call),
+                Isa::Portable => all::<Plain, 4, 2>(&call),
             }
         }
     });
@@ -229,22 +229,22 @@ trait Lanes: Copy {
     unsafe fn store(floats: Self::Floats, to: *mut f32);
 }
 
-/// All rows and panels: panels outside, so that they come from memory once.
-/// Tiles are of `MANY` rows and a panel, which reads few weights for each sum;
-/// of rows that are left, of `FEW` rows and `C` panels.
+/// All rows and panels: panels outside, so that they come from memory once and
+/// in order. A tile is a panel and `A` rows, or `B` or one of those that are
+/// left.
 ///
 /// # Safety
 /// The call is one that [`times`] checked, and the machine has the
 /// instructions of `L`.
 #[inline(always)]
-unsafe fn all<L: Lanes, const MANY: usize, const FEW: usize, const C: usize>(call: &Call<'_>) {
+unsafe fn all<L: Lanes, const A: usize, const B: usize>(call: &Call<'_>) {
     // SAFETY: as the caller says.
     unsafe {
         match (call.panels.coding.bits, call.panels.coding.block) {
-            (8, 32) => tiles::<L, 8, 32, MANY, FEW, C>(call),
-            (8, _) => tiles::<L, 8, 16, MANY, FEW, C>(call),
-            (_, 32) => tiles::<L, 4, 32, MANY, FEW, C>(call),
-            _ => tiles::<L, 4, 16, MANY, FEW, C>(call),
+            (8, 32) => tiles::<L, 8, 32, A, B>(call),
+            (8, _) => tiles::<L, 8, 16, A, B>(call),
+            (_, 32) => tiles::<L, 4, 32, A, B>(call),
+            _ => tiles::<L, 4, 16, A, B>(call),
         }
     }
 }
@@ -252,50 +252,24 @@ unsafe fn all<L: Lanes, const MANY: usize, const FEW: usize, const C: usize>(cal
 /// # Safety
 /// As for [`all`].
 #[inline(always)]
-unsafe fn tiles<
-    L: Lanes,
-    const BITS: usize,
-    const BLOCK: usize,
-    const MANY: usize,
-    const FEW: usize,
-    const C: usize,
->(
-    call: &Call<'_>,
-) {
-    let (many, few) = (call.n / MANY * MANY, call.n / FEW * FEW);
-    for first in (0..call.count).step_by(C) {
-        let panels = first..call.count.min(first + C);
+unsafe fn tiles<L: Lanes, const BITS: usize, const BLOCK: usize, const A: usize, const B: usize>(call: &Call<'_>) {
+    let (a, b) = (call.n / A * A, call.n / B * B);
+    for panel in 0..call.count {
         // SAFETY: as the caller says.
         unsafe {
-            for panel in panels.clone() {
-                for row in (0..many).step_by(MANY) {
-                    tile::<L, BITS, BLOCK, MANY, 1>(call, row, panel);
-                }
-            }
-            for row in (many..few).step_by(FEW) {
-                if panels.len() == C {
-                    tile::<L, BITS, BLOCK, FEW, C>(call, row, first);
-                } else {
-                    panels.clone().for_each(|panel| tile::<L, BITS, BLOCK, FEW, 1>(call, row, panel));
-                }
-            }
-            for row in many.max(few)..call.n {
-                if panels.len() == C {
-                    tile::<L, BITS, BLOCK, 1, C>(call, row, first);
-                } else {
-                    panels.clone().for_each(|panel| tile::<L, BITS, BLOCK, 1, 1>(call, row, panel));
-                }
-            }
+            (0..a).step_by(A).for_each(|row| tile::<L, BITS, BLOCK, A>(call, row, panel));
+            (a..b).step_by(B).for_each(|row| tile::<L, BITS, BLOCK, B>(call, row, panel));
+            (a.max(b)..call.n).for_each(|row| tile::<L, BITS, BLOCK, 1>(call, row, panel));
         }
     }
 }
 
-/// `R` rows times `C` panels.
+/// `R` rows times a panel.
 ///
 /// # Safety
 /// As for [`all`].
 #[inline(always)]
-unsafe fn tile<L: Lanes, const BITS: usize, const BLOCK: usize, const R: usize, const C: usize>(
+unsafe fn tile<L: Lanes, const BITS: usize, const BLOCK: usize, const R: usize>(
     call: &Call<'_>,
     row: usize,
     panel: usize,
@@ -303,60 +277,45 @@ unsafe fn tile<L: Lanes, const BITS: usize, const BLOCK: usize, const R: usize, 
     let Call { out, stride, rows, starts, leasts, panels: Panels { coding, codes, scales, k }, .. } = *call;
     // SAFETY: within the operands, as the caller says.
     unsafe {
-        let mut codes: [*const u8; C] =
-            std::array::from_fn(|c| codes.as_ptr().add((panel + c) * coding.panel_codes(k)));
-        let mut scales: [*const u8; C] =
-            std::array::from_fn(|c| scales.as_ptr().add((panel + c) * coding.panel_scales(k)));
+        let mut codes = codes.as_ptr().add(panel * coding.panel_codes(k));
+        let mut scales = scales.as_ptr().add(panel * coding.panel_scales(k));
         let (x, x_scale) = (rows.codes.as_ptr().add(row * k), rows.scales.as_ptr().add(row * (k / ROUNDED)));
         let (starts, leasts) = (starts.as_ptr().add(row * (k / BLOCK)), leasts.as_ptr().add(row * (k / BLOCK)));
         let word = |r: usize, at: usize| x.add(r * k + at).cast::<i32>().read_unaligned();
-        let mut sums = [[L::all(0.0); C]; R];
+        let mut sums = [L::all(0.0); R];
         for block in 0..k / BLOCK {
-            let mut dots: [[L; C]; R] = std::array::from_fn(|r| [L::splat(*starts.add(r * (k / BLOCK) + block)); C]);
-            if BITS == 8 {
-                for j in 0..BLOCK / 4 {
-                    let line: [L::Line; C] = std::array::from_fn(|c| L::line(codes[c].add(j * 64)));
-                    for (r, dots) in dots.iter_mut().enumerate() {
-                        let x = word(r, block * BLOCK + 4 * j);
-                        for (dot, line) in dots.iter_mut().zip(line) {
-                            *dot = dot.dot8(line, x);
-                        }
+            let mut dots: [L; R] = std::array::from_fn(|r| L::splat(*starts.add(r * (k / BLOCK) + block)));
+            for j in 0..BLOCK * BITS / 32 {
+                let line = L::line(codes.add(j * 64));
+                let at = block * BLOCK + 4 * j;
+                if BITS == 8 {
+                    for (r, dot) in dots.iter_mut().enumerate() {
+                        *dot = dot.dot8(line, word(r, at));
                     }
-                }
-            } else {
-                for j in 0..BLOCK / 8 {
-                    let line: [[L::Line; 2]; C] = std::array::from_fn(|c| L::halves(L::line(codes[c].add(j * 64))));
-                    for (r, dots) in dots.iter_mut().enumerate() {
-                        let first = word(r, block * BLOCK + 4 * j);
-                        let second = word(r, block * BLOCK + BLOCK / 2 + 4 * j);
-                        for (dot, line) in dots.iter_mut().zip(line) {
-                            *dot = dot.dot4(line[0], first).dot4(line[1], second);
-                        }
+                } else {
+                    let [low, high] = L::halves(line);
+                    for (r, dot) in dots.iter_mut().enumerate() {
+                        *dot = dot.dot4(low, word(r, at)).dot4(high, word(r, at + BLOCK / 2));
                     }
                 }
             }
-            for c in 0..C {
-                let scale = L::scales(scales[c], coding.half);
-                scales[c] = scales[c].add(coding.scales());
-                codes[c] = codes[c].add(BLOCK * PANEL * BITS / 8);
-                for r in 0..R {
-                    let d = *x_scale.add(r * (k / ROUNDED) + block * BLOCK / ROUNDED);
-                    sums[r][c] = L::multiply_add(dots[r][c].floats(), L::times(scale, d), sums[r][c]);
-                }
-                if coding.least {
-                    let least = L::scales(scales[c], coding.half);
-                    scales[c] = scales[c].add(coding.scales());
-                    for r in 0..R {
-                        let d = *leasts.add(r * (k / BLOCK) + block);
-                        sums[r][c] = L::multiply_add(least, L::all(d), sums[r][c]);
-                    }
+            codes = codes.add(BLOCK * PANEL * BITS / 8);
+            let scale = L::scales(scales, coding.half);
+            scales = scales.add(coding.scales());
+            for (r, (sum, dot)) in sums.iter_mut().zip(dots).enumerate() {
+                let d = *x_scale.add(r * (k / ROUNDED) + block * BLOCK / ROUNDED);
+                *sum = L::multiply_add(dot.floats(), L::times(scale, d), *sum);
+            }
+            if coding.least {
+                let least = L::scales(scales, coding.half);
+                scales = scales.add(coding.scales());
+                for (r, sum) in sums.iter_mut().enumerate() {
+                    *sum = L::multiply_add(least, L::all(*leasts.add(r * (k / BLOCK) + block)), *sum);
                 }
             }
         }
-        for (r, sums) in sums.into_iter().enumerate() {
-            for (c, sum) in sums.into_iter().enumerate() {
-                L::store(sum, out.add((row + r) * stride + (panel + c) * PANEL));
-            }
+        for (r, sum) in sums.into_iter().enumerate() {
+            L::store(sum, out.add((row + r) * stride + panel * PANEL));
         }
     }
 }
@@ -447,7 +406,7 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
     pub(super) unsafe fn vnni(call: &Call<'_>) {
         // SAFETY: as for this function.
-        unsafe { all::<Avx512, 12, 4, 3>(call) }
+        unsafe { all::<Avx512, 12, 4>(call) }
     }
 
     /// # Safety
@@ -455,7 +414,7 @@ mod x86 {
     #[target_feature(enable = "avx2,fma")]
     pub(super) unsafe fn avx2(call: &Call<'_>) {
         // SAFETY: as for this function.
-        unsafe { all::<Avx2, 4, 2, 1>(call) }
+        unsafe { all::<Avx2, 4, 2>(call) }
     }
 
     #[derive(Clone, Copy)]

@@ -139,6 +139,11 @@ impl Source {
         Self::single(path)
     }
 
+    /// The folder or file that it was opened from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What the model computes.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
