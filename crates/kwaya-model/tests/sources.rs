@@ -218,11 +218,13 @@ fn what_else_a_folder_says_is_read() {
     assert_eq!(folder.error().key(), "model-config-malformed");
 }
 
+type Metadata = Vec<(String, Value)>;
+
 /// A GGUF file of a golden model with another metadata, in a folder that goes
 /// away.
-fn changed(name: &str, change: impl Fn(&mut Vec<(String, Value)>)) -> (tempfile::TempDir, PathBuf) {
+fn changed(name: &str, change: impl Fn(&mut Metadata)) -> (tempfile::TempDir, PathBuf) {
     let file = Gguf::open(&golden().join(format!("{name}.gguf"))).unwrap();
-    let mut metadata: Vec<(String, Value)> = file.metadata.clone().into_iter().collect();
+    let mut metadata: Metadata = file.metadata.clone().into_iter().collect();
     change(&mut metadata);
     let metadata: Vec<(&str, Value)> = metadata.iter().map(|(key, value)| (&**key, value.clone())).collect();
     let entries: Vec<Entry<'_>> =
@@ -276,7 +278,7 @@ fn what_cannot_be_in_a_gguf_file_is_refused_by_its_own_key() {
 
 #[test]
 fn a_gguf_file_may_say_things_in_other_ways() {
-    let layers = |change: &dyn Fn(&mut Vec<(String, Value)>)| {
+    let layers = |change: &dyn Fn(&mut Metadata)| {
         let (_folder, path) = changed("gemma3", change);
         Source::open(&path).unwrap().architecture().layers.clone()
     };
