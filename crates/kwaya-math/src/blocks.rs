@@ -7,6 +7,10 @@
 //! written are those that llama.cpp writes on x86-64. A value depends on its
 //! block and nothing else.
 
+use crate::pool::{Pool, Shards};
+
+/// Values that a thread takes at a time; blocks of all lengths fit in.
+const PIECE: usize = 1 << 13;
 /// Values that share a scale in the older block formats.
 const BLOCK: usize = 32;
 /// Values of a block of the formats named K, which have scales of scales.
@@ -180,6 +184,40 @@ pub fn quantise(format: Format, values: &[f32], out: &mut [u8]) {
         Format::Q6K => blocks.for_each(|(x, out)| write_q6_k(x, out)),
         Format::Q2K | Format::Q3K | Format::Q5K => panic!("quantise: {} is only read", format.name()),
     }
+}
+
+/// [`dequantise`], its blocks shared among threads.
+///
+/// # Panics
+/// As [`dequantise`].
+pub fn dequantise_with(pool: &Pool, format: Format, bytes: &[u8], out: &mut [f32]) {
+    check("dequantise", format, out.len(), bytes.len());
+    let piece = PIECE / format.block();
+    let (pieces, length) = (out.len().div_ceil(PIECE), out.len());
+    let outs = Shards::new(out);
+    pool.run(pieces, |p| {
+        // SAFETY: pieces are disjoint.
+        let out = unsafe { outs.part(p * PIECE..length.min((p + 1) * PIECE)) };
+        let start = p * piece * format.block_bytes();
+        dequantise(format, &bytes[start..start + out.len() / format.block() * format.block_bytes()], out);
+    });
+}
+
+/// [`quantise`], its blocks shared among threads.
+///
+/// # Panics
+/// As [`quantise`].
+pub fn quantise_with(pool: &Pool, format: Format, values: &[f32], out: &mut [u8]) {
+    check("quantise", format, values.len(), out.len());
+    let size = PIECE / format.block() * format.block_bytes();
+    let length = out.len();
+    let outs = Shards::new(out);
+    pool.run(values.len().div_ceil(PIECE), |p| {
+        let values = &values[p * PIECE..values.len().min((p + 1) * PIECE)];
+        // SAFETY: pieces are disjoint.
+        let out = unsafe { outs.part(p * size..length.min((p + 1) * size)) };
+        quantise(format, values, out);
+    });
 }
 
 fn check(operation: &str, format: Format, values: usize, bytes: usize) {

@@ -4,7 +4,9 @@
 //! Llama (Touvron et al. 2023, <https://arxiv.org/abs/2302.13971>) is the
 //! pre-norm transformer of Vaswani et al. 2017 with RMS norms, rotary
 //! positions, SwiGLU and grouped-query attention. It is the architecture that
-//! every engine reads, which is why Kwaya builds no other.
+//! every engine reads, which is why Kwaya builds no other. Models of its
+//! relatives are read: an [`Architecture`] says as data in what they differ,
+//! and a [`Source`] has their weights, from safetensors or GGUF.
 //!
 //! The shape alphabet of this crate: `N` positions of a batch (rows times
 //! tokens per row), `C` hidden size, `Q` heads x head size, `K` key/value

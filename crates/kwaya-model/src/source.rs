@@ -111,7 +111,9 @@ impl<'a> View<'a> {
         for (i, row) in values.chunks_mut(self.cols).enumerate() {
             dequantise(self.format, self.row(i), row);
         }
-        values.iter_mut().for_each(|value| *value += self.offset);
+        if self.offset != 0.0 {
+            values.iter_mut().for_each(|value| *value += self.offset);
+        }
         values
     }
 }
@@ -125,14 +127,17 @@ impl Source {
     /// # Errors
     /// Naming the file, and what in it is wrong.
     pub fn open(path: &Path) -> Result<Self> {
-        if fs::metadata(path).at(path)?.is_dir() {
+        let metadata = fs::metadata(path).at(path)?;
+        if metadata.is_dir() {
             return Self::folder(path);
         }
         if is_pickle(path) {
             return Err(Error::new("model-pickle").path(path));
         }
         let mut magic = Vec::new();
-        File::open(path).at(path)?.take(4).read_to_end(&mut magic).at(path)?;
+        if metadata.is_file() {
+            File::open(path).at(path)?.take(4).read_to_end(&mut magic).at(path)?;
+        }
         if magic != b"GGUF" {
             return Err(Error::new("model-file-unknown").path(path));
         }

@@ -12,8 +12,8 @@ use oracle::Oracle;
 use serde::Deserialize;
 
 /// What f32 sums in `transformers` may be away from the oracle's in f64; the
-/// logits are about 5.
-const TOLERANCE: f64 = 1e-4;
+/// logits are about 5, and the worst difference was 5e-6.
+const TOLERANCE: f64 = 2e-5;
 
 #[derive(Deserialize)]
 struct Expected {
@@ -64,6 +64,7 @@ fn every_family_computes_what_transformers_computes() {
             let worst = pairs().map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             println!("{file}: worst difference of the logits {worst:.1e}");
             assert!(worst < TOLERANCE, "{file}");
+            // A choice of the script is never closer than 5e-3.
             assert_eq!(oracle.greedy(&expected.tokens, expected.greedy.len()), expected.greedy, "{file}");
         }
     }
@@ -98,7 +99,7 @@ fn each_difference_between_the_families_is_noticed() {
         let pairs = found.iter().flatten().zip(expected.logits.iter().flatten());
         let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         println!("{name} without its {what}: {worst:.1e}");
-        assert!(worst > 30.0 * TOLERANCE, "{name}: {what}");
+        assert!(worst > 1e4 * TOLERANCE, "{name}: {what}");
     }
 }
 
@@ -144,7 +145,6 @@ fn both_files_of_a_model_say_the_same() {
         }
         // The head of a tied model is its table.
         assert_eq!(folder.tensor("lm_head.weight").unwrap().rows, a.vocab);
-        a.eos.clear();
     }
 }
 
@@ -156,7 +156,7 @@ fn what_a_folder_says_becomes_data() {
     assert_eq!(a.layers, [local, local, local, local, local, global, local]);
     assert_eq!(a.ropes[0], Rope { theta: 1e6, scaling: RopeScaling::Linear(8.0) });
     assert_eq!(a.ropes[1], Rope { theta: 1e4, scaling: RopeScaling::None });
-    assert_eq!((a.embedding_scale, a.attention_scale), (32f32.sqrt(), 24f32.sqrt().recip()));
+    assert_eq!((a.embedding_scale, a.attention_scale), (32f32.sqrt(), 24f64.sqrt().recip() as f32));
     assert_eq!((a.family, a.tied, a.config()), (Family::Gemma3, true, None));
     let llama3 = Source::open(&files().join("llama3")).unwrap();
     assert_eq!(llama3.architecture().eos, [2, 7, 9]);

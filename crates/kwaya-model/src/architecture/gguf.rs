@@ -41,6 +41,12 @@ const LAYERS_OF_GEMMA_27B: u64 = 62;
 
 pub(super) fn read(file: &Gguf) -> Result<Architecture> {
     let name = file.text("general.architecture")?;
+    let model_type = match name {
+        "llama" if file.metadata.contains_key("llama.attention.sliding_window") => "mistral",
+        "gemma3" => "gemma3_text",
+        "llama" | "qwen2" | "qwen3" => name,
+        other => return Err(unknown_family(other)),
+    };
     let mut labels: Vec<(&str, String)> = KEYS.iter().map(|(key, own)| (*key, format!("{name}.{own}"))).collect();
     let mut map = Map::new();
     for (key, label) in &labels {
@@ -50,16 +56,11 @@ pub(super) fn read(file: &Gguf) -> Result<Architecture> {
             None => {}
         }
     }
+    labels.push(("layer_types", format!("{name}.attention.sliding_window_pattern")));
     labels.push(("query_pre_attn_scalar", format!("{name}.attention.scale")));
     labels.push(("bos_token_id", "tokenizer.ggml.bos_token_id".into()));
     labels.push(("eos_token_id", "tokenizer.ggml.eos_token_id".into()));
 
-    let model_type = match name {
-        "llama" if map.contains_key("sliding_window") => "mistral",
-        "gemma3" => "gemma3_text",
-        "llama" | "qwen2" | "qwen3" => name,
-        other => return Err(unknown_family(other)),
-    };
     map.insert("model_type".into(), model_type.into());
     adopt(file, &mut map)?;
     let mut reader = Reader::new(&map)?;
@@ -149,7 +150,9 @@ fn json(value: &Value) -> Json {
     match value {
         Value::Unsigned(number) => (*number).into(),
         Value::Signed(number) => (*number).into(),
-        Value::Float(number) => Json::from(*number),
+        // JSON has no NaN and would make it a null, which means a default.
+        Value::Float(number) if number.is_finite() => (*number).into(),
+        Value::Float(number) => number.to_string().into(),
         Value::Bool(flag) => (*flag).into(),
         Value::Text(text) => text.as_str().into(),
         Value::Bools(flags) => flags.as_slice().into(),

@@ -125,15 +125,15 @@ impl<'a> Reader<'a> {
             Some(Value::Null) => None,
             Some(_) => Some(self.whole("sliding_window", None, (1, largest("max_position_embeddings")))?),
         };
-        let whole = |key, default| self.whole(key, Some(default), (0, largest("num_hidden_layers")));
+        let whole = |key, default, low| self.whole(key, Some(default), (low, largest("num_hidden_layers")));
         let sliding: Vec<bool> = match family {
             Family::Llama | Family::Mistral => vec![window.is_some(); count],
             Family::Qwen2 | Family::Qwen3 => {
-                let full = whole("max_window_layers", 28)?;
+                let full = whole("max_window_layers", 28, 0)?;
                 (0..count).map(|layer| window.is_some() && layer >= full).collect()
             }
             Family::Gemma3 => {
-                let pattern = whole("sliding_window_pattern", 6)?;
+                let pattern = whole("sliding_window_pattern", 6, 1)?;
                 (0..count).map(|layer| !(layer + 1).is_multiple_of(pattern)).collect()
             }
         };
@@ -319,4 +319,192 @@ pub(crate) fn tokens(value: &Value, vocab: usize) -> Result<Vec<u32>, String> {
 /// A value as a message shows it: a string without its quotes.
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZES: &str = r#""vocab_size": 97, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 8,
+        "num_attention_heads": 4"#;
+
+    fn parse(model_type: &str, rest: &str) -> Result<Architecture> {
+        read(&format!(r#"{{"model_type": "{model_type}", {SIZES}{rest}}}"#))
+    }
+
+    /// The key of the error and what it names.
+    fn refused(model_type: &str, rest: &str) -> (&'static str, String) {
+        match parse(model_type, rest) {
+            Ok(architecture) => panic!("{rest} is accepted: {architecture:?}"),
+            Err(error) => (error.key(), error.args()[0].1.clone()),
+        }
+    }
+
+    fn windows(architecture: &Architecture) -> Vec<usize> {
+        architecture.layers.iter().map(|layer| layer.window.unwrap_or(0)).collect()
+    }
+
+    #[test]
+    fn old_and_new_configurations_mean_the_same() {
+        let llama3 = r#""factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 8192, "rope_type": "llama3""#;
+        for (model_type, old, new) in [
+            ("llama", r#""rope_theta": 5e5"#.to_owned(), r#""rope_parameters": {"rope_theta": 5e5}"#.to_owned()),
+            ("llama", "\"rope_scaling\": null".into(), r#""rope_parameters": {"rope_type": "default"}"#.into()),
+            (
+                "llama",
+                format!(r#""rope_theta": 5e5, "rope_scaling": {{{llama3}}}"#),
+                format!(r#""rope_parameters": {{"rope_theta": 5e5, {llama3}}}"#),
+            ),
+            (
+                "llama",
+                r#""rope_scaling": {"type": "linear", "factor": 2}"#.into(),
+                r#""rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000}"#.into(),
+            ),
+            (
+                "gemma3_text",
+                r#""rope_theta": 1e6, "rope_local_base_freq": 1e4, "rope_scaling": {"rope_type": "linear", "factor": 8},
+                    "sliding_window_pattern": 3, "sliding_window": 7"#
+                    .into(),
+                r#""rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 8, "rope_theta": 1e6},
+                    "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}, "sliding_window": 7,
+                    "layer_types": ["sliding_attention", "sliding_attention", "full_attention", "sliding_attention",
+                    "sliding_attention", "full_attention", "sliding_attention", "sliding_attention"]"#
+                    .into(),
+            ),
+            (
+                "qwen3",
+                r#""sliding_window": 9, "use_sliding_window": true, "max_window_layers": 7"#.into(),
+                r#""sliding_window": 9, "use_sliding_window": true, "layer_types": ["full_attention", "full_attention",
+                    "full_attention", "full_attention", "full_attention", "full_attention", "full_attention",
+                    "sliding_attention"]"#
+                    .into(),
+            ),
+        ] {
+            let [old, new] = [old, new].map(|rest| parse(model_type, &format!(", {rest}")).unwrap());
+            assert_eq!(old, new);
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_follows_from_the_family() {
+        let llama = parse("llama", "").unwrap();
+        assert_eq!((llama.kv_heads, llama.head_dim, llama.context), (4, 8, 2048));
+        assert_eq!((llama.bos, &llama.eos[..], llama.tied), (Some(1), &[2][..], false));
+        let qwen = parse("qwen2", r#", "sliding_window": 4, "eos_token_id": [5, 6, 5]"#).unwrap();
+        assert_eq!((qwen.qkv_bias, qwen.bos, &qwen.eos[..]), (true, None, &[5, 6][..]));
+        assert_eq!(windows(&qwen), [0; 8], "use_sliding_window is false");
+        let mistral = parse("mistral", r#", "sliding_window": null, "eos_token_id": null"#).unwrap();
+        assert_eq!((windows(&mistral), mistral.eos.len()), (vec![0; 8], 0));
+        assert!(mistral.config().is_some(), "without a window it is a plain Llama");
+        assert_eq!(windows(&parse("mistral", "").unwrap()), [4096; 8]);
+        let gemma = parse("gemma3_text", "").unwrap();
+        assert_eq!(windows(&gemma), [4096, 4096, 4096, 4096, 4096, 0, 4096, 4096]);
+        assert_eq!((gemma.head_dim, gemma.kv_heads, gemma.attention_scale), (256, 4, 1.0 / 16.0));
+        assert_eq!(gemma.ropes.iter().map(|rope| rope.theta).collect::<Vec<_>>(), [1e6, 1e4]);
+    }
+
+    #[test]
+    fn gemma_with_eyes_is_read_without_them() {
+        let whole = read(
+            r#"{"model_type": "gemma3", "eos_token_id": [1, 106], "vision_config": {"hidden_size": 1152},
+            "text_config": {"model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240,
+            "num_hidden_layers": 34, "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 1024}}"#,
+        )
+        .unwrap();
+        assert_eq!((whole.vocab, whole.heads, whole.kv_heads, whole.head_dim), (262_208, 8, 4, 256));
+        assert_eq!((&whole.eos[..], whole.bos), (&[1, 106][..], Some(2)));
+        assert_eq!(whole.ropes[0].scaling, RopeScaling::Linear(8.0));
+        let error = read(r#"{"model_type": "gemma3"}"#).unwrap_err();
+        assert_eq!((error.key(), &*error.args()[0].1), ("model-config-missing", "text_config"));
+    }
+
+    #[test]
+    fn unknown_families_are_named_with_those_known() {
+        let error = parse("gpt2", "").unwrap_err();
+        assert_eq!(error.key(), "model-family-unknown");
+        let text = error.to_string();
+        for name in ["gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma3_text"] {
+            assert!(text.contains(name), "{text}");
+        }
+        assert_eq!(refused(&"x".repeat(1000), "").1.len(), 80);
+        assert_eq!(read("{}").unwrap_err().key(), "model-config-missing");
+        assert_eq!(read(r#"{"model_type": 7}"#).unwrap_err().key(), "model-family-unknown");
+        assert_eq!(read("[]").unwrap_err().key(), "model-config-malformed");
+        assert_eq!(read(&"[".repeat(1 << 20)).unwrap_err().key(), "model-config-malformed");
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_key() {
+        for (model_type, rest, key) in [
+            ("llama", r#""hidden_size": 0"#, "hidden_size"),
+            ("llama", r#""hidden_size": 65537"#, "hidden_size"),
+            ("llama", r#""hidden_size": -1"#, "hidden_size"),
+            ("llama", r#""hidden_size": 32.5"#, "hidden_size"),
+            ("llama", r#""hidden_size": "32""#, "hidden_size"),
+            ("llama", r#""vocab_size": 18446744073709551615"#, "vocab_size"),
+            ("llama", r#""intermediate_size": []"#, "intermediate_size"),
+            ("llama", r#""num_hidden_layers": 1025"#, "num_hidden_layers"),
+            ("llama", r#""num_attention_heads": 0"#, "num_attention_heads"),
+            ("llama", r#""num_key_value_heads": 3"#, "num_key_value_heads"),
+            ("llama", r#""num_key_value_heads": 0"#, "num_key_value_heads"),
+            ("llama", r#""num_attention_heads": 64"#, "head_dim"),
+            ("llama", r#""head_dim": 7"#, "head_dim"),
+            ("llama", r#""max_position_embeddings": 1e9"#, "max_position_embeddings"),
+            ("llama", r#""rms_norm_eps": 0"#, "rms_norm_eps"),
+            ("llama", r#""rms_norm_eps": true"#, "rms_norm_eps"),
+            ("llama", r#""rope_theta": 0.5"#, "rope_theta"),
+            ("llama", r#""tie_word_embeddings": 1"#, "tie_word_embeddings"),
+            ("llama", r#""bos_token_id": 97"#, "bos_token_id"),
+            ("llama", r#""eos_token_id": [1, -1]"#, "eos_token_id"),
+            ("llama", r#""eos_token_id": [[1]]"#, "eos_token_id"),
+            ("llama", r#""hidden_act": "gelu""#, "hidden_act"),
+            ("llama", r#""attention_bias": true"#, "attention_bias"),
+            ("qwen3", r#""attention_bias": true"#, "attention_bias"),
+            ("llama", r#""mlp_bias": true"#, "mlp_bias"),
+            ("llama", r#""quantization_config": {"quant_method": "gptq"}"#, "quantization_config"),
+            ("llama", r#""partial_rotary_factor": 0.5"#, "partial_rotary_factor"),
+            ("llama", r#""rope_scaling": {"type": "yarn", "factor": 4}"#, "rope_type"),
+            ("llama", r#""rope_scaling": {"type": "dynamic", "factor": 4}"#, "rope_type"),
+            ("llama", r#""rope_scaling": "linear""#, "rope_scaling"),
+            ("llama", r#""rope_scaling": {"type": "linear", "factor": 0}"#, "factor"),
+            (
+                "llama",
+                r#""rope_scaling": {"rope_type": "llama3", "factor": 8, "low_freq_factor": 4,
+                "high_freq_factor": 4}"#,
+                "high_freq_factor",
+            ),
+            ("llama", r#""rope_parameters": {"rope_theta": 0}"#, "rope_theta"),
+            ("llama", r#""layer_types": ["sliding_attention"]"#, "layer_types"),
+            ("mistral", r#""sliding_window": 0"#, "sliding_window"),
+            (
+                "mistral",
+                r#""sliding_window": 4, "layer_types": ["full_attention", "full_attention", "full_attention",
+                "full_attention", "full_attention", "full_attention", "full_attention", "full_attention"]"#,
+                "layer_types",
+            ),
+            ("qwen3", r#""layer_types": ["a", "b", "c", "d", "e", "f", "g", "h"]"#, "layer_types"),
+            ("gemma3_text", r#""sliding_window": null"#, "sliding_window"),
+            ("gemma3_text", r#""sliding_window_pattern": "2""#, "sliding_window_pattern"),
+            ("gemma3_text", r#""sliding_window_pattern": 0"#, "sliding_window_pattern"),
+            ("gemma3_text", r#""hidden_activation": "gelu""#, "hidden_activation"),
+            ("gemma3_text", r#""use_bidirectional_attention": true"#, "use_bidirectional_attention"),
+            ("gemma3_text", r#""query_pre_attn_scalar": 0"#, "query_pre_attn_scalar"),
+            ("gemma3_text", r#""final_logit_softcapping": -1"#, "final_logit_softcapping"),
+            ("gemma3_text", r#""attn_logit_softcapping": "a""#, "attn_logit_softcapping"),
+            ("gemma3_text", r#""rope_parameters": {"rope_theta": 1e6}"#, "rope_parameters"),
+            ("gemma3_text", r#""rope_parameters": {"full_attention": 3}"#, "full_attention"),
+        ] {
+            assert_eq!(refused(model_type, &format!(", {rest}")), ("model-config-value", key.into()), "{rest}");
+        }
+        for key in ["vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"] {
+            let null = parse("llama", &format!(r#", "{key}": null"#)).unwrap_err();
+            assert_eq!((null.key(), &*null.args()[0].1), ("model-config-missing", key));
+        }
+        assert_eq!(
+            refused("llama", r#", "rope_scaling": {"type": "linear"}"#),
+            ("model-config-missing", "factor".into())
+        );
+        assert_eq!(parse("llama", r#", "rope_theta": 1e999"#).unwrap_err().key(), "model-config-malformed");
+    }
 }
