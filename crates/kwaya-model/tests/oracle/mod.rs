@@ -5,11 +5,14 @@
 
 use std::collections::BTreeMap;
 
+use kwaya_math::half;
 use kwaya_model::{Activation, Architecture, Source};
 
 /// A model with all of its weights as numbers.
 pub(crate) struct Oracle {
     pub(crate) architecture: Architecture,
+    /// Whether keys and values are rounded to f16, as the decoder keeps them.
+    pub(crate) half: bool,
     tensors: BTreeMap<String, Vec<f64>>,
 }
 
@@ -18,7 +21,7 @@ impl Oracle {
         let architecture = source.architecture().clone();
         let values = |name: &str| source.tensor(name).unwrap().values().into_iter().map(f64::from).collect();
         let tensors = architecture.tensors().into_iter().map(|(name, _)| (values(&name), name));
-        Self { tensors: tensors.map(|(values, name)| (name, values)).collect(), architecture }
+        Self { tensors: tensors.map(|(values, name)| (name, values)).collect(), architecture, half: false }
     }
 
     /// The logits after each of `tokens`.
@@ -85,8 +88,8 @@ impl Oracle {
                 heads.iter().map(|head| turn(head, position, &frequencies)).collect()
             };
             queries.push(turned(project("q_proj", "q_norm.weight")));
-            keys.push(turned(project("k_proj", "k_norm.weight")));
-            values.push(project("v_proj", ""));
+            keys.push(self.kept(turned(project("k_proj", "k_norm.weight"))));
+            values.push(self.kept(project("v_proj", "")));
         }
         let attend = |position: usize| {
             let seen = (position + 1).saturating_sub(window)..position + 1;
@@ -109,6 +112,11 @@ impl Oracle {
             self.linear(&out, &name("o_proj"))
         };
         (0..stream.len()).map(attend).collect()
+    }
+
+    fn kept(&self, heads: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
+        let round = |x: f64| if self.half { f64::from(half::widen(half::narrow(x as f32))) } else { x };
+        heads.into_iter().map(|head| head.into_iter().map(round).collect()).collect()
     }
 
     fn feed_forward(&self, layer: usize, x: &[f64]) -> Vec<f64> {
