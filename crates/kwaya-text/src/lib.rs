@@ -6,7 +6,11 @@
 //! was not, with the [`Reason`]. [`tokenizer`] learns from the result and
 //! [`compressor`] gives a figure to measure a model against. Nothing here
 //! depends on the number of threads.
+//!
+//! Beside that path, [`vocabulary`] is a tokenizer as GGUF files describe it
+//! and [`chat`] turns the messages of a chat into one text.
 
+pub mod chat;
 pub mod clean;
 pub mod compressor;
 pub mod corpus;
@@ -20,6 +24,7 @@ mod redact;
 pub mod sources;
 mod table;
 pub mod tokenizer;
+pub mod vocabulary;
 mod worker;
 
 pub use reason::Reason;
