@@ -140,6 +140,16 @@ fn numbers_of_every_width_are_read() {
     assert_eq!(file.metadata["f64"], Value::Float(0.1));
     assert_eq!(file.tensors()[0].shape, [4, 2], "rows, then columns");
     assert!(file.tensors().iter().all(|tensor| tensor.range.start.is_multiple_of(64)));
+
+    // Written again, it has our alignment, and says so by saying nothing.
+    let again = folder.0.path().join("again.gguf");
+    let metadata: Vec<_> = file.metadata.iter().map(|(key, value)| (&key[..], value.clone())).collect();
+    let tensors = file.tensors().iter();
+    let entries: Vec<_> = tensors.map(|t| gguf::Entry { name: &t.name, shape: &t.shape, format: t.format }).collect();
+    gguf::write(&again, &metadata, &entries, |index, take| take(file.bytes(&file.tensors()[index]))).unwrap();
+    let again = Gguf::open(&again).unwrap();
+    assert_eq!(again.metadata.len(), metadata.len() - 1);
+    assert_eq!(again.tensors()[1].range.len(), 4);
 }
 
 #[test]
