@@ -30,7 +30,7 @@ use std::{cell::RefCell, cmp::Reverse, ops::Range};
 
 use crate::{
     half,
-    halves::{self, Halves},
+    halves::{self, Halves, LINE},
     isa::kernel,
     memory::zeros_f16,
     pack::lines,
@@ -74,8 +74,13 @@ pub struct Pages {
 
 /// Pages that were taken at once. Growing moves nothing.
 struct Slab {
+    /// The number of its first page.
     first: usize,
+    count: usize,
     data: Vec<u16>,
+    /// Where in `data` the first page begins: at a cache line, or every row
+    /// of keys would lie across two.
+    start: usize,
 }
 
 /// A row of a batch: where its conversation's keys and values lie, and its
@@ -133,13 +138,15 @@ impl Pages {
         let first = self.count();
         assert!(first + count <= u32::MAX as usize, "pages: {count} more than {first}");
         if count > 0 {
-            self.slabs.push(Slab { first, data: zeros_f16(count * self.page_length()) });
+            let data = zeros_f16(count * self.page_length() + LINE);
+            let start = data.as_ptr().align_offset(LINE * size_of::<u16>()).min(LINE);
+            self.slabs.push(Slab { first, count, data, start });
         }
     }
 
     /// How many pages there are: they are numbered from 0.
     pub fn count(&self) -> usize {
-        self.slabs.last().map_or(0, |slab| slab.first + slab.data.len() / self.page_length())
+        self.slabs.last().map_or(0, |slab| slab.first + slab.count)
     }
 
     /// Bytes of a page.
@@ -181,8 +188,9 @@ impl Pages {
     fn place(&self, page: u32) -> (usize, usize) {
         let page = page as usize;
         assert!(page < self.count(), "pages: page {page} of {}", self.count());
-        let slab = self.slabs.partition_point(|slab| slab.first <= page) - 1;
-        (slab, (page - self.slabs[slab].first) * self.page_length())
+        let i = self.slabs.partition_point(|slab| slab.first <= page) - 1;
+        let slab = &self.slabs[i];
+        (i, slab.start + (page - slab.first) * self.page_length())
     }
 
     /// Keys (`head_dim`, PAGE) and values (PAGE, wide) of a page.
@@ -212,35 +220,27 @@ impl Pages {
         let width = heads * d;
         let fits = k.len() == rows.len() * width && v.len() == k.len();
         assert!(fits, "pages: write: {} keys and {} values of ({}, {width})", k.len(), v.len(), rows.len());
-        // Keys and values of a head at a time: no two pieces share a place.
-        let pieces = 2 * heads;
-        for first in (0..rows.len()).step_by(WRITTEN_AT_ONCE) {
-            let count = WRITTEN_AT_ONCE.min(rows.len() - first);
-            let mut places = [(0, 0); WRITTEN_AT_ONCE];
-            for (place, row) in places.iter_mut().zip(&rows[first..first + count]) {
-                let (slab, at) = self.place(row.pages[row.position / PAGE]);
-                *place = (slab, at + layer * heads * length);
-            }
-            let mut slabs: Vec<Shards<'_, u16>> = Vec::new();
-            slabs.extend(self.slabs.iter_mut().map(|slab| Shards::new(&mut slab.data)));
+        PLAN.with_borrow_mut(|plan| {
+            plan.places.clear();
+            plan.places.extend(rows.iter().map(|row| self.place(row.pages[row.position / PAGE])));
+            let slabs: Vec<_> = self.slabs.iter_mut().map(|slab| Shards::new(&mut slab.data)).collect();
+            // Keys or values of a head: no two pieces share a place.
+            let pieces = 2 * heads;
             let task = |piece: usize| {
-                let head = piece / 2;
-                for (i, (slab, at)) in places.iter().enumerate().take(count) {
-                    let (row, slot) = ((first + i) * width + head * d, rows[first + i].position % PAGE);
-                    let at = at + head * length;
-                    let (from, part) = if piece % 2 == 0 {
-                        (&k[row..row + d], at..at + d * PAGE)
-                    } else {
-                        (&v[row..row + d], at + d * PAGE + slot * wide..at + d * PAGE + slot * wide + d)
-                    };
-                    // SAFETY: of each page a piece has its own head's keys or
-                    // values, and one part at a time.
+                let (head, keys) = (piece / 2, piece.is_multiple_of(2));
+                for (i, ((slab, page), row)) in plan.places.iter().zip(rows).enumerate() {
+                    let from = i * width + head * d..i * width + (head + 1) * d;
+                    let (at, slot) = (page + (layer * heads + head) * length, row.position % PAGE);
+                    let value = at + d * PAGE + slot * wide;
+                    let part = if keys { at..at + d * PAGE } else { value..value + d };
+                    // SAFETY: within a page a piece has its own head's keys or
+                    // values, and takes one part at a time.
                     let part = unsafe { slabs[*slab].part(part) };
-                    if piece % 2 == 0 { narrow_column(part, slot, from) } else { narrow_row(part, from) }
+                    if keys { narrow_column(part, slot, &k[from]) } else { narrow_row(part, &v[from]) }
                 }
             };
-            if count * width < SMALL_WRITE { (0..pieces).for_each(task) } else { pool.run(pieces, task) }
-        }
+            if k.len() < SMALL_WRITE { (0..pieces).for_each(task) } else { pool.run(pieces, task) }
+        });
     }
 
     /// `out` (N, heads * head_dim) = attention of `q`, of the same shape, over
@@ -290,9 +290,6 @@ impl Pages {
     }
 }
 
-/// Rows whose places are looked up at once.
-const WRITTEN_AT_ONCE: usize = 512;
-
 kernel! {
 fn narrow_row(out: &mut [u16], from: &[f32]) {
     for (out, x) in out.iter_mut().zip(from) {
@@ -321,6 +318,8 @@ struct Piece {
 #[derive(Default)]
 struct Plan {
     pieces: Vec<Piece>,
+    /// Where the pages are that are written.
+    places: Vec<(usize, usize)>,
     p: Vec<f32>,
     sums: Vec<f32>,
 }
@@ -451,11 +450,14 @@ impl Call<'_> {
         let (d, first) = (self.pages.head_dim, self.at(row, head));
         let queries = &self.q[first..first + self.group() * d];
         let low = self.options.seen(&self.rows[row]).start / PAGE;
-        for page in pages {
-            let (keys, _) = self.pages.block(self.rows[row].pages[page], self.layer, head);
+        let block = |page: usize| self.pages.block(self.rows[row].pages[page], self.layer, head);
+        for page in pages.clone() {
+            let (keys, _) = block(page);
+            // After the keys come the values.
+            let next = if page + 1 < pages.end { block(page + 1).0 } else { block(pages.start).1 };
             // SAFETY: pieces have pages or rows of their own.
             let out = unsafe { Output::shared(p, at + (page - low) * PAGE, columns, self.group(), PAGE) };
-            halves::product(out, queries, d, Halves { data: keys, stride: PAGE }, d, false);
+            halves::product(out, queries, d, Halves { data: keys, stride: PAGE }, d, false, Some(next));
         }
     }
 
@@ -466,12 +468,14 @@ impl Call<'_> {
         let (seen, width, columns) = (self.options.seen(&self.rows[row]), part.len(), p.len() / group);
         sums.fill(0.0);
         let pages = pages_of(&seen);
+        let block = |page: usize| self.pages.block(self.rows[row].pages[page], self.layer, head).1;
         for page in pages.clone() {
-            let (_, values) = self.pages.block(self.rows[row].pages[page], self.layer, head);
+            let values = block(page);
+            let next = (page + 1 < pages.end).then(|| &block(page + 1)[part.start..]);
             let (from, to) = (seen.start.max(page * PAGE), seen.end.min((page + 1) * PAGE));
             let values = Halves { data: &values[from % PAGE * wide + part.start..], stride: wide };
             let p = &p[from - pages.start * PAGE..];
-            halves::product(Output::new(sums, width, group, width), p, columns, values, to - from, true);
+            halves::product(Output::new(sums, width, group, width), p, columns, values, to - from, true, next);
         }
         for ((h, sums), z) in sums.chunks_exact_mut(width).enumerate().zip(z) {
             let count = width.min(d - part.start);
