@@ -44,6 +44,9 @@ use crate::{
 /// transposed keys fills a cache line.
 pub const PAGE: usize = 32;
 
+/// How many pages ahead memory is asked for.
+const AHEAD: usize = 64 / PAGE;
+
 /// Positions of which a block makes panels at once: whole panels, and few
 /// enough for the second cache.
 const CHUNK: usize = 384;
@@ -454,7 +457,12 @@ impl Call<'_> {
         for page in pages.clone() {
             let (keys, _) = block(page);
             // After the keys come the values.
-            let next = if page + 1 < pages.end { block(page + 1).0 } else { block(pages.start).1 };
+            let next = page + AHEAD;
+            let next = if next < pages.end {
+                block(next).0
+            } else {
+                block((pages.start + next - pages.end).min(pages.end - 1)).1
+            };
             // SAFETY: pieces have pages or rows of their own.
             let out = unsafe { Output::shared(p, at + (page - low) * PAGE, columns, self.group(), PAGE) };
             halves::product(out, queries, d, Halves { data: keys, stride: PAGE }, d, false, Some(next));
@@ -471,7 +479,7 @@ impl Call<'_> {
         let block = |page: usize| self.pages.block(self.rows[row].pages[page], self.layer, head).1;
         for page in pages.clone() {
             let values = block(page);
-            let next = (page + 1 < pages.end).then(|| &block(page + 1)[part.start..]);
+            let next = (page + AHEAD < pages.end).then(|| &block(page + AHEAD)[part.start..]);
             let (from, to) = (seen.start.max(page * PAGE), seen.end.min((page + 1) * PAGE));
             let values = Halves { data: &values[from % PAGE * wide + part.start..], stride: wide };
             let p = &p[from - pages.start * PAGE..];
