@@ -277,16 +277,12 @@ impl Pages {
         );
         let call = Call { pages: self, out: Shards::new(out), q, layer, rows, options, width };
         PLAN.with_borrow_mut(|plan| {
-            call.plan(&mut plan.pieces);
+            call.plan(&mut plan.pieces, pool.threads());
             let pieces = &plan.pieces[..];
-            let threads = pool.threads();
-            if threads > 1 && pieces.len() < 2 * threads && pieces.iter().all(|piece| piece.rows == 1) {
-                return call.split_rows(pool, pieces, &mut plan.p, &mut plan.sums);
-            }
             pool.run(pieces.len(), |i| {
                 SCRATCH.with_borrow_mut(|scratch| match &pieces[i] {
-                    Piece { first, rows: 1, head } => call.one_row(scratch, *first, *head),
-                    Piece { first, rows, head } => call.block(scratch, *first, *rows, *head),
+                    piece @ Piece { rows: 1, .. } => call.one_row(scratch, piece),
+                    piece => call.block(scratch, piece),
                 });
             });
         });
@@ -310,11 +306,16 @@ fn narrow_column(out: &mut [u16], slot: usize, from: &[f32]) {
 }
 }
 
-/// A row, or consecutive rows of one conversation, for one key head.
+/// A row, or consecutive rows of one conversation, for query heads that share
+/// a key head.
+#[derive(Clone)]
 struct Piece {
     first: usize,
     rows: usize,
+    /// The key head.
     head: usize,
+    /// Which of its query heads: for several rows, all.
+    heads: Range<usize>,
 }
 
 /// Kept by the thread that calls, from one call to the next.
@@ -323,8 +324,6 @@ struct Plan {
     pieces: Vec<Piece>,
     /// Where the pages are that are written.
     places: Vec<(usize, usize)>,
-    p: Vec<f32>,
-    sums: Vec<f32>,
 }
 
 /// Scratch of a thread that works.
@@ -368,10 +367,14 @@ impl Call<'_> {
         self.options.heads / self.pages.kv_heads
     }
 
-    /// The pieces of the work, the largest first.
-    fn plan(&self, pieces: &mut Vec<Piece>) {
+    /// The pieces of the work, the largest first. Single rows and key heads
+    /// that are fewer than the threads are cut by query heads, each of which
+    /// reads the keys again. Cutting scores by positions and values by columns
+    /// as well was slower on two threads than one thread without.
+    fn plan(&self, pieces: &mut Vec<Piece>, threads: usize) {
         pieces.clear();
-        let block = (BLOCK / self.group() / size().rows * size().rows).max(size().rows);
+        let group = self.group();
+        let block = (BLOCK / group / size().rows * size().rows).max(size().rows);
         let mut first = 0;
         while first < self.rows.len() {
             let follows = |i: usize| i < self.rows.len() && follows(&self.rows[i - 1], &self.rows[i]);
@@ -379,83 +382,53 @@ impl Call<'_> {
             let step = if end - first < FEW { 1 } else { block };
             for from in (first..end).step_by(step) {
                 let rows = step.min(end - from);
-                pieces.extend((0..self.pages.kv_heads).map(|head| Piece { first: from, rows, head }));
+                let piece = |head| Piece { first: from, rows, head, heads: 0..group };
+                pieces.extend((0..self.pages.kv_heads).map(piece));
             }
             first = end;
+        }
+        let whole = pieces.len();
+        if whole < threads && pieces.iter().all(|piece| piece.rows == 1) {
+            let each = group.div_ceil(threads.div_ceil(whole.max(1)));
+            for i in 0..whole {
+                for from in (each..group).step_by(each) {
+                    pieces.push(Piece { heads: from..group.min(from + each), ..pieces[i].clone() });
+                }
+                pieces[i].heads = 0..each;
+            }
         }
         let terms = |piece: &Piece| piece.rows * self.options.seen(&self.rows[piece.first + piece.rows - 1]).len();
         pieces.sort_unstable_by_key(|piece| Reverse(terms(piece)));
     }
 
-    /// Where the queries of a row begin, and its outputs.
-    fn at(&self, row: usize, head: usize) -> usize {
-        row * self.width + head * self.group() * self.pages.head_dim
+    /// Where the query of a row and one of the query heads of `head` begins,
+    /// and its output.
+    fn at(&self, row: usize, head: usize, of_group: usize) -> usize {
+        row * self.width + (head * self.group() + of_group) * self.pages.head_dim
     }
 
-    fn one_row(&self, scratch: &mut Scratch, row: usize, head: usize) {
-        let (seen, group, wide) = (self.options.seen(&self.rows[row]), self.group(), self.pages.wide());
+    fn one_row(&self, scratch: &mut Scratch, piece: &Piece) {
+        let (seen, heads, wide) = (self.options.seen(&self.rows[piece.first]), piece.heads.len(), self.pages.wide());
         let pages = pages_of(&seen);
         let columns = pages.len() * PAGE;
-        let p = room(&mut scratch.p, group * columns);
-        self.scores(&Shards::new(p), 0, columns, row, head, pages.clone());
-        let (sums, z) = (room(&mut scratch.sums, group * wide), room(&mut scratch.z, group));
+        let p = room(&mut scratch.p, heads * columns);
+        self.scores(p, piece);
+        let (sums, z) = (room(&mut scratch.sums, heads * wide), room(&mut scratch.z, heads));
         let low = pages.start * PAGE;
         for (p, z) in p.chunks_exact_mut(columns).zip(z.iter_mut()) {
             *z = weights(p, seen.start - low, seen.end - low, self.options.scale, self.options.softcap);
         }
-        self.weigh(sums, p, z, row, head, 0..wide);
+        self.weigh(sums, p, z, piece);
     }
 
-    /// Few rows for many threads: the scores are cut by positions, the
-    /// weights by heads, and the values by columns.
-    fn split_rows(&self, pool: &Pool, pieces: &[Piece], p: &mut Vec<f32>, z: &mut Vec<f32>) {
-        /// Pages of a piece of the scores, and columns of one of the values.
-        const PART: usize = 8;
-        const WIDE: usize = 2 * COLUMNS;
-        let seen = |piece: &Piece| self.options.seen(&self.rows[piece.first]);
-        let (group, wide) = (self.group(), self.pages.wide());
-        let most = pieces.iter().map(|piece| pages_of(&seen(piece)).len()).max().unwrap_or(0);
-        let columns = most * PAGE;
-        let p = room(p, pieces.len() * group * columns);
-        let z = room(z, pieces.len() * group);
-        let (parts, shared) = (most.div_ceil(PART), Shards::new(p));
-        pool.run(pieces.len() * parts, |i| {
-            let (i, part) = (i / parts, i % parts);
-            let pages = pages_of(&seen(&pieces[i]));
-            let from = (pages.start + part * PART).min(pages.end);
-            let part = from..(from + PART).min(pages.end);
-            self.scores(&shared, i * group * columns, columns, pieces[i].first, pieces[i].head, part);
-        });
-        let (shared, sums) = (Shards::new(p), Shards::new(z));
-        pool.run(pieces.len() * group, |i| {
-            // SAFETY: pieces are disjoint.
-            let (p, z) = unsafe { (shared.part(i * columns..(i + 1) * columns), sums.part(i..i + 1)) };
-            let seen = seen(&pieces[i / group]);
-            let low = seen.start / PAGE * PAGE;
-            z[0] = weights(p, seen.start - low, seen.end - low, self.options.scale, self.options.softcap);
-        });
-        let (p, z) = (&*p, &*z);
-        let parts = wide.div_ceil(WIDE);
-        pool.run(pieces.len() * parts, |i| {
-            let (i, part) = (i / parts, i % parts);
-            let (p, z) = (&p[i * group * columns..(i + 1) * group * columns], &z[i * group..(i + 1) * group]);
-            let part = part * WIDE..wide.min((part + 1) * WIDE);
-            SCRATCH.with_borrow_mut(|scratch| {
-                let sums = room(&mut scratch.sums, group * part.len());
-                self.weigh(sums, p, z, pieces[i].first, pieces[i].head, part);
-            });
-        });
-    }
-
-    /// The scores of a row over `pages`: p (group, columns), which begins at
-    /// place `at`, with the row's first page in its first columns.
-    fn scores(&self, p: &Shards<'_, f32>, at: usize, columns: usize, row: usize, head: usize, pages: Range<usize>) {
-        let (d, first) = (self.pages.head_dim, self.at(row, head));
-        let queries = &self.q[first..first + self.group() * d];
-        let low = self.options.seen(&self.rows[row]).start / PAGE;
-        let block = |page: usize| self.pages.block(self.rows[row].pages[page], self.layer, head);
-        for page in pages.clone() {
-            let (keys, _) = block(page);
+    /// The scores of a row: p (heads, columns), over whole pages.
+    fn scores(&self, p: &mut [f32], piece: &Piece) {
+        let (d, heads, row) = (self.pages.head_dim, piece.heads.len(), &self.rows[piece.first]);
+        let queries = &self.q[self.at(piece.first, piece.head, piece.heads.start)..][..heads * d];
+        let (pages, columns) = (pages_of(&self.options.seen(row)), p.len() / heads);
+        let block = |page: usize| self.pages.block(row.pages[page], self.layer, piece.head);
+        for (i, page) in pages.clone().enumerate() {
+            let keys = Halves { data: block(page).0, stride: PAGE };
             // After the keys come the values.
             let next = page + AHEAD;
             let next = if next < pages.end {
@@ -463,39 +436,37 @@ impl Call<'_> {
             } else {
                 block((pages.start + next - pages.end).min(pages.end - 1)).1
             };
-            // SAFETY: pieces have pages or rows of their own.
-            let out = unsafe { Output::shared(p, at + (page - low) * PAGE, columns, self.group(), PAGE) };
-            halves::product(out, queries, d, Halves { data: keys, stride: PAGE }, d, false, Some(next));
+            let out = Output::new(&mut p[i * PAGE..], columns, heads, PAGE);
+            halves::product(out, queries, d, keys, d, false, Some(next));
         }
     }
 
-    /// Columns `part` of a row's outputs from its weights p (group, columns);
-    /// `sums` (group, columns of the part) is scratch.
-    fn weigh(&self, sums: &mut [f32], p: &[f32], z: &[f32], row: usize, head: usize, part: Range<usize>) {
-        let (d, wide, group) = (self.pages.head_dim, self.pages.wide(), self.group());
-        let (seen, width, columns) = (self.options.seen(&self.rows[row]), part.len(), p.len() / group);
-        sums.fill(0.0);
+    /// The outputs of a row from its weights p (heads, columns); `sums`
+    /// (heads, D') is scratch.
+    fn weigh(&self, sums: &mut [f32], p: &[f32], z: &[f32], piece: &Piece) {
+        let (d, wide, heads, row) = (self.pages.head_dim, self.pages.wide(), z.len(), &self.rows[piece.first]);
+        let (seen, columns) = (self.options.seen(row), p.len() / heads);
         let pages = pages_of(&seen);
-        let block = |page: usize| self.pages.block(self.rows[row].pages[page], self.layer, head).1;
+        let block = |page: usize| self.pages.block(row.pages[page], self.layer, piece.head).1;
+        sums.fill(0.0);
         for page in pages.clone() {
-            let values = block(page);
-            let next = (page + AHEAD < pages.end).then(|| &block(page + AHEAD)[part.start..]);
+            let next = (page + AHEAD < pages.end).then(|| block(page + AHEAD));
             let (from, to) = (seen.start.max(page * PAGE), seen.end.min((page + 1) * PAGE));
-            let values = Halves { data: &values[from % PAGE * wide + part.start..], stride: wide };
+            let values = Halves { data: &block(page)[from % PAGE * wide..], stride: wide };
             let p = &p[from - pages.start * PAGE..];
-            halves::product(Output::new(sums, width, group, width), p, columns, values, to - from, true, next);
+            halves::product(Output::new(sums, wide, heads, wide), p, columns, values, to - from, true, next);
         }
-        for ((h, sums), z) in sums.chunks_exact_mut(width).enumerate().zip(z) {
-            let count = width.min(d - part.start);
-            let at = self.at(row, head) + h * d + part.start;
-            // SAFETY: pieces have rows, heads or columns of their own.
-            divide(unsafe { self.out.part(at..at + count) }, &sums[..count], *z);
+        for ((h, sums), z) in piece.heads.clone().zip(sums.chunks_exact(wide)).zip(z) {
+            let at = self.at(piece.first, piece.head, h);
+            // SAFETY: pieces have rows or heads of their own.
+            divide(unsafe { self.out.part(at..at + d) }, &sums[..d], *z);
         }
     }
 
-    /// Rows `first..first + count`, which follow one another in one
-    /// conversation, for one key head.
-    fn block(&self, scratch: &mut Scratch, first: usize, count: usize, head: usize) {
+    /// Rows that follow one another in one conversation, for all query heads
+    /// of a key head.
+    fn block(&self, scratch: &mut Scratch, piece: &Piece) {
+        let Piece { first, rows: count, head, .. } = *piece;
         let Scratch { p, sums, panels, z } = scratch;
         let (group, wide, d) = (self.group(), self.pages.wide(), self.pages.head_dim);
         let seen = |r: usize| self.options.seen(&self.rows[first + r]);
@@ -522,7 +493,7 @@ impl Call<'_> {
             self.block_values(sums, p, columns, &block, values, chunk);
         }
         for (i, (sums, z)) in sums.chunks_exact(wide).zip(z).enumerate() {
-            let at = self.at(first + i % count, head) + i / count * d;
+            let at = self.at(first + i % count, head, i / count);
             // SAFETY: each piece has its own rows and heads.
             divide(unsafe { self.out.part(at..at + d) }, &sums[..d], *z);
         }
@@ -572,8 +543,7 @@ impl Call<'_> {
             if from >= to {
                 continue;
             }
-            let head = tile / block.count;
-            let queries = &self.q[self.at(rows.start, block.head) + head * d..];
+            let queries = &self.q[self.at(rows.start, block.head, tile / block.count)..];
             let out = &mut p[tile * columns + from - block.low..];
             let out = Output::new(out, columns, rows.len(), (to - from).next_multiple_of(COLUMNS));
             product(Precision::F32, out, Left::rows(queries, self.width), keys.after_column(skip), d, First::Zero);
@@ -694,18 +664,37 @@ fn weights(p: &mut [f32], start: usize, end: usize, scale: f32, softcap: Option<
 kernel! {
 /// out (wide) += the sum of p times rows of panels, from row `first` on.
 fn weigh_edge(out: &mut [f32], p: &[f32], values: Right<'_>, first: usize) {
+    // Several groups of 16 at once, so that none waits for its last sum.
+    const GROUPS: usize = 3;
     let (outs, _) = out.as_chunks_mut::<COLUMNS>();
-    for (j, out) in outs.iter_mut().enumerate() {
+    let wide = size().columns;
+    let mut j = 0;
+    while j < outs.len() {
         let (from, stride) = values.column(j * COLUMNS);
-        let mut sums = *out;
-        for (p, row) in p.iter().zip(from.chunks(stride).skip(first)) {
+        let rows = from[first * stride..].chunks(stride);
+        if wide.is_multiple_of(GROUPS * COLUMNS) && j + GROUPS <= outs.len() {
+            edge::<GROUPS>(&mut outs[j..], p, rows);
+            j += GROUPS;
+        } else {
+            edge::<1>(&mut outs[j..], p, rows);
+            j += 1;
+        }
+    }
+}
+}
+
+#[inline(always)]
+fn edge<'a, const G: usize>(outs: &mut [[f32; COLUMNS]], p: &[f32], rows: impl Iterator<Item = &'a [f32]>) {
+    let outs = outs.first_chunk_mut::<G>().expect("groups");
+    let mut sums = *outs;
+    for (p, row) in p.iter().zip(rows) {
+        for (sums, row) in sums.iter_mut().zip(row.as_chunks::<COLUMNS>().0) {
             for i in 0..COLUMNS {
                 sums[i] = p.mul_add(row[i], sums[i]);
             }
         }
-        *out = sums;
     }
-}
+    *outs = sums;
 }
 
 kernel! {
