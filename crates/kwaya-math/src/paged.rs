@@ -30,7 +30,7 @@ use std::{cell::RefCell, cmp::Reverse, ops::Range};
 
 use crate::{
     half,
-    halves::{self, Halves},
+    halves::{self, Halves, LINE},
     isa::kernel,
     memory::zeros_f16,
     pack::lines,
@@ -43,6 +43,9 @@ use crate::{
 /// Positions of a page: a whole number of groups of lanes. With 32, a row of
 /// transposed keys fills a cache line.
 pub const PAGE: usize = 32;
+
+/// How many pages ahead memory is asked for.
+const AHEAD: usize = 64 / PAGE;
 
 /// Positions of which a block makes panels at once: whole panels, and few
 /// enough for the second cache.
@@ -74,8 +77,13 @@ pub struct Pages {
 
 /// Pages that were taken at once. Growing moves nothing.
 struct Slab {
+    /// The number of its first page.
     first: usize,
+    count: usize,
     data: Vec<u16>,
+    /// Where in `data` the first page begins: at a cache line, or every row
+    /// of keys would lie across two.
+    start: usize,
 }
 
 /// A row of a batch: where its conversation's keys and values lie, and its
@@ -133,13 +141,15 @@ impl Pages {
         let first = self.count();
         assert!(first + count <= u32::MAX as usize, "pages: {count} more than {first}");
         if count > 0 {
-            self.slabs.push(Slab { first, data: zeros_f16(count * self.page_length()) });
+            let data = zeros_f16(count * self.page_length() + LINE);
+            let start = data.as_ptr().align_offset(LINE * size_of::<u16>()).min(LINE);
+            self.slabs.push(Slab { first, count, data, start });
         }
     }
 
     /// How many pages there are: they are numbered from 0.
     pub fn count(&self) -> usize {
-        self.slabs.last().map_or(0, |slab| slab.first + slab.data.len() / self.page_length())
+        self.slabs.last().map_or(0, |slab| slab.first + slab.count)
     }
 
     /// Bytes of a page.
@@ -181,8 +191,9 @@ impl Pages {
     fn place(&self, page: u32) -> (usize, usize) {
         let page = page as usize;
         assert!(page < self.count(), "pages: page {page} of {}", self.count());
-        let slab = self.slabs.partition_point(|slab| slab.first <= page) - 1;
-        (slab, (page - self.slabs[slab].first) * self.page_length())
+        let i = self.slabs.partition_point(|slab| slab.first <= page) - 1;
+        let slab = &self.slabs[i];
+        (i, slab.start + (page - slab.first) * self.page_length())
     }
 
     /// Keys (`head_dim`, PAGE) and values (PAGE, wide) of a page.
@@ -212,35 +223,27 @@ impl Pages {
         let width = heads * d;
         let fits = k.len() == rows.len() * width && v.len() == k.len();
         assert!(fits, "pages: write: {} keys and {} values of ({}, {width})", k.len(), v.len(), rows.len());
-        // Keys and values of a head at a time: no two pieces share a place.
-        let pieces = 2 * heads;
-        for first in (0..rows.len()).step_by(WRITTEN_AT_ONCE) {
-            let count = WRITTEN_AT_ONCE.min(rows.len() - first);
-            let mut places = [(0, 0); WRITTEN_AT_ONCE];
-            for (place, row) in places.iter_mut().zip(&rows[first..first + count]) {
-                let (slab, at) = self.place(row.pages[row.position / PAGE]);
-                *place = (slab, at + layer * heads * length);
-            }
-            let mut slabs: Vec<Shards<'_, u16>> = Vec::new();
-            slabs.extend(self.slabs.iter_mut().map(|slab| Shards::new(&mut slab.data)));
+        PLAN.with_borrow_mut(|plan| {
+            plan.places.clear();
+            plan.places.extend(rows.iter().map(|row| self.place(row.pages[row.position / PAGE])));
+            let slabs: Vec<_> = self.slabs.iter_mut().map(|slab| Shards::new(&mut slab.data)).collect();
+            // Keys or values of a head: no two pieces share a place.
+            let pieces = 2 * heads;
             let task = |piece: usize| {
-                let head = piece / 2;
-                for (i, (slab, at)) in places.iter().enumerate().take(count) {
-                    let (row, slot) = ((first + i) * width + head * d, rows[first + i].position % PAGE);
-                    let at = at + head * length;
-                    let (from, part) = if piece % 2 == 0 {
-                        (&k[row..row + d], at..at + d * PAGE)
-                    } else {
-                        (&v[row..row + d], at + d * PAGE + slot * wide..at + d * PAGE + slot * wide + d)
-                    };
-                    // SAFETY: of each page a piece has its own head's keys or
-                    // values, and one part at a time.
+                let (head, keys) = (piece / 2, piece.is_multiple_of(2));
+                for (i, ((slab, page), row)) in plan.places.iter().zip(rows).enumerate() {
+                    let from = i * width + head * d..i * width + (head + 1) * d;
+                    let (at, slot) = (page + (layer * heads + head) * length, row.position % PAGE);
+                    let value = at + d * PAGE + slot * wide;
+                    let part = if keys { at..at + d * PAGE } else { value..value + d };
+                    // SAFETY: within a page a piece has its own head's keys or
+                    // values, and takes one part at a time.
                     let part = unsafe { slabs[*slab].part(part) };
-                    if piece % 2 == 0 { narrow_column(part, slot, from) } else { narrow_row(part, from) }
+                    if keys { narrow_column(part, slot, &k[from]) } else { narrow_row(part, &v[from]) }
                 }
             };
-            if count * width < SMALL_WRITE { (0..pieces).for_each(task) } else { pool.run(pieces, task) }
-        }
+            if k.len() < SMALL_WRITE { (0..pieces).for_each(task) } else { pool.run(pieces, task) }
+        });
     }
 
     /// `out` (N, heads * head_dim) = attention of `q`, of the same shape, over
@@ -274,24 +277,17 @@ impl Pages {
         );
         let call = Call { pages: self, out: Shards::new(out), q, layer, rows, options, width };
         PLAN.with_borrow_mut(|plan| {
-            call.plan(&mut plan.pieces);
+            call.plan(&mut plan.pieces, pool.threads());
             let pieces = &plan.pieces[..];
-            let threads = pool.threads();
-            if threads > 1 && pieces.len() < 2 * threads && pieces.iter().all(|piece| piece.rows == 1) {
-                return call.split_rows(pool, pieces, &mut plan.p, &mut plan.sums);
-            }
             pool.run(pieces.len(), |i| {
                 SCRATCH.with_borrow_mut(|scratch| match &pieces[i] {
-                    Piece { first, rows: 1, head } => call.one_row(scratch, *first, *head),
-                    Piece { first, rows, head } => call.block(scratch, *first, *rows, *head),
+                    piece @ Piece { rows: 1, .. } => call.one_row(scratch, piece),
+                    piece => call.block(scratch, piece),
                 });
             });
         });
     }
 }
-
-/// Rows whose places are looked up at once.
-const WRITTEN_AT_ONCE: usize = 512;
 
 kernel! {
 fn narrow_row(out: &mut [u16], from: &[f32]) {
@@ -310,19 +306,24 @@ fn narrow_column(out: &mut [u16], slot: usize, from: &[f32]) {
 }
 }
 
-/// A row, or consecutive rows of one conversation, for one key head.
+/// A row, or consecutive rows of one conversation, for query heads that share
+/// a key head.
+#[derive(Clone)]
 struct Piece {
     first: usize,
     rows: usize,
+    /// The key head.
     head: usize,
+    /// Which of its query heads: for several rows, all.
+    heads: Range<usize>,
 }
 
 /// Kept by the thread that calls, from one call to the next.
 #[derive(Default)]
 struct Plan {
     pieces: Vec<Piece>,
-    p: Vec<f32>,
-    sums: Vec<f32>,
+    /// Where the pages are that are written.
+    places: Vec<(usize, usize)>,
 }
 
 /// Scratch of a thread that works.
@@ -366,10 +367,14 @@ impl Call<'_> {
         self.options.heads / self.pages.kv_heads
     }
 
-    /// The pieces of the work, the largest first.
-    fn plan(&self, pieces: &mut Vec<Piece>) {
+    /// The pieces of the work, the largest first. Single rows and key heads
+    /// that are fewer than the threads are cut by query heads, each of which
+    /// reads the keys again. Cutting scores by positions and values by columns
+    /// as well was slower on two threads than one thread without.
+    fn plan(&self, pieces: &mut Vec<Piece>, threads: usize) {
         pieces.clear();
-        let block = (BLOCK / self.group() / size().rows * size().rows).max(size().rows);
+        let group = self.group();
+        let block = (BLOCK / group / size().rows * size().rows).max(size().rows);
         let mut first = 0;
         while first < self.rows.len() {
             let follows = |i: usize| i < self.rows.len() && follows(&self.rows[i - 1], &self.rows[i]);
@@ -377,113 +382,91 @@ impl Call<'_> {
             let step = if end - first < FEW { 1 } else { block };
             for from in (first..end).step_by(step) {
                 let rows = step.min(end - from);
-                pieces.extend((0..self.pages.kv_heads).map(|head| Piece { first: from, rows, head }));
+                let piece = |head| Piece { first: from, rows, head, heads: 0..group };
+                pieces.extend((0..self.pages.kv_heads).map(piece));
             }
             first = end;
+        }
+        let whole = pieces.len();
+        if whole < threads && pieces.iter().all(|piece| piece.rows == 1) {
+            let each = group.div_ceil(threads.div_ceil(whole.max(1)));
+            for i in 0..whole {
+                for from in (each..group).step_by(each) {
+                    pieces.push(Piece { heads: from..group.min(from + each), ..pieces[i].clone() });
+                }
+                pieces[i].heads = 0..each;
+            }
         }
         let terms = |piece: &Piece| piece.rows * self.options.seen(&self.rows[piece.first + piece.rows - 1]).len();
         pieces.sort_unstable_by_key(|piece| Reverse(terms(piece)));
     }
 
-    /// Where the queries of a row begin, and its outputs.
-    fn at(&self, row: usize, head: usize) -> usize {
-        row * self.width + head * self.group() * self.pages.head_dim
+    /// Where the query of a row and one of the query heads of `head` begins,
+    /// and its output.
+    fn at(&self, row: usize, head: usize, of_group: usize) -> usize {
+        row * self.width + (head * self.group() + of_group) * self.pages.head_dim
     }
 
-    fn one_row(&self, scratch: &mut Scratch, row: usize, head: usize) {
-        let (seen, group, wide) = (self.options.seen(&self.rows[row]), self.group(), self.pages.wide());
+    fn one_row(&self, scratch: &mut Scratch, piece: &Piece) {
+        let (seen, heads, wide) = (self.options.seen(&self.rows[piece.first]), piece.heads.len(), self.pages.wide());
         let pages = pages_of(&seen);
         let columns = pages.len() * PAGE;
-        let p = room(&mut scratch.p, group * columns);
-        self.scores(&Shards::new(p), 0, columns, row, head, pages.clone());
-        let (sums, z) = (room(&mut scratch.sums, group * wide), room(&mut scratch.z, group));
+        let p = room(&mut scratch.p, heads * columns);
+        self.scores(p, piece);
+        let (sums, z) = (room(&mut scratch.sums, heads * wide), room(&mut scratch.z, heads));
         let low = pages.start * PAGE;
         for (p, z) in p.chunks_exact_mut(columns).zip(z.iter_mut()) {
             *z = weights(p, seen.start - low, seen.end - low, self.options.scale, self.options.softcap);
         }
-        self.weigh(sums, p, z, row, head, 0..wide);
+        self.weigh(sums, p, z, piece);
     }
 
-    /// Few rows for many threads: the scores are cut by positions, the
-    /// weights by heads, and the values by columns.
-    fn split_rows(&self, pool: &Pool, pieces: &[Piece], p: &mut Vec<f32>, z: &mut Vec<f32>) {
-        /// Pages of a piece of the scores, and columns of one of the values.
-        const PART: usize = 8;
-        const WIDE: usize = 2 * COLUMNS;
-        let seen = |piece: &Piece| self.options.seen(&self.rows[piece.first]);
-        let (group, wide) = (self.group(), self.pages.wide());
-        let most = pieces.iter().map(|piece| pages_of(&seen(piece)).len()).max().unwrap_or(0);
-        let columns = most * PAGE;
-        let p = room(p, pieces.len() * group * columns);
-        let z = room(z, pieces.len() * group);
-        let (parts, shared) = (most.div_ceil(PART), Shards::new(p));
-        pool.run(pieces.len() * parts, |i| {
-            let (i, part) = (i / parts, i % parts);
-            let pages = pages_of(&seen(&pieces[i]));
-            let from = (pages.start + part * PART).min(pages.end);
-            let part = from..(from + PART).min(pages.end);
-            self.scores(&shared, i * group * columns, columns, pieces[i].first, pieces[i].head, part);
-        });
-        let (shared, sums) = (Shards::new(p), Shards::new(z));
-        pool.run(pieces.len() * group, |i| {
-            // SAFETY: pieces are disjoint.
-            let (p, z) = unsafe { (shared.part(i * columns..(i + 1) * columns), sums.part(i..i + 1)) };
-            let seen = seen(&pieces[i / group]);
-            let low = seen.start / PAGE * PAGE;
-            z[0] = weights(p, seen.start - low, seen.end - low, self.options.scale, self.options.softcap);
-        });
-        let (p, z) = (&*p, &*z);
-        let parts = wide.div_ceil(WIDE);
-        pool.run(pieces.len() * parts, |i| {
-            let (i, part) = (i / parts, i % parts);
-            let (p, z) = (&p[i * group * columns..(i + 1) * group * columns], &z[i * group..(i + 1) * group]);
-            let part = part * WIDE..wide.min((part + 1) * WIDE);
-            SCRATCH.with_borrow_mut(|scratch| {
-                let sums = room(&mut scratch.sums, group * part.len());
-                self.weigh(sums, p, z, pieces[i].first, pieces[i].head, part);
-            });
-        });
-    }
-
-    /// The scores of a row over `pages`: p (group, columns), which begins at
-    /// place `at`, with the row's first page in its first columns.
-    fn scores(&self, p: &Shards<'_, f32>, at: usize, columns: usize, row: usize, head: usize, pages: Range<usize>) {
-        let (d, first) = (self.pages.head_dim, self.at(row, head));
-        let queries = &self.q[first..first + self.group() * d];
-        let low = self.options.seen(&self.rows[row]).start / PAGE;
-        for page in pages {
-            let (keys, _) = self.pages.block(self.rows[row].pages[page], self.layer, head);
-            // SAFETY: pieces have pages or rows of their own.
-            let out = unsafe { Output::shared(p, at + (page - low) * PAGE, columns, self.group(), PAGE) };
-            halves::product(out, queries, d, Halves { data: keys, stride: PAGE }, d, false);
+    /// The scores of a row: p (heads, columns), over whole pages.
+    fn scores(&self, p: &mut [f32], piece: &Piece) {
+        let (d, heads, row) = (self.pages.head_dim, piece.heads.len(), &self.rows[piece.first]);
+        let queries = &self.q[self.at(piece.first, piece.head, piece.heads.start)..][..heads * d];
+        let (pages, columns) = (pages_of(&self.options.seen(row)), p.len() / heads);
+        let block = |page: usize| self.pages.block(row.pages[page], self.layer, piece.head);
+        for (i, page) in pages.clone().enumerate() {
+            let keys = Halves { data: block(page).0, stride: PAGE };
+            // After the keys come the values.
+            let next = page + AHEAD;
+            let next = if next < pages.end {
+                block(next).0
+            } else {
+                block((pages.start + next - pages.end).min(pages.end - 1)).1
+            };
+            let out = Output::new(&mut p[i * PAGE..], columns, heads, PAGE);
+            halves::product(out, queries, d, keys, d, false, Some(next));
         }
     }
 
-    /// Columns `part` of a row's outputs from its weights p (group, columns);
-    /// `sums` (group, columns of the part) is scratch.
-    fn weigh(&self, sums: &mut [f32], p: &[f32], z: &[f32], row: usize, head: usize, part: Range<usize>) {
-        let (d, wide, group) = (self.pages.head_dim, self.pages.wide(), self.group());
-        let (seen, width, columns) = (self.options.seen(&self.rows[row]), part.len(), p.len() / group);
-        sums.fill(0.0);
+    /// The outputs of a row from its weights p (heads, columns); `sums`
+    /// (heads, D') is scratch.
+    fn weigh(&self, sums: &mut [f32], p: &[f32], z: &[f32], piece: &Piece) {
+        let (d, wide, heads, row) = (self.pages.head_dim, self.pages.wide(), z.len(), &self.rows[piece.first]);
+        let (seen, columns) = (self.options.seen(row), p.len() / heads);
         let pages = pages_of(&seen);
+        let block = |page: usize| self.pages.block(row.pages[page], self.layer, piece.head).1;
+        sums.fill(0.0);
         for page in pages.clone() {
-            let (_, values) = self.pages.block(self.rows[row].pages[page], self.layer, head);
+            let next = (page + AHEAD < pages.end).then(|| block(page + AHEAD));
             let (from, to) = (seen.start.max(page * PAGE), seen.end.min((page + 1) * PAGE));
-            let values = Halves { data: &values[from % PAGE * wide + part.start..], stride: wide };
+            let values = Halves { data: &block(page)[from % PAGE * wide..], stride: wide };
             let p = &p[from - pages.start * PAGE..];
-            halves::product(Output::new(sums, width, group, width), p, columns, values, to - from, true);
+            halves::product(Output::new(sums, wide, heads, wide), p, columns, values, to - from, true, next);
         }
-        for ((h, sums), z) in sums.chunks_exact_mut(width).enumerate().zip(z) {
-            let count = width.min(d - part.start);
-            let at = self.at(row, head) + h * d + part.start;
-            // SAFETY: pieces have rows, heads or columns of their own.
-            divide(unsafe { self.out.part(at..at + count) }, &sums[..count], *z);
+        for ((h, sums), z) in piece.heads.clone().zip(sums.chunks_exact(wide)).zip(z) {
+            let at = self.at(piece.first, piece.head, h);
+            // SAFETY: pieces have rows or heads of their own.
+            divide(unsafe { self.out.part(at..at + d) }, &sums[..d], *z);
         }
     }
 
-    /// Rows `first..first + count`, which follow one another in one
-    /// conversation, for one key head.
-    fn block(&self, scratch: &mut Scratch, first: usize, count: usize, head: usize) {
+    /// Rows that follow one another in one conversation, for all query heads
+    /// of a key head.
+    fn block(&self, scratch: &mut Scratch, piece: &Piece) {
+        let Piece { first, rows: count, head, .. } = *piece;
         let Scratch { p, sums, panels, z } = scratch;
         let (group, wide, d) = (self.group(), self.pages.wide(), self.pages.head_dim);
         let seen = |r: usize| self.options.seen(&self.rows[first + r]);
@@ -510,7 +493,7 @@ impl Call<'_> {
             self.block_values(sums, p, columns, &block, values, chunk);
         }
         for (i, (sums, z)) in sums.chunks_exact(wide).zip(z).enumerate() {
-            let at = self.at(first + i % count, head) + i / count * d;
+            let at = self.at(first + i % count, head, i / count);
             // SAFETY: each piece has its own rows and heads.
             divide(unsafe { self.out.part(at..at + d) }, &sums[..d], *z);
         }
@@ -560,8 +543,7 @@ impl Call<'_> {
             if from >= to {
                 continue;
             }
-            let head = tile / block.count;
-            let queries = &self.q[self.at(rows.start, block.head) + head * d..];
+            let queries = &self.q[self.at(rows.start, block.head, tile / block.count)..];
             let out = &mut p[tile * columns + from - block.low..];
             let out = Output::new(out, columns, rows.len(), (to - from).next_multiple_of(COLUMNS));
             product(Precision::F32, out, Left::rows(queries, self.width), keys.after_column(skip), d, First::Zero);
@@ -682,18 +664,37 @@ fn weights(p: &mut [f32], start: usize, end: usize, scale: f32, softcap: Option<
 kernel! {
 /// out (wide) += the sum of p times rows of panels, from row `first` on.
 fn weigh_edge(out: &mut [f32], p: &[f32], values: Right<'_>, first: usize) {
+    // Several groups of 16 at once, so that none waits for its last sum.
+    const GROUPS: usize = 3;
     let (outs, _) = out.as_chunks_mut::<COLUMNS>();
-    for (j, out) in outs.iter_mut().enumerate() {
+    let wide = size().columns;
+    let mut j = 0;
+    while j < outs.len() {
         let (from, stride) = values.column(j * COLUMNS);
-        let mut sums = *out;
-        for (p, row) in p.iter().zip(from.chunks(stride).skip(first)) {
+        let rows = from[first * stride..].chunks(stride);
+        if wide.is_multiple_of(GROUPS * COLUMNS) && j + GROUPS <= outs.len() {
+            edge::<GROUPS>(&mut outs[j..], p, rows);
+            j += GROUPS;
+        } else {
+            edge::<1>(&mut outs[j..], p, rows);
+            j += 1;
+        }
+    }
+}
+}
+
+#[inline(always)]
+fn edge<'a, const G: usize>(outs: &mut [[f32; COLUMNS]], p: &[f32], rows: impl Iterator<Item = &'a [f32]>) {
+    let outs = outs.first_chunk_mut::<G>().expect("groups");
+    let mut sums = *outs;
+    for (p, row) in p.iter().zip(rows) {
+        for (sums, row) in sums.iter_mut().zip(row.as_chunks::<COLUMNS>().0) {
             for i in 0..COLUMNS {
                 sums[i] = p.mul_add(row[i], sums[i]);
             }
         }
-        *out = sums;
     }
-}
+    *outs = sums;
 }
 
 kernel! {

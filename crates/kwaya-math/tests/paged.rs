@@ -120,6 +120,7 @@ fn pages_for(shape: &Shape, count: usize) -> Pages {
     pages
 }
 
+#[expect(clippy::type_complexity, reason = "a table of arguments")]
 const SHAPES: [(usize, usize, usize, Option<usize>, Option<f32>); 12] = [
     (1, 1, 16, None, None),
     (2, 2, 64, Some(5), None),
