@@ -7,6 +7,7 @@
 
 pub mod bench;
 pub mod build;
+pub mod codec;
 pub mod evaluation;
 pub mod forecast;
 pub mod ledger;

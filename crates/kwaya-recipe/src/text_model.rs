@@ -4,15 +4,16 @@ use std::path::Path;
 
 use kwaya_base::{Error, Result};
 use kwaya_math::Pool;
-use kwaya_model::{Model, Sampler, SamplerOptions, Session};
-use tokenizers::Tokenizer;
+use kwaya_model::{Architecture, Conversations, Decoder, Sampler, SamplerOptions, Source};
+use kwaya_text::chat::Message;
 
-/// A model folder in Hugging Face layout, ready to write.
+use crate::codec::Codec;
+
+/// A model ready to write: a folder in Hugging Face layout or a GGUF file.
 pub struct TextModel {
-    model: Model,
-    tokenizer: Tokenizer,
+    model: Decoder,
+    codec: Codec,
     pool: Pool,
-    end: u32,
 }
 
 /// Why a text ended.
@@ -49,25 +50,40 @@ pub struct Options {
     pub tokens_max: usize,
 }
 
+/// Keys and values of conversations take this much memory at the most.
+const CACHE_BYTES: u64 = 2 << 30;
+
 impl TextModel {
-    /// Loads `config.json`, `model.safetensors` and `tokenizer.json`.
+    /// Opens a model; its weights are read by several threads while its
+    /// tokenizer is made.
     ///
     /// # Errors
     /// Naming the file that is missing or wrong.
-    pub fn load(folder: &Path, threads: usize) -> Result<Self> {
-        let model = Model::load(folder)?;
-        let path = folder.join("tokenizer.json");
-        let tokenizer = kwaya_text::tokenizer::open(&path)?;
-        if tokenizer.get_vocab_size(true) > model.config.vocab_size {
-            return Err(Error::new("tokenizer-mismatch").path(&path));
-        }
-        let end = model.config.eos_token_id.unwrap_or(0);
-        Ok(Self { model, tokenizer, pool: Pool::new(threads), end })
+    pub fn load(path: &Path, threads: usize) -> Result<Self> {
+        let pool = Pool::new(threads);
+        let source = Source::open(path)?;
+        let (model, codec) = std::thread::scope(|scope| {
+            let (source, place) = (source, path);
+            let codec = scope.spawn(move || Codec::open(&Source::open(place)?));
+            let model = Decoder::load(source, &pool);
+            (model, codec.join().unwrap_or_else(|_| Err(Error::new("tokenizer-mismatch").path(path))))
+        });
+        Ok(Self { model: model?, codec: codec?, pool })
     }
 
-    /// Tokens that the model sees at once.
-    pub fn context(&self) -> usize {
-        self.model.config.max_position_embeddings
+    /// What the model computes.
+    pub fn architecture(&self) -> &Architecture {
+        self.model.architecture()
+    }
+
+    /// Text to tokens and back.
+    pub fn codec(&self) -> &Codec {
+        &self.codec
+    }
+
+    /// Room for conversations with this model.
+    pub fn conversations(&self) -> Conversations<'_> {
+        Conversations::new(&self.model, &self.pool, CACHE_BYTES)
     }
 
     /// Continues `prompt`, giving each new piece of text to `listen`, which
@@ -75,40 +91,70 @@ impl TextModel {
     ///
     /// # Errors
     /// When the tokenizer cannot read the prompt.
-    pub fn generate(&self, prompt: &str, options: &Options, mut listen: impl FnMut(&str) -> bool) -> Result<Ended> {
-        let failed = |cause: tokenizers::Error| Error::new("prompt-failed").arg("cause", cause);
-        let encoding = self.tokenizer.encode_fast(prompt, false).map_err(failed)?;
-        let context = self.context();
+    pub fn generate(&self, prompt: &str, options: &Options, listen: impl FnMut(&str) -> bool) -> Result<Ended> {
+        let tokens = self.codec.encode(prompt)?;
+        self.write(&mut self.conversations(), tokens, options, listen)
+    }
+
+    /// Answers the last message of a chat; `None` where the model has no chat
+    /// template. `cache` keeps what was read of the chat before.
+    ///
+    /// # Errors
+    /// When the chat template fails.
+    pub fn answer(
+        &self,
+        cache: &mut Conversations<'_>,
+        messages: &[Message],
+        options: &Options,
+        listen: impl FnMut(&str) -> bool,
+    ) -> Result<Option<Ended>> {
+        let Some(tokens) = self.codec.encode_chat(messages)? else { return Ok(None) };
+        self.write(cache, tokens, options, listen).map(Some)
+    }
+
+    fn write(
+        &self,
+        cache: &mut Conversations<'_>,
+        mut history: Vec<u32>,
+        options: &Options,
+        mut listen: impl FnMut(&str) -> bool,
+    ) -> Result<Ended> {
+        let context = self.architecture().context;
         let room = context - options.tokens_max.min(context / 2);
-        let ids = encoding.get_ids();
-        let mut history = vec![self.end];
-        history.extend(&ids[ids.len().saturating_sub(room - 1)..]);
-        let mut session = Session::new(&self.model, &self.pool, context);
+        if history.len() > room {
+            // The first token tells the model that a text begins.
+            history.drain(1..=history.len() - room);
+        }
+        let (conversation, known) = cache.begin(&history);
         let mut sampler = Sampler::new(options.sampler);
-        let mut written = Vec::new();
-        let mut shown = 0;
-        let mut logits = session.feed(&history)?.to_vec();
+        let (mut written, mut shown) = (Vec::new(), 0);
+        let mut rest = history[known..].to_vec();
+        let mut ended = Ended::Length;
         for _ in 0..options.tokens_max {
-            let token = sampler.next(&logits, &history);
-            if token == self.end {
-                return Ok(Ended::EndOfText);
+            if cache.tokens(conversation).len() + rest.len() > context {
+                ended = Ended::Context;
+                break;
+            }
+            let token = sampler.next(cache.feed(&[(conversation, &rest)])?, &history);
+            if self.codec.ends(token) {
+                ended = Ended::EndOfText;
+                break;
             }
             history.push(token);
             written.push(token);
-            let text = self.tokenizer.decode(&written, true).map_err(failed)?;
+            rest = vec![token];
+            let text = self.codec.decode(&written)?;
             // A character may be spread over several tokens: its bytes are
             // shown when it is whole.
             if !text.ends_with('\u{fffd}') && text.len() > shown {
                 if !listen(&text[shown..]) {
-                    return Ok(Ended::Stopped);
+                    ended = Ended::Stopped;
+                    break;
                 }
                 shown = text.len();
             }
-            if session.position() == context {
-                return Ok(Ended::Context);
-            }
-            logits.copy_from_slice(session.feed(&[token])?);
         }
-        Ok(Ended::Length)
+        cache.end(conversation);
+        Ok(ended)
     }
 }

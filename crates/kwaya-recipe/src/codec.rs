@@ -1,0 +1,212 @@
+//! Text to tokens and back, as the files of a model say: `tokenizer.json` and
+//! `tokenizer_config.json` of a Hugging Face folder, or the metadata of a
+//! GGUF file.
+
+use std::{fs, io::ErrorKind, path::Path, sync::OnceLock};
+
+use kwaya_base::{Error, Result, error::At};
+use kwaya_model::{Gguf, Source, gguf::Value};
+use kwaya_text::{
+    chat::{Message, Setting, Template},
+    vocabulary::Vocabulary,
+};
+use tokenizers::Tokenizer;
+
+/// A tokenizer and what belongs to it.
+pub struct Codec {
+    /// For text that people wrote: what looks like a mark is text.
+    tokenizer: Tokenizer,
+    /// The same, but marks are marks: for what a chat template made.
+    marks: OnceLock<Tokenizer>,
+    /// Put before a text where the tokenizer itself puts nothing.
+    first: Option<u32>,
+    /// Any of these ends a text.
+    ends: Vec<u32>,
+    template: Option<Template>,
+    /// The texts of the tokens that begin and end a text.
+    bos: String,
+    eos: String,
+}
+
+/// The largest `tokenizer_config.json` or template.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+impl Codec {
+    /// The codec of a model's files.
+    ///
+    /// # Errors
+    /// When a file is missing, damaged, or made for another model.
+    pub fn open(source: &Source) -> Result<Self> {
+        let architecture = source.architecture();
+        let (mut tokenizer, vocabulary, first) = match source.gguf() {
+            Some(file) => {
+                let vocabulary = vocabulary_of(file).map_err(|error| error.path(file.path()))?;
+                (vocabulary.tokenizer().map_err(|error| error.path(file.path()))?, vocabulary, None)
+            }
+            None => in_folder(source.path(), architecture.bos)?,
+        };
+        tokenizer.set_encode_special_tokens(true);
+        if tokenizer.get_vocab_size(true) > architecture.vocab {
+            return Err(Error::new("tokenizer-mismatch").path(source.path()));
+        }
+        let template = vocabulary.chat_template.as_deref().map(Template::new).transpose();
+        let mut ends = architecture.eos.clone();
+        ends.extend(vocabulary.eos.filter(|eos| !architecture.eos.contains(eos)));
+        // What chat models end a turn with; some files only name the token
+        // that ends a document.
+        for mark in ["<|im_end|>", "<|eot_id|>", "<end_of_turn>"] {
+            ends.extend(tokenizer.token_to_id(mark).filter(|id| !ends.contains(id)));
+        }
+        let text = |id: Option<u32>| id.and_then(|id| tokenizer.id_to_token(id)).unwrap_or_default();
+        Ok(Self {
+            first,
+            ends,
+            template: template.map_err(|error| error.path(source.path()))?,
+            bos: text(vocabulary.bos.or(architecture.bos)),
+            eos: text(vocabulary.eos.or(architecture.eos.first().copied())),
+            tokenizer,
+            marks: OnceLock::new(),
+        })
+    }
+
+    /// The tokens of a text that begins here, at least one.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot read it.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        self.tokens(&self.tokenizer, text, true)
+    }
+
+    /// The tokens of a text that goes on.
+    ///
+    /// # Errors
+    /// As [`Codec::encode`].
+    pub fn encode_rest(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = self.tokenizer.encode_fast(text, false).map_err(failed)?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    fn tokens(&self, tokenizer: &Tokenizer, text: &str, begins: bool) -> Result<Vec<u32>> {
+        let encoding = tokenizer.encode_fast(text, begins).map_err(failed)?;
+        let mut tokens: Vec<u32> = self.first.filter(|_| begins).into_iter().collect();
+        tokens.extend(encoding.get_ids());
+        if tokens.is_empty() {
+            tokens.extend(self.ends.first());
+        }
+        Ok(tokens)
+    }
+
+    /// The tokens of a chat, up to where the model is to answer; `None` where
+    /// the model has no chat template.
+    ///
+    /// # Errors
+    /// When the template fails.
+    pub fn encode_chat(&self, messages: &[Message]) -> Result<Option<Vec<u32>>> {
+        let Some(template) = &self.template else { return Ok(None) };
+        let setting =
+            Setting { add_generation_prompt: true, bos_token: &self.bos, eos_token: &self.eos, ..Setting::default() };
+        let text = template.render(messages, &setting)?;
+        let marks = self.marks.get_or_init(|| {
+            let mut tokenizer = self.tokenizer.clone();
+            tokenizer.set_encode_special_tokens(false);
+            tokenizer
+        });
+        self.tokens(marks, &text, false).map(Some)
+    }
+
+    /// The text of tokens, without marks.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot write them.
+    pub fn decode(&self, tokens: &[u32]) -> Result<String> {
+        self.tokenizer.decode(tokens, true).map_err(failed)
+    }
+
+    /// Whether a token ends a text.
+    pub fn ends(&self, token: u32) -> bool {
+        self.ends.contains(&token)
+    }
+
+    /// The tokenizer itself.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+}
+
+fn failed(cause: tokenizers::Error) -> Error {
+    Error::new("prompt-failed").arg("cause", cause)
+}
+
+/// What the metadata of a GGUF file say of its tokenizer.
+///
+/// # Errors
+/// When a key is missing or of another type.
+pub fn vocabulary_of(file: &Gguf) -> Result<Vocabulary> {
+    let key = |name: &str| format!("tokenizer.ggml.{name}");
+    let has = |name: &str| file.metadata.contains_key(&key(name));
+    let id = |name: &str| Ok::<_, Error>(if has(name) { u32::try_from(file.unsigned(&key(name))?).ok() } else { None });
+    let flag = |name: &str| has(name).then(|| file.flag(&key(name))).transpose();
+    let texts = |name: &str| Ok::<_, Error>(file.texts(&key(name))?.iter().map(str::to_owned).collect::<Vec<_>>());
+    Ok(Vocabulary {
+        model: file.text(&key("model"))?.to_owned(),
+        pre: has("pre").then(|| file.text(&key("pre")).map(str::to_owned)).transpose()?,
+        tokens: texts("tokens")?,
+        scores: has("scores")
+            .then(|| Ok::<_, Error>(file.floats(&key("scores"))?.iter().map(|x| *x as f32).collect()))
+            .transpose()?,
+        kinds: kinds(file, &key("token_type"))?,
+        merges: has("merges").then(|| texts("merges")).transpose()?,
+        bos: id("bos_token_id")?,
+        eos: id("eos_token_id")?,
+        unknown: id("unknown_token_id")?,
+        padding: id("padding_token_id")?,
+        add_bos: flag("add_bos_token")?,
+        add_eos: flag("add_eos_token")?,
+        add_space_prefix: flag("add_space_prefix")?,
+        chat_template: match file.metadata.get("tokenizer.chat_template") {
+            Some(_) => Some(file.text("tokenizer.chat_template")?.to_owned()),
+            None => None,
+        },
+    })
+}
+
+/// Signed in most files, unsigned in some.
+fn kinds(file: &Gguf, key: &str) -> Result<Option<Vec<i32>>> {
+    match file.metadata.get(key) {
+        None => Ok(None),
+        Some(Value::Unsigneds(kinds)) => Ok(Some(kinds.iter().map(|kind| *kind as i32).collect())),
+        Some(_) => Ok(Some(file.signeds(key)?.iter().map(|kind| *kind as i32).collect())),
+    }
+}
+
+/// A text file that may be missing.
+fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io(path, error)),
+        Ok(found) if found.len() > FILE_BYTES_MAX => {
+            return Err(Error::new("tokenizer-failed").path(path).arg("cause", format!("{} bytes", found.len())));
+        }
+        Ok(_) => {}
+    }
+    fs::read(path).at(path).map(Some)
+}
+
+/// The tokenizer of a folder, what its files say, and the token to begin with.
+fn in_folder(folder: &Path, bos: Option<u32>) -> Result<(Tokenizer, Vocabulary, Option<u32>)> {
+    let path = folder.join("tokenizer.json");
+    let json = fs::read(&path).at(&path)?;
+    let config_path = folder.join("tokenizer_config.json");
+    let config = read(&config_path)?;
+    let tokenizer = Tokenizer::from_bytes(&json)
+        .map_err(|cause| Error::new("tokenizer-failed").path(&path).arg("cause", cause))?;
+    // What a GGUF file could not say does not matter here.
+    let mut vocabulary = Vocabulary::of(&json, config.as_deref()).unwrap_or_default();
+    if let Some(template) = read(&folder.join("chat_template.jinja"))? {
+        vocabulary.chat_template = Some(String::from_utf8_lossy(&template).into_owned());
+    }
+    // The models that Kwaya builds come without tokenizer_config.json: each
+    // text follows the end of another.
+    let first = if config.is_none() { bos } else { None };
+    Ok((tokenizer, vocabulary, first))
+}
