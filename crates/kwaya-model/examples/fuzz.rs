@@ -1,7 +1,7 @@
 //! Reads damaged GGUF files for some seconds. A panic, or more memory than the
 //! file justifies, ends it, and the file stays for a look.
 //!
-//!     cargo run --release -p kwaya-model --example fuzz -- SECONDS [SEED]
+//!     TMPDIR=/dev/shm cargo run --release -p kwaya-model --example fuzz -- SECONDS [SEED]
 
 #[path = "../tests/damage/mod.rs"]
 mod damage;

@@ -91,8 +91,7 @@ impl Gguf {
     /// before its header says; `gguf-damaged` with the field and the cause.
     pub fn open(path: &Path) -> Result<Self> {
         let file = Mapped::open(path)?;
-        let reader::Header { metadata, tensors, names } =
-            reader::read(file.bytes()).map_err(|error| error.path(path))?;
+        let reader::Header { metadata, tensors, names } = reader::read(path, file.bytes())?;
         Ok(Self { path: path.to_owned(), file, metadata, tensors, names })
     }
 

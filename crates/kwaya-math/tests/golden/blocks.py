@@ -4,7 +4,8 @@
 
 needs the Python package gguf (0.19.0 was used) and, for the formats that it
 does not write, ggml's library: LIBGGML is a libggml-base.so of llama.cpp,
-compiled for plain x86-64, so that no multiplication is fused with an addition.
+compiled for plain x86-64, so that no multiplication is fused with an addition
+(0.25.3 was used, as it comes with llama-cpp-python 0.3.36).
 What both of them write is compared here. Lines are:
 
     values HEX           f32 numbers that are written below

@@ -1,7 +1,7 @@
 //! Reading the header of a GGUF file. Memory is taken only for what is known
 //! to be there, and at most [`HEADER_BYTES_MAX`] bytes are looked at.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{collections::BTreeMap, ops::Range, path::Path};
 
 use kwaya_base::{Error, Result};
 use kwaya_math::Format;
@@ -64,11 +64,15 @@ pub(super) struct Header {
     pub(super) names: BTreeMap<String, usize>,
 }
 
-/// Reads the header of the file that consists of `bytes`.
+/// Reads the header of the file at `path` that consists of `bytes`.
 ///
 /// # Errors
-/// Those of [`super::Gguf::open`], still without the path.
-pub(super) fn read(bytes: &[u8]) -> Result<Header> {
+/// Those of [`super::Gguf::open`].
+pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Header> {
+    header(bytes).map_err(|error| error.path(path))
+}
+
+fn header(bytes: &[u8]) -> Result<Header> {
     let mut cursor = Cursor { bytes, at: 0 };
     if bytes.get(..4) != Some(MAGIC) {
         return damaged("magic", "the file does not begin with GGUF");

@@ -38,7 +38,8 @@ impl Entry<'_> {
 
 /// Writes a file durably: the metadata and the tensors in the order given.
 /// `fill` is called once for each tensor, with its place in `entries` and a
-/// function that takes its bytes in pieces of any length.
+/// function that takes its bytes in pieces of any length. The alignment of
+/// another file, when it is among the metadata, is left out.
 ///
 /// # Errors
 /// When the file cannot be written, and those of `fill`.
@@ -71,6 +72,7 @@ pub fn write(
 
 /// All that stands before the tensors.
 fn header(metadata: &[(&str, Value)], entries: &[Entry<'_>]) -> Vec<u8> {
+    let metadata: Vec<_> = metadata.iter().filter(|(key, _)| *key != ALIGNMENT_KEY).collect();
     let mut out = MAGIC.to_vec();
     out.extend(VERSION.to_le_bytes());
     out.extend((entries.len() as u64).to_le_bytes());
@@ -78,7 +80,7 @@ fn header(metadata: &[(&str, Value)], entries: &[Entry<'_>]) -> Vec<u8> {
 
     let mut keys = BTreeSet::new();
     for (key, value) in metadata {
-        assert!(!key.is_empty() && *key != ALIGNMENT_KEY && keys.insert(key), "the key {key:?}");
+        assert!(!key.is_empty() && keys.insert(key), "the key {key:?}");
         put_text(&mut out, key);
         out.extend(kind(value).to_le_bytes());
         put_value(&mut out, value);
