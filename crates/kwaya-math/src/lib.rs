@@ -35,7 +35,7 @@ pub mod scalar;
 mod tile;
 mod vector;
 
-pub use attention::{AttentionShape, attention, attention_backward, attention_decode};
+pub use attention::{AttentionShape, attention, attention_backward};
 pub use blocks::Format;
 pub use isa::{IsaError, check_isa, isa, isas};
 pub use layers::{

@@ -24,7 +24,6 @@ use std::cell::RefCell;
 
 use crate::{
     caches,
-    isa::kernel,
     pack::{groups_of_columns, lines, panel_of_columns, panel_of_rows, words},
     pool::{Pool, Shards},
     tile::{COLUMNS, First, Left, Output, Precision, Right, product, size},
@@ -32,8 +31,6 @@ use crate::{
 
 /// The fewest columns that are worth packing rows of `a` for.
 const STRIPE: usize = 384;
-/// Up to so many rows of `a` are not worth packing `b` for.
-const FEW_ROWS: usize = 8;
 
 /// What the accumulators start from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -119,11 +116,7 @@ pub fn matmul(pool: &Pool, out: &mut [f32], start: Start<'_>, a: Matrix<'_>, b: 
         }
         return;
     }
-    if m <= FEW_ROWS && b.col_stride == 1 && precision == Precision::F32 {
-        few_rows(pool, out, start, a, b);
-    } else {
-        blocked(pool, out, start, a, b, precision);
-    }
+    blocked(pool, out, start, a, b, precision);
 }
 
 thread_local! {
@@ -241,74 +234,6 @@ fn block_of_a<'r>(
         groups_of_columns(room, a.data, a.col_stride, i0, count, p0, depth, precision);
         Left::packed(room, length)
     }
-}
-
-/// Columns that one piece of [`few_rows`] does.
-const STRIP: usize = 64;
-
-/// A few rows times a row-major `b`: `b` is read once, in order, as fast as
-/// memory gives it. This is decoding.
-fn few_rows(pool: &Pool, out: &mut [f32], start: Start<'_>, a: Matrix<'_>, b: Matrix<'_>) {
-    let (m, n, k) = (a.rows, b.cols, a.cols);
-    // Small products are not worth waking threads for.
-    let strips = n.div_ceil(STRIP);
-    let pieces = if n * k < 1 << 15 { 1 } else { strips.min(pool.threads() * 4) };
-    let per_piece = strips.div_ceil(pieces) * STRIP;
-    let shards = Shards::new(out);
-    pool.run(pieces, |piece| {
-        for i in 0..m {
-            let columns = (piece * per_piece).min(n)..((piece + 1) * per_piece).min(n);
-            // SAFETY: pieces have disjoint columns.
-            let c = unsafe { shards.part(i * n + columns.start..i * n + columns.end) };
-            if let Start::From(first) = start {
-                c.copy_from_slice(&first[i * n + columns.start..i * n + columns.end]);
-            }
-            for (s, strip) in c.chunks_mut(STRIP).enumerate() {
-                let j0 = columns.start + s * STRIP;
-                row_times(
-                    strip,
-                    a.data,
-                    i * a.row_stride,
-                    a.col_stride,
-                    b.data,
-                    b.row_stride,
-                    j0,
-                    k,
-                    start != Start::Zero,
-                );
-            }
-        }
-    });
-}
-
-kernel! {
-/// A strip of one output row.
-fn row_times(strip: &mut [f32], a: &[f32], a_first: usize, a_step: usize, b: &[f32], row_stride: usize, j0: usize, k: usize, keep: bool) {
-    let mut sums = [0.0_f32; STRIP];
-    let width = strip.len();
-    if keep {
-        sums[..width].copy_from_slice(strip);
-    }
-    if width == STRIP {
-        for p in 0..k {
-            let x = a[a_first + p * a_step];
-            let at = p * row_stride + j0;
-            let row: &[f32; STRIP] = b[at..at + STRIP].try_into().expect("a whole strip");
-            for (sum, y) in sums.iter_mut().zip(row) {
-                *sum = x.mul_add(*y, *sum);
-            }
-        }
-    } else {
-        for p in 0..k {
-            let x = a[a_first + p * a_step];
-            let at = p * row_stride + j0;
-            for (sum, y) in sums.iter_mut().zip(&b[at..at + width]) {
-                *sum = x.mul_add(*y, *sum);
-            }
-        }
-    }
-    strip.copy_from_slice(&sums[..width]);
-}
 }
 
 #[cfg(test)]

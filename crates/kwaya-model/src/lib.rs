@@ -24,7 +24,6 @@ pub mod gguf;
 mod model;
 pub mod quantise;
 mod sampler;
-mod session;
 mod source;
 pub mod tensors;
 
@@ -40,5 +39,4 @@ pub use gguf::{Gguf, GgufTensor};
 pub use kwaya_math::{IGNORED, Precision};
 pub use model::{Model, Tensor};
 pub use sampler::{Sampler, SamplerOptions};
-pub use session::Session;
 pub use source::{Source, View};

@@ -1,8 +1,6 @@
 //! Models of all families against `transformers`, which made them
 //! (golden/families.py): what their files say, and what they compute.
 
-#![expect(clippy::print_stdout, reason = "a test says how close it was")]
-
 mod oracle;
 
 use std::{collections::BTreeMap, fs, path::PathBuf};

@@ -5,7 +5,7 @@
 use std::fs;
 
 use kwaya_math::{Pool, philox::Stream};
-use kwaya_model::{Activations, Batch, Config, Keep, Model, Precision, Session, forward_backward, logits, loss};
+use kwaya_model::{Activations, Batch, Config, Keep, Model, Precision, forward_backward, logits, loss};
 
 fn config() -> Config {
     Config {
@@ -144,31 +144,6 @@ fn a_later_token_changes_no_earlier_logit() {
     let after = run(&rows);
     assert_eq!(before[..20 * 131], after[..20 * 131]);
     assert_ne!(before[20 * 131..21 * 131], after[20 * 131..21 * 131]);
-}
-
-#[test]
-fn a_session_gives_the_bits_of_the_whole() {
-    for tied in [true, false] {
-        let pool = Pool::new(2);
-        let model = Model::random(Config { tie_word_embeddings: tied, ..config() }, 6, &pool);
-        let rows = Rows::of_documents(1, &[150], 2);
-        let mut activations = Activations::forward_only(&model.config, 1, 150);
-        let mut whole = vec![0.0; 150 * 131];
-        logits(&model, &rows.batch(), &mut activations, &mut whole, &pool);
-
-        let mut session = Session::new(&model, &pool, 150);
-        // Single tokens, short pieces, one longer than the inner piece.
-        for (from, to) in [(0, 1), (1, 2), (2, 9), (9, 10), (10, 145), (145, 150)] {
-            let found = bits(session.feed(&rows.tokens[from..to]).unwrap());
-            assert!(found == bits(&whole[(to - 1) * 131..to * 131]), "after token {to}");
-        }
-        assert_eq!(session.feed(&[1]).unwrap_err().key(), "session-full");
-        session.truncate(40);
-        assert_eq!(session.feed(&[131]).unwrap_err().key(), "session-token");
-        assert_eq!(session.feed(&[]).unwrap_err().key(), "session-empty");
-        let found = bits(session.feed(&rows.tokens[40..44]).unwrap());
-        assert!(found == bits(&whole[43 * 131..44 * 131]), "after going back");
-    }
 }
 
 #[test]

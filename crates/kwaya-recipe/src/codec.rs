@@ -198,8 +198,8 @@ fn in_folder(folder: &Path, bos: Option<u32>) -> Result<(Tokenizer, Vocabulary, 
     let json = fs::read(&path).at(&path)?;
     let config_path = folder.join("tokenizer_config.json");
     let config = read(&config_path)?;
-    let tokenizer = Tokenizer::from_bytes(&json)
-        .map_err(|cause| Error::new("tokenizer-failed").path(&path).arg("cause", cause))?;
+    let tokenizer =
+        Tokenizer::from_bytes(&json).map_err(|cause| Error::new("tokenizer-failed").path(&path).arg("cause", cause))?;
     // What a GGUF file could not say does not matter here.
     let mut vocabulary = Vocabulary::of(&json, config.as_deref()).unwrap_or_default();
     if let Some(template) = read(&folder.join("chat_template.jinja"))? {

@@ -167,8 +167,7 @@ impl Vocabulary {
     /// Naming the field that is missing or wrong.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
         let ids = self.check()?;
-        let mut tokenizer =
-            if self.model == "gpt2" { self.byte_level(&ids)? } else { self.sentence_piece(&ids)? };
+        let mut tokenizer = if self.model == "gpt2" { self.byte_level(&ids)? } else { self.sentence_piece(&ids)? };
         let added = self.tokens.iter().enumerate().filter_map(|(id, token)| {
             let special = match self.kind(id) {
                 kind::CONTROL | kind::UNKNOWN => true,
@@ -234,9 +233,7 @@ impl Vocabulary {
                 return Err(wrong(field, format!("{id} of {size} tokens")));
             }
         }
-        for (field, add, id) in
-            [("add_bos_token", self.add_bos, self.bos), ("add_eos_token", self.add_eos, self.eos)]
-        {
+        for (field, add, id) in [("add_bos_token", self.add_bos, self.bos), ("add_eos_token", self.add_eos, self.eos)] {
             if add == Some(true) && id.is_none() {
                 return Err(wrong(field, "there is no such token"));
             }
@@ -352,18 +349,13 @@ impl Vocabulary {
     fn add_marks(&self, tokenizer: &mut Tokenizer) -> Result<()> {
         let bos = self.bos.filter(|_| self.begins_with_bos());
         let eos = self.eos.filter(|_| self.add_eos == Some(true));
-        let marks: Vec<(String, u32)> = [("BOS", bos), ("EOS", eos)]
-            .into_iter()
-            .filter_map(|(name, id)| Some((name.to_owned(), id?)))
-            .collect();
+        let marks: Vec<(String, u32)> =
+            [("BOS", bos), ("EOS", eos)].into_iter().filter_map(|(name, id)| Some((name.to_owned(), id?))).collect();
         if marks.is_empty() {
             return Ok(());
         }
-        let around = format!(
-            "{} $A {}",
-            if bos.is_some() { "BOS" } else { "" },
-            if eos.is_some() { "EOS" } else { "" }
-        );
+        let around =
+            format!("{} $A {}", if bos.is_some() { "BOS" } else { "" }, if eos.is_some() { "EOS" } else { "" });
         let processor = TemplateProcessing::builder()
             .try_single(around)
             .map_err(|cause| wrong("add_bos_token", cause))?

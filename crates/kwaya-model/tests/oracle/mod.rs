@@ -104,10 +104,10 @@ impl Oracle {
                 let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 let weights: Vec<f64> = scores.iter().map(|score| (score - most).exp()).collect();
                 let sum: f64 = weights.iter().sum();
-                for i in 0..d {
+                out.extend((0..d).map(|i| {
                     let terms = weights.iter().zip(seen.clone()).map(|(weight, at)| weight * values[at][shared][i]);
-                    out.push(terms.sum::<f64>() / sum);
-                }
+                    terms.sum::<f64>() / sum
+                }));
             }
             self.linear(&out, &name("o_proj"))
         };

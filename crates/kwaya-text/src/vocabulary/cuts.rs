@@ -84,8 +84,23 @@ const DEEPSEEK3: &str = concat!(
 const CUTS: &[Cut] = &[
     Cut {
         names: &[
-            "gpt-2", "phi-2", "gigachat", "a.x-4.0", "mellum", "modern-bert", "jina-es", "jina-de", "jina-v2-es",
-            "jina-v2-de", "jina-v2-code", "jina-v1-en", "roberta-bpe", "mpt", "olmo", "jais", "trillion",
+            "gpt-2",
+            "phi-2",
+            "gigachat",
+            "a.x-4.0",
+            "mellum",
+            "modern-bert",
+            "jina-es",
+            "jina-de",
+            "jina-v2-es",
+            "jina-v2-de",
+            "jina-v2-code",
+            "jina-v1-en",
+            "roberta-bpe",
+            "mpt",
+            "olmo",
+            "jais",
+            "trillion",
             "granite-docling",
         ],
         by: &[GPT2],
@@ -107,13 +122,7 @@ const CUTS: &[Cut] = &[
         whole_words: true,
         add_bos: true,
     },
-    Cut {
-        names: &["smaug-bpe", "dbrx", "chatglm-bpe"],
-        by: &[LLAMA3],
-        also: &[],
-        whole_words: false,
-        add_bos: false,
-    },
+    Cut { names: &["smaug-bpe", "dbrx", "chatglm-bpe"], by: &[LLAMA3], also: &[], whole_words: false, add_bos: false },
     Cut { names: &["glm4", "glm5"], by: &[LLAMA3], also: &[], whole_words: true, add_bos: false },
     Cut {
         names: &["qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "stablelm2", "megrez", "hunyuan", "grok-2"],
@@ -124,13 +133,7 @@ const CUTS: &[Cut] = &[
     },
     Cut { names: &["qwen35"], by: &[QWEN35], also: &[], whole_words: false, add_bos: false },
     Cut { names: &["tekken"], by: &[TEKKEN], also: &[], whole_words: true, add_bos: true },
-    Cut {
-        names: &["gpt-4o", "llama4", "kanana2"],
-        by: &[GPT4O],
-        also: &[],
-        whole_words: false,
-        add_bos: false,
-    },
+    Cut { names: &["gpt-4o", "llama4", "kanana2"], by: &[GPT4O], also: &[], whole_words: false, add_bos: false },
     Cut {
         names: &["deepseek-llm"],
         by: &[r"[\r\n]", DEEPSEEK_LETTERS, DEEPSEEK_SIGNS, r"\s+$", DEEPSEEK_IDEOGRAPHS, r"\p{N}+"],
@@ -155,10 +158,7 @@ const CUTS: &[Cut] = &[
     Cut {
         names: &["falcon"],
         by: &[r"[\p{P}\$\+<=>\^~\|`]+", GPT2, "[0-9][0-9][0-9]"],
-        also: &[
-            &[PUNCTUATION, GPT2, "[0-9][0-9][0-9]"],
-            &[PUNCTUATION, GPT2, r"\p{N}+", "[0-9][0-9][0-9]"],
-        ],
+        also: &[&[PUNCTUATION, GPT2, "[0-9][0-9][0-9]"], &[PUNCTUATION, GPT2, r"\p{N}+", "[0-9][0-9][0-9]"]],
         whole_words: false,
         add_bos: false,
     },
