@@ -10,7 +10,8 @@ use std::io;
 use kwaya_base::{Error, Result};
 use minijinja::{
     Environment, ErrorKind, Value,
-    value::{Kwargs, ValueKind},
+    syntax::SyntaxConfig,
+    value::{Kwargs, Serde, ValueKind},
 };
 use regex::Regex;
 use serde::Serialize;
@@ -94,8 +95,8 @@ impl Template {
             return Err(Error::new("chat-template").arg("line", 1).arg("cause", cause));
         }
         let mut environment = Environment::new();
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        environment.set_syntax(syntax.expect("the marks are those of Jinja"));
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.set_fuel(Some(FUEL));
@@ -114,15 +115,14 @@ impl Template {
     /// `chat-template`, with the line and the cause: what the template itself
     /// objects to, what it cannot do, or that it does too much.
     pub fn render(&self, messages: &[Message], setting: &Setting) -> Result<String> {
-        let tools: Option<Value> =
-            match setting.tools {
-                Some(tools) => Some(serde_json::from_str(tools).map_err(|cause| {
-                    Error::new("chat-template").arg("line", 1).arg("cause", format!("tools: {cause}"))
-                })?),
-                None => None,
-            };
+        let tools: Option<Value> = match setting.tools {
+            Some(tools) => Some(serde_json::from_str(tools).map_err(|cause| {
+                Error::new("chat-template").arg("line", 1).arg("cause", format!("tools: {cause}"))
+            })?),
+            None => None,
+        };
         let mut context = vec![
-            ("messages", Value::from_serialize(messages)),
+            ("messages", Value::from(Serde(messages))),
             ("add_generation_prompt", Value::from(setting.add_generation_prompt)),
             ("bos_token", Value::from(setting.bos_token)),
             ("eos_token", Value::from(setting.eos_token)),
@@ -332,17 +332,7 @@ impl Json {
 }
 
 const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
     "December",
 ];
 const DAYS: [&str; 7] = ["Saturday", "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday"];
