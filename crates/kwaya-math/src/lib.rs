@@ -25,6 +25,7 @@ mod matmul;
 mod memory;
 mod pack;
 mod paged;
+mod pages;
 pub mod philox;
 mod pool;
 mod reduce;
@@ -40,7 +41,8 @@ pub use layers::{
 };
 pub use matmul::{Matrix, Start, matmul};
 pub use memory::zeros;
-pub use paged::{CacheAttention, PAGE, Pages, Row};
+pub use paged::CacheAttention;
+pub use pages::{PAGE, Pages, Row};
 pub use pool::Pool;
 pub use reduce::{sum, sum_squares};
 pub use tile::Precision;
