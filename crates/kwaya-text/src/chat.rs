@@ -115,12 +115,13 @@ impl Template {
     /// `chat-template`, with the line and the cause: what the template itself
     /// objects to, what it cannot do, or that it does too much.
     pub fn render(&self, messages: &[Message], setting: &Setting) -> Result<String> {
-        let tools: Option<Value> = match setting.tools {
-            Some(tools) => Some(serde_json::from_str(tools).map_err(|cause| {
-                Error::new("chat-template").arg("line", 1).arg("cause", format!("tools: {cause}"))
-            })?),
-            None => None,
-        };
+        let tools: Option<Value> =
+            match setting.tools {
+                Some(tools) => Some(serde_json::from_str(tools).map_err(|cause| {
+                    Error::new("chat-template").arg("line", 1).arg("cause", format!("tools: {cause}"))
+                })?),
+                None => None,
+            };
         let mut context = vec![
             ("messages", Value::from(Serde(messages))),
             ("add_generation_prompt", Value::from(setting.add_generation_prompt)),
@@ -332,7 +333,17 @@ impl Json {
 }
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 const DAYS: [&str; 7] = ["Saturday", "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday"];
