@@ -10,13 +10,14 @@ use std::io;
 use kwaya_base::{Error, Result};
 use minijinja::{
     Environment, ErrorKind, Value,
-    value::{Kwargs, ValueKind},
+    syntax::SyntaxConfig,
+    value::{Kwargs, Serde, ValueKind},
 };
 use regex::Regex;
 use serde::Serialize;
 
 /// What a template may do: one is an instruction, or 64 bytes of text made.
-const FUEL: u64 = 4_000_000;
+const FUEL: u64 = 2_000_000;
 
 /// Bytes of a template at the most. The longest known have 30 kB.
 const SOURCE_BYTES_MAX: usize = 1 << 20;
@@ -94,8 +95,8 @@ impl Template {
             return Err(Error::new("chat-template").arg("line", 1).arg("cause", cause));
         }
         let mut environment = Environment::new();
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        environment.set_syntax(syntax.expect("the marks are those of Jinja"));
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.set_fuel(Some(FUEL));
@@ -121,7 +122,7 @@ impl Template {
             None => None,
         };
         let mut context = vec![
-            ("messages", Value::from_serialize(messages)),
+            ("messages", Value::from(Serde(messages))),
             ("add_generation_prompt", Value::from(setting.add_generation_prompt)),
             ("bos_token", Value::from(setting.bos_token)),
             ("eos_token", Value::from(setting.eos_token)),
@@ -133,8 +134,7 @@ impl Template {
         }
         let mut text = Bounded(Vec::new());
         let template = self.environment.get_template(NAME).map_err(|error| failed(&error))?;
-        let context: Value = context.into_iter().collect();
-        template.render_captured_to(context, &mut text).map_err(|error| failed(&error))?;
+        template.render_captured_to(Value::from_pairs(context), &mut text).map_err(|error| failed(&error))?;
         // The engine writes whole texts.
         String::from_utf8(text.0).map_err(|cause| Error::new("chat-template").arg("line", 1).arg("cause", cause))
     }

@@ -33,7 +33,7 @@ use tokenizers::{
         sequence::Sequence as PreTokenizers,
         split::{Split, SplitPattern},
     },
-    processors::template::TemplateProcessing,
+    processors::template::{SpecialToken, TemplateProcessing},
 };
 
 use self::cuts::Cut;
@@ -106,7 +106,9 @@ pub struct Vocabulary {
     pub chat_template: Option<String>,
 }
 
+/// A cause that quotes a file is cut off, since that may be long.
 fn wrong(field: &'static str, cause: impl std::fmt::Display) -> Error {
+    let cause: String = cause.to_string().chars().take(200).collect();
     Error::new("vocabulary-wrong").arg("field", field).arg("cause", cause)
 }
 
@@ -352,18 +354,19 @@ impl Vocabulary {
     fn add_marks(&self, tokenizer: &mut Tokenizer) -> Result<()> {
         let bos = self.bos.filter(|_| self.begins_with_bos());
         let eos = self.eos.filter(|_| self.add_eos == Some(true));
-        let marks: Vec<(String, u32)> = [("BOS", bos), ("EOS", eos)]
-            .into_iter()
-            .filter_map(|(name, id)| Some((name.to_owned(), id?)))
-            .collect();
-        if marks.is_empty() {
-            return Ok(());
+        let mut marks = Vec::new();
+        for (name, id) in [("BOS", bos), ("EOS", eos)] {
+            if let Some(id) = id {
+                let token = self.tokens[id as usize].clone();
+                marks.push(SpecialToken::new(name.to_owned(), vec![id], vec![token]).map_err(library)?);
+            }
         }
-        let around = format!(
-            "{} $A {}",
-            if bos.is_some() { "BOS" } else { "" },
-            if eos.is_some() { "EOS" } else { "" }
-        );
+        let around = match (bos, eos) {
+            (None, None) => return Ok(()),
+            (Some(_), None) => "BOS $A",
+            (None, Some(_)) => "$A EOS",
+            (Some(_), Some(_)) => "BOS $A EOS",
+        };
         let processor = TemplateProcessing::builder()
             .try_single(around)
             .map_err(|cause| wrong("add_bos_token", cause))?

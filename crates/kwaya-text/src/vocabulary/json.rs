@@ -106,14 +106,15 @@ fn merges(list: &Value) -> Result<Vec<(&str, &str)>> {
     if list.len() > MERGES_MAX {
         return Err(wrong("model.merges", list.len()));
     }
-    let pair = |merge: &'_ Value| -> Option<(&str, &str)> {
-        match merge {
-            Value::String(merge) => merge.split_once(' '),
-            Value::Array(pair) if pair.len() == 2 => Some((pair[0].as_str()?, pair[1].as_str()?)),
-            _ => None,
-        }
-    };
     list.iter().map(|merge| pair(merge).ok_or_else(|| wrong("model.merges", merge))).collect()
+}
+
+fn pair(merge: &Value) -> Option<(&str, &str)> {
+    match merge {
+        Value::String(merge) => merge.split_once(' '),
+        Value::Array(pair) if pair.len() == 2 => Some((pair[0].as_str()?, pair[1].as_str()?)),
+        _ => None,
+    }
 }
 
 /// A normalizer's steps.
