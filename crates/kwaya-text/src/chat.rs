@@ -17,7 +17,7 @@ use regex::Regex;
 use serde::Serialize;
 
 /// What a template may do: one is an instruction, or 64 bytes of text made.
-const FUEL: u64 = 4_000_000;
+const FUEL: u64 = 2_000_000;
 
 /// Bytes of a template at the most. The longest known have 30 kB.
 const SOURCE_BYTES_MAX: usize = 1 << 20;
@@ -135,8 +135,7 @@ impl Template {
         }
         let mut text = Bounded(Vec::new());
         let template = self.environment.get_template(NAME).map_err(|error| failed(&error))?;
-        let context: Value = context.into_iter().collect();
-        template.render_captured_to(context, &mut text).map_err(|error| failed(&error))?;
+        template.render_captured_to(Value::from_pairs(context), &mut text).map_err(|error| failed(&error))?;
         // The engine writes whole texts.
         String::from_utf8(text.0).map_err(|cause| Error::new("chat-template").arg("line", 1).arg("cause", cause))
     }
