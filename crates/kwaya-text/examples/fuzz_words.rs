@@ -38,8 +38,10 @@ impl Random {
     }
 }
 
-const ODD_TEXTS: &[&str] =
-    &["", " ", "a", "▁", "<0x00>", "<0xZZ>", "é", "\0", "a b", " a", "a ", "Ġ", "$A", "BOS:1", "<s>", "𝒳", "\u{301}", "[PAD1]"];
+const ODD_TEXTS: &[&str] = &[
+    "", " ", "a", "▁", "<0x00>", "<0xZZ>", "é", "\0", "a b", " a", "a ", "Ġ", "$A", "BOS:1", "<s>", "𝒳", "\u{301}",
+    "[PAD1]",
+];
 
 /// Changes some leaf or branch of a JSON value.
 fn damage(value: &mut Value, random: &mut Random) {
@@ -132,8 +134,7 @@ fn vocabulary(golden: &Value, random: &mut Random) -> bool {
             for _ in 0..rounds {
                 damage(&mut file, random);
             }
-            Vocabulary::of(file.to_string().as_bytes(), None)
-                .is_ok_and(|vocabulary| use_vocabulary(&vocabulary, &line))
+            Vocabulary::of(file.to_string().as_bytes(), None).is_ok_and(|vocabulary| use_vocabulary(&vocabulary, &line))
         }
         kind => {
             let mut plain = match kind {
@@ -152,13 +153,57 @@ fn vocabulary(golden: &Value, random: &mut Random) -> bool {
 }
 
 const SNIPPETS: &[&str] = &[
-    "{{", "}}", "{%", "%}", "{%-", "-%}", "{#", "#}", "(", ")", "[", "]", "[::-1]", "[1:]", "|", "~", " * 99999", "'",
-    " if ", " else ", "{% endif %}", "{% endfor %}", "{% for x in range(99999) %}", "{% set ns.x = ns.x ~ ns.x %}",
-    "messages", "ns", "loop", "| tojson(indent=2)", ".split('a')", ".replace('a', 'aaaa')", "strftime_now('%Y%')",
-    "{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}", "{% generation %}", "{% break %}", "{% raw %}", "\u{0}", "é",
-    "range(99999) | list", "{% set ns = namespace(x=[messages]) %}", "{{ messages | string * 999 }}", "recursive",
-    "{% include 'chat' %}", "{% extends 'chat' %}", "{% import 'chat' as c %}", "{{ self }}", "'%999999999s' | format(1)",
-    "| batch(1)", "| slice(99999999)", "| indent(99999999)", "'{:>999999999}'.format(1)", "{{ 2 ** 999 ** 99 }}",
+    "{{",
+    "}}",
+    "{%",
+    "%}",
+    "{%-",
+    "-%}",
+    "{#",
+    "#}",
+    "(",
+    ")",
+    "[",
+    "]",
+    "[::-1]",
+    "[1:]",
+    "|",
+    "~",
+    " * 99999",
+    "'",
+    " if ",
+    " else ",
+    "{% endif %}",
+    "{% endfor %}",
+    "{% for x in range(99999) %}",
+    "{% set ns.x = ns.x ~ ns.x %}",
+    "messages",
+    "ns",
+    "loop",
+    "| tojson(indent=2)",
+    ".split('a')",
+    ".replace('a', 'aaaa')",
+    "strftime_now('%Y%')",
+    "{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}",
+    "{% generation %}",
+    "{% break %}",
+    "{% raw %}",
+    "\u{0}",
+    "é",
+    "range(99999) | list",
+    "{% set ns = namespace(x=[messages]) %}",
+    "{{ messages | string * 999 }}",
+    "recursive",
+    "{% include 'chat' %}",
+    "{% extends 'chat' %}",
+    "{% import 'chat' as c %}",
+    "{{ self }}",
+    "'%999999999s' | format(1)",
+    "| batch(1)",
+    "| slice(99999999)",
+    "| indent(99999999)",
+    "'{:>999999999}'.format(1)",
+    "{{ 2 ** 999 ** 99 }}",
 ];
 
 /// One damaged template; whether it made a text.

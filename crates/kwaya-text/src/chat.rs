@@ -102,6 +102,11 @@ impl Template {
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(DEPTH_MAX);
         environment.add_filter("tojson", to_json);
+        // The engine lets one go through what is none, Python does not.
+        environment.add_test("iterable", |value: &Value| {
+            let kind = value.kind();
+            kind == ValueKind::Undefined || kind == ValueKind::String || !value.is_none() && value.try_iter().is_ok()
+        });
         environment.add_function("raise_exception", |cause: String| -> Result<Value, minijinja::Error> {
             Err(minijinja::Error::new(ErrorKind::InvalidOperation, cause))
         });
@@ -115,12 +120,13 @@ impl Template {
     /// `chat-template`, with the line and the cause: what the template itself
     /// objects to, what it cannot do, or that it does too much.
     pub fn render(&self, messages: &[Message], setting: &Setting) -> Result<String> {
-        let tools: Option<Value> = match setting.tools {
-            Some(tools) => Some(serde_json::from_str(tools).map_err(|cause| {
-                Error::new("chat-template").arg("line", 1).arg("cause", format!("tools: {cause}"))
-            })?),
-            None => None,
-        };
+        let tools: Option<Value> =
+            match setting.tools {
+                Some(tools) => Some(serde_json::from_str(tools).map_err(|cause| {
+                    Error::new("chat-template").arg("line", 1).arg("cause", format!("tools: {cause}"))
+                })?),
+                None => None,
+            };
         let mut context = vec![
             ("messages", Value::from(Serde(messages))),
             ("add_generation_prompt", Value::from(setting.add_generation_prompt)),
@@ -331,7 +337,17 @@ impl Json {
 }
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 const DAYS: [&str; 7] = ["Saturday", "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday"];

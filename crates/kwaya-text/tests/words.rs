@@ -148,9 +148,8 @@ fn small(model: &str) -> Vocabulary {
 fn marks_are_put_around_text() {
     for model in ["gpt2", "llama"] {
         let mut vocabulary = small(model);
-        let around = |vocabulary: &Vocabulary| {
-            vocabulary.tokenizer().unwrap().encode("abca", true).unwrap().get_ids().to_vec()
-        };
+        let around =
+            |vocabulary: &Vocabulary| vocabulary.tokenizer().unwrap().encode("abca", true).unwrap().get_ids().to_vec();
         let unsaid: &[u32] = if model == "llama" { &[0, 5, 1] } else { &[5, 1] };
         assert_eq!(around(&vocabulary), unsaid);
         (vocabulary.add_bos, vocabulary.add_eos) = (Some(true), Some(true));
