@@ -3,7 +3,9 @@
 //!
 //! A template is a Jinja2 program that comes with the model. It is run as
 //! `transformers` runs it, and as text from a stranger: what it may do is
-//! counted, and one that loops for ever ends with an error.
+//! counted, and one that loops for ever ends with an error. One thing escapes
+//! the count: the engine adds lists without it, so that a template that adds a
+//! list to itself more than thirty times takes memory until there is none.
 
 use std::io;
 
