@@ -19,7 +19,7 @@ use regex::Regex;
 use serde::Serialize;
 
 /// What a template may do: one is an instruction, or 64 bytes of text made.
-const FUEL: u64 = 2_000_000;
+const FUEL: u64 = 1_000_000;
 
 /// Bytes of a template at the most. The longest known have 30 kB.
 const SOURCE_BYTES_MAX: usize = 1 << 20;
