@@ -100,10 +100,19 @@ impl Template {
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.expect("the marks are those of Jinja"));
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_unknown_method_callback(|state, value, method, arguments| {
+            // A width in a format takes that much memory, uncounted.
+            let fields = || value.as_str().into_iter().flat_map(|text| text.split('{').skip(1));
+            if method == "format" && fields().any(|field| field.split('}').next().unwrap_or_default().contains(':')) {
+                return Err(minijinja::Error::new(ErrorKind::InvalidOperation, "format with a width"));
+            }
+            minijinja_contrib::pycompat::unknown_method_callback(state, value, method, arguments)
+        });
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(DEPTH_MAX);
         environment.add_filter("tojson", to_json);
+        // It makes as many lists as it is told to, uncounted.
+        environment.remove_filter("slice");
         // The engine lets one go through what is none, Python does not.
         environment.add_test("iterable", |value: &Value| {
             let kind = value.kind();
