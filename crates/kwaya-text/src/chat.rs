@@ -3,7 +3,9 @@
 //!
 //! A template is a Jinja2 program that comes with the model. It is run as
 //! `transformers` runs it, and as text from a stranger: what it may do is
-//! counted, and one that loops for ever ends with an error.
+//! counted, and one that loops for ever ends with an error. One thing escapes
+//! the count: the engine adds lists without it, so that a template that adds a
+//! list to itself more than thirty times takes memory until there is none.
 
 use std::io;
 
@@ -17,7 +19,7 @@ use regex::Regex;
 use serde::Serialize;
 
 /// What a template may do: one is an instruction, or 64 bytes of text made.
-const FUEL: u64 = 2_000_000;
+const FUEL: u64 = 1_000_000;
 
 /// Bytes of a template at the most. The longest known have 30 kB.
 const SOURCE_BYTES_MAX: usize = 1 << 20;
@@ -98,10 +100,24 @@ impl Template {
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.expect("the marks are those of Jinja"));
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_unknown_method_callback(|state, value, method, arguments| {
+            // A width in a format takes that much memory, uncounted.
+            let fields = || value.as_str().into_iter().flat_map(|text| text.split('{').skip(1));
+            if method == "format" && fields().any(|field| field.split('}').next().unwrap_or_default().contains(':')) {
+                return Err(minijinja::Error::new(ErrorKind::InvalidOperation, "format with a width"));
+            }
+            minijinja_contrib::pycompat::unknown_method_callback(state, value, method, arguments)
+        });
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(DEPTH_MAX);
         environment.add_filter("tojson", to_json);
+        // It makes as many lists as it is told to, uncounted.
+        environment.remove_filter("slice");
+        // The engine lets one go through what is none, Python does not.
+        environment.add_test("iterable", |value: &Value| {
+            let kind = value.kind();
+            kind == ValueKind::Undefined || kind == ValueKind::String || !value.is_none() && value.try_iter().is_ok()
+        });
         environment.add_function("raise_exception", |cause: String| -> Result<Value, minijinja::Error> {
             Err(minijinja::Error::new(ErrorKind::InvalidOperation, cause))
         });

@@ -219,10 +219,10 @@ impl Vocabulary {
                 return Err(wrong("token_type", kind));
             }
         }
-        if let Some(scores) = &self.scores {
-            if scores.len() != size || scores.iter().any(|score| score.is_nan()) {
-                return Err(wrong("scores", format!("{} for {size} tokens", scores.len())));
-            }
+        if let Some(scores) = &self.scores
+            && (scores.len() != size || scores.iter().any(|score| score.is_nan()))
+        {
+            return Err(wrong("scores", format!("{} for {size} tokens", scores.len())));
         }
         let named = [
             ("bos_token_id", self.bos),

@@ -49,17 +49,13 @@ fn fold(ids: &[u32]) -> String {
 /// Compares the lines that have no `but` in them.
 fn compare(about: &str, tokenizer: &Tokenizer, lines: &[String], sums: &str, but: Option<char>) {
     assert!(lines.len() > 1000 && sums.len() == 4 * lines.len());
-    let mut wrong = 0;
+    let mut wrong = Vec::new();
     for (at, line) in lines.iter().enumerate().filter(|(_, line)| but.is_none_or(|but| !line.contains(but))) {
-        let ids = ids(tokenizer, line);
-        if fold(&ids) != sums[4 * at..4 * at + 4] {
-            wrong += 1;
-            if wrong < 5 {
-                eprintln!("{about}: {line:?} is {:?}", tokenizer.encode(line.as_str(), false).unwrap().get_tokens());
-            }
+        if fold(&ids(tokenizer, line)) != sums[4 * at..4 * at + 4] {
+            wrong.push((line, tokenizer.encode(line.as_str(), false).unwrap().get_tokens().to_vec()));
         }
     }
-    assert_eq!(wrong, 0, "{about}");
+    assert!(wrong.is_empty(), "{about}: {} lines, such as {:?}", wrong.len(), wrong[0]);
 }
 
 #[test]
