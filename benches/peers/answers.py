@@ -2,12 +2,12 @@
 """Kwaya beside llama.cpp: the same GGUF file and threads, by turns, so that a
 machine that slows down slows both. Every run is a fresh process.
 
-    benches/peers/llama_cpp.py MODEL.gguf... [--runs 5] [--threads 2] [--under 'chrt -f 50']
+    benches/peers/answers.py MODEL.gguf... [--runs 5] [--threads 2] [--under 'chrt -f 50']
 
 Needs llama-cpp-python 0.3.36 in the Python that runs it:
 
     python3 -m venv ~/.cache/kwaya-llama && ~/.cache/kwaya-llama/bin/pip install llama-cpp-python==0.3.36
-    ~/.cache/kwaya-llama/bin/python benches/peers/llama_cpp.py MODEL.gguf
+    ~/.cache/kwaya-llama/bin/python benches/peers/answers.py MODEL.gguf
 
 The figures of llama.cpp are its own (`llama_perf_context`), without what its
 Python caller costs. Tokens are made up: 512 of a prompt, then 64 that are
@@ -34,17 +34,26 @@ def llama(path, threads):
     model = llama_cpp.Llama(path, n_ctx=1024, n_batch=512, n_threads=threads, n_threads_batch=threads, verbose=False)
     loaded = time.perf_counter() - start
     vocabulary = model.n_vocab()
-    model.eval([1] * 8)
+
+    def read(tokens):
+        # The counters are brought up to date when the work is waited for.
+        model.eval(tokens)
+        llama_cpp.llama_synchronize(model.ctx)
+
+    read([1] * 8)
     model.reset()
     llama_cpp.llama_perf_context_reset(model.ctx)
-    model.eval([(i * 7919 + 11) % vocabulary for i in range(PROMPT)])
+    read([(i * 7919 + 11) % vocabulary for i in range(PROMPT)])
+    prompt = llama_cpp.llama_perf_context(model.ctx)
+    llama_cpp.llama_perf_context_reset(model.ctx)
     for i in range(WRITTEN):
-        model.eval([(i * 7919 + 11) % vocabulary])
-    perf = llama_cpp.llama_perf_context(model.ctx)
+        read([(i * 7919 + 11) % vocabulary])
+    writing = llama_cpp.llama_perf_context(model.ctx)
+    assert (prompt.n_p_eval, writing.n_eval) == (PROMPT, WRITTEN), (prompt.n_p_eval, writing.n_eval)
     return {
         "load_ms": 1e3 * loaded,
-        "prompt_tokens_per_second": 1e3 * perf.n_p_eval / perf.t_p_eval_ms,
-        "tokens_per_second": 1e3 * perf.n_eval / perf.t_eval_ms,
+        "prompt_tokens_per_second": 1e3 * PROMPT / prompt.t_p_eval_ms,
+        "tokens_per_second": 1e3 * WRITTEN / writing.t_eval_ms,
     }
 
 
