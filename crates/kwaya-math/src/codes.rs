@@ -65,14 +65,18 @@ impl Coding {
     }
 }
 
-/// Rows as the kernel reads them.
+/// Rows of a group, which lie side by side, so that one place in memory tells
+/// where all of them are.
+pub(crate) const GROUP: usize = 4;
+
+/// Rows as the kernel reads them, in groups of four, the last filled up.
 #[derive(Clone, Copy)]
 pub(crate) struct Rows<'a> {
-    /// (n, k)
-    pub(crate) codes: &'a [i8],
-    /// (n, k / 32)
+    /// (n / 4, k / 4, 4): words of four whole numbers that are neighbours in k.
+    pub(crate) words: &'a [i32],
+    /// (n / 4, k / 32, 4)
     pub(crate) scales: &'a [f32],
-    /// (n, k / 16)
+    /// (n / 4, k / 16, 4)
     pub(crate) sums: &'a [i32],
 }
 
@@ -94,17 +98,17 @@ pub(crate) struct Panels<'a> {
 /// # Panics
 /// When an operand is too short.
 pub(crate) unsafe fn times(out: *mut f32, stride: usize, rows: Rows<'_>, n: usize, panels: Panels<'_>, count: usize) {
-    let (coding, k) = (panels.coding, panels.k);
+    let (coding, k, filled) = (panels.coding, panels.k, n.next_multiple_of(GROUP));
     let fits = k.is_multiple_of(ROUNDED)
-        && rows.codes.len() >= n * k
-        && rows.scales.len() >= n * k / ROUNDED
-        && rows.sums.len() >= n * k / SUMMED
+        && rows.words.len() >= filled * k / 4
+        && rows.scales.len() >= filled * k / ROUNDED
+        && rows.sums.len() >= filled * k / SUMMED
         && panels.codes.len() >= count * coding.panel_codes(k)
         && panels.scales.len() >= count * coding.panel_scales(k)
         && matches!((coding.bits, coding.block), (4 | 8, 16 | 32));
     assert!(fits, "codes: {n} rows of {k} times {count} panels of {coding:?}");
     SUMS.with_borrow_mut(|Sums { starts, leasts }| {
-        let blocks = n * k / coding.block;
+        let blocks = filled * k / coding.block;
         if starts.len() < blocks {
             starts.resize(blocks, 0);
             leasts.resize(blocks, 0.0);
@@ -121,8 +125,8 @@ pub(crate) unsafe fn times(out: *mut f32, stride: usize, rows: Rows<'_>, n: usiz
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512Bf16 | Isa::Avx512 | Isa::Avx2 => x86::avx2(&call),
                 #[cfg(target_arch = "aarch64")]
-                Isa::Neon => all::<Plain, 4, 2>(&call),
-                Isa::Portable => all::<Plain, 4, 2>(&call),
+                Isa::Neon => all::<Plain, 4, 4>(&call),
+                Isa::Portable => all::<Plain, 4, 4>(&call),
             }
         }
     });
@@ -153,16 +157,17 @@ thread_local! {
 
 kernel! {
 fn sums(starts: &mut [i32], leasts: &mut [f32], sums: &[i32], scales: &[f32], coding: Coding, factor: i32) {
-    if coding.block == ROUNDED {
-        let pairs = sums.as_chunks::<2>().0.iter().zip(scales);
-        for ((start, least), (sums, scale)) in starts.iter_mut().zip(leasts.iter_mut()).zip(pairs) {
-            *start = factor * (sums[0] + sums[1]);
-            *least = scale * (sums[0] + sums[1]) as f32;
-        }
-    } else {
-        for (i, (start, least)) in starts.iter_mut().zip(leasts.iter_mut()).enumerate() {
-            *start = factor * sums[i];
-            *least = scales[i / 2] * sums[i] as f32;
+    let out = starts.as_chunks_mut::<GROUP>().0.iter_mut().zip(leasts.as_chunks_mut::<GROUP>().0);
+    let (sums, scales) = (sums.as_chunks::<GROUP>().0, scales.as_chunks::<GROUP>().0);
+    for (block, (starts, leasts)) in out.enumerate() {
+        for r in 0..GROUP {
+            let (sum, scale) = if coding.block == ROUNDED {
+                (sums[2 * block][r] + sums[2 * block + 1][r], scales[block][r])
+            } else {
+                (sums[block][r], scales[block / 2][r])
+            };
+            starts[r] = factor * sum;
+            leasts[r] = scale * sum as f32;
         }
     }
 }
@@ -173,9 +178,9 @@ struct Call<'a> {
     out: *mut f32,
     stride: usize,
     rows: Rows<'a>,
-    /// (n, k / block)
+    /// (n / 4, k / block, 4)
     starts: &'a [i32],
-    /// (n, k / block)
+    /// (n / 4, k / block, 4)
     leasts: &'a [f32],
     n: usize,
     panels: Panels<'a>,
@@ -233,8 +238,8 @@ trait Lanes: Copy {
 }
 
 /// All rows and panels: panels outside, so that they come from memory once and
-/// in order. A tile is a panel and `A` rows, or `B` or one of those that are
-/// left.
+/// in order. A tile is a panel and `A` rows, whole groups, or `B` or one of
+/// those that are left, within a group.
 ///
 /// # Safety
 /// The call is one that [`times`] checked, and the machine has the
@@ -256,18 +261,23 @@ unsafe fn all<L: Lanes, const A: usize, const B: usize>(call: &Call<'_>) {
 /// As for [`all`].
 #[inline(always)]
 unsafe fn tiles<L: Lanes, const BITS: usize, const BLOCK: usize, const A: usize, const B: usize>(call: &Call<'_>) {
-    let (a, b) = (call.n / A * A, call.n / B * B);
+    let many = call.n / A * A;
     for panel in 0..call.count {
         // SAFETY: as the caller says.
         unsafe {
-            (0..a).step_by(A).for_each(|row| tile::<L, BITS, BLOCK, A>(call, row, panel));
-            (a..b).step_by(B).for_each(|row| tile::<L, BITS, BLOCK, B>(call, row, panel));
-            (a.max(b)..call.n).for_each(|row| tile::<L, BITS, BLOCK, 1>(call, row, panel));
+            (0..many).step_by(A).for_each(|row| tile::<L, BITS, BLOCK, A>(call, row, panel));
+            for row in (many..call.n).step_by(B) {
+                if row + 1 == call.n {
+                    tile::<L, BITS, BLOCK, 1>(call, row, panel);
+                } else {
+                    tile::<L, BITS, BLOCK, B>(call, row, panel);
+                }
+            }
         }
     }
 }
 
-/// `R` rows times a panel.
+/// `R` rows times a panel; of rows beyond the last nothing is kept.
 ///
 /// # Safety
 /// As for [`all`].
@@ -277,53 +287,62 @@ unsafe fn tile<L: Lanes, const BITS: usize, const BLOCK: usize, const R: usize>(
     row: usize,
     panel: usize,
 ) {
-    /// Bytes of codes that are asked for ahead, into the second cache, where
-    /// each is used once.
+    /// Bytes of codes that are asked for ahead, into the second cache, by the
+    /// first rows that use them.
     const AHEAD: usize = 4096;
     let Call { out, stride, rows, starts, leasts, panels: Panels { coding, codes, scales, k }, .. } = *call;
+    // Where a row's values begin that are kept for each `every` along k, and
+    // how far apart the groups are.
+    let (group, slot) = (row / GROUP, row % GROUP);
+    let place = |every: usize| group * (k / every) * GROUP + slot;
     // SAFETY: within the operands, as the caller says.
     unsafe {
         let mut codes = codes.as_ptr().add(panel * coding.panel_codes(k));
         let mut scales = scales.as_ptr().add(panel * coding.panel_scales(k));
-        let (x, x_scale) = (rows.codes.as_ptr().add(row * k), rows.scales.as_ptr().add(row * (k / ROUNDED)));
-        let (starts, leasts) = (starts.as_ptr().add(row * (k / BLOCK)), leasts.as_ptr().add(row * (k / BLOCK)));
-        let word = |r: usize, at: usize| x.add(r * k + at).cast::<i32>().read_unaligned();
+        let mut words: [*const i32; 3] = std::array::from_fn(|g| rows.words.as_ptr().wrapping_add(place(4) + g * k));
+        let (x_scales, starts, leasts) = (
+            rows.scales.as_ptr().add(place(ROUNDED)),
+            starts.as_ptr().add(place(BLOCK)),
+            leasts.as_ptr().add(place(BLOCK)),
+        );
+        let of = |r: usize, at: usize, every: usize| (r / GROUP * (k / every) + at) * GROUP + r % GROUP;
         let mut sums = [L::all(0.0); R];
         for block in 0..k / BLOCK {
-            let mut dots: [L; R] = std::array::from_fn(|r| L::splat(*starts.add(r * (k / BLOCK) + block)));
+            let mut dots: [L; R] = std::array::from_fn(|r| L::splat(*starts.add(of(r, block, BLOCK))));
             for j in 0..BLOCK * BITS / 32 {
-                if R == 1 {
+                if R <= GROUP && row == 0 {
                     L::ask_for(codes.wrapping_add(j * 64 + AHEAD));
                 }
                 let line = L::line(codes.add(j * 64));
-                let at = block * BLOCK + 4 * j;
+                let word = |r: usize, j: usize| *words[r / GROUP].add(j * GROUP + r % GROUP);
                 if BITS == 8 {
                     for (r, dot) in dots.iter_mut().enumerate() {
-                        *dot = dot.dot8(line, word(r, at));
+                        *dot = dot.dot8(line, word(r, j));
                     }
                 } else {
                     let [low, high] = L::halves(line);
                     for (r, dot) in dots.iter_mut().enumerate() {
-                        *dot = dot.dot4(low, word(r, at)).dot4(high, word(r, at + BLOCK / 2));
+                        *dot = dot.dot4(low, word(r, j)).dot4(high, word(r, j + BLOCK / 8));
                     }
                 }
             }
             codes = codes.add(BLOCK * PANEL * BITS / 8);
+            words = words.map(|words| words.wrapping_add(BLOCK / 4 * GROUP));
             let scale = L::scales(scales, coding.half);
             scales = scales.add(coding.scales());
             for (r, (sum, dot)) in sums.iter_mut().zip(dots).enumerate() {
-                let d = *x_scale.add(r * (k / ROUNDED) + block * BLOCK / ROUNDED);
+                let d = *x_scales.add(of(r, block * BLOCK / ROUNDED, ROUNDED));
                 *sum = L::multiply_add(dot.floats(), L::times(scale, d), *sum);
             }
             if coding.least {
                 let least = L::scales(scales, coding.half);
                 scales = scales.add(coding.scales());
                 for (r, sum) in sums.iter_mut().enumerate() {
-                    *sum = L::multiply_add(least, L::all(*leasts.add(r * (k / BLOCK) + block)), *sum);
+                    *sum = L::multiply_add(least, L::all(*leasts.add(of(r, block, BLOCK))), *sum);
                 }
             }
         }
-        for (r, sum) in sums.into_iter().enumerate() {
+        for (r, sum) in sums.into_iter().enumerate().take(call.n - row) {
             L::store(sum, out.add((row + r) * stride + panel * PANEL));
         }
     }
@@ -423,7 +442,7 @@ mod x86 {
     #[target_feature(enable = "avx2,fma")]
     pub(super) unsafe fn avx2(call: &Call<'_>) {
         // SAFETY: as for this function.
-        unsafe { all::<Avx2, 4, 2>(call) }
+        unsafe { all::<Avx2, 2, 2>(call) }
     }
 
     #[derive(Clone, Copy)]

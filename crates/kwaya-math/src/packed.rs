@@ -14,7 +14,7 @@ use std::cell::RefCell;
 
 use crate::{
     blocks::{Format, dequantise},
-    codes::{self, Coding, PANEL, Panels, ROUNDED, Rows, SUMMED},
+    codes::{self, Coding, GROUP, PANEL, Panels, ROUNDED, Rows, SUMMED},
     half::widen as widen_f16,
     isa::kernel,
     pack::lines,
@@ -374,7 +374,7 @@ fn six_bits(bytes: &[u8], i: usize) -> [u8; 2] {
 /// Room for rows rounded to 8 bits, kept from one product to the next.
 #[derive(Default)]
 pub struct Rounded {
-    codes: Vec<i8>,
+    words: Vec<i32>,
     scales: Vec<f32>,
     sums: Vec<i32>,
 }
@@ -388,28 +388,33 @@ impl Rounded {
             }
             &mut values[..length]
         }
-        let codes = Shards::new(room(&mut self.codes, n * k));
-        let scales = Shards::new(room(&mut self.scales, n * k / ROUNDED));
-        let sums = Shards::new(room(&mut self.sums, n * k / SUMMED));
+        let groups = n.div_ceil(GROUP);
+        let words = Shards::new(room(&mut self.words, groups * k));
+        let scales = Shards::new(room(&mut self.scales, groups * GROUP * k / ROUNDED));
+        let sums = Shards::new(room(&mut self.sums, groups * GROUP * k / SUMMED));
         // A few rows are not worth waking threads for.
-        let rows = if n <= 8 { n } else { 16 };
-        pool.run(n.div_ceil(rows), |piece| {
-            let part = |width: usize| piece * rows * width..n.min((piece + 1) * rows) * width;
-            // SAFETY: pieces have rows of their own.
-            unsafe {
-                round_rows(
-                    codes.part(part(k)),
-                    scales.part(part(k / ROUNDED)),
-                    sums.part(part(k / SUMMED)),
-                    &x[part(k)],
-                );
+        let at_once = if groups <= 2 { groups } else { 4 };
+        pool.run(groups.div_ceil(at_once), |piece| {
+            for group in piece * at_once..groups.min((piece + 1) * at_once) {
+                let part = |every: usize| {
+                    let length = k / every * GROUP;
+                    group * length..(group + 1) * length
+                };
+                // SAFETY: groups are disjoint.
+                let (words, scales, sums) =
+                    unsafe { (words.part(part(4)), scales.part(part(ROUNDED)), sums.part(part(SUMMED))) };
+                for slot in 0..GROUP.min(n - group * GROUP) {
+                    let row = group * GROUP + slot;
+                    round_row(&mut words[slot..], &mut scales[slot..], &mut sums[slot..], &x[row * k..][..k]);
+                }
             }
         });
     }
 
+    /// From row `first` on, which begins a group.
     fn rows(&self, first: usize, k: usize) -> Rows<'_> {
         Rows {
-            codes: &self.codes[first * k..],
+            words: &self.words[first * k / 4..],
             scales: &self.scales[first * k / ROUNDED..],
             sums: &self.sums[first * k / SUMMED..],
         }
@@ -417,9 +422,9 @@ impl Rounded {
 }
 
 kernel! {
-fn round_rows(codes: &mut [i8], scales: &mut [f32], sums: &mut [i32], x: &[f32]) {
-    let blocks = x.as_chunks::<ROUNDED>().0.iter().zip(codes.as_chunks_mut::<ROUNDED>().0);
-    for ((x, codes), (scale, sums)) in blocks.zip(scales.iter_mut().zip(sums.as_chunks_mut::<2>().0)) {
+/// A row of a group: each value is four places after the one before.
+fn round_row(words: &mut [i32], scales: &mut [f32], sums: &mut [i32], x: &[f32]) {
+    for (block, x) in x.as_chunks::<ROUNDED>().0.iter().enumerate() {
         let mut largest = [0.0_f32; 8];
         for x in x.as_chunks::<8>().0 {
             for (largest, x) in largest.iter_mut().zip(x) {
@@ -427,16 +432,17 @@ fn round_rows(codes: &mut [i8], scales: &mut [f32], sums: &mut [i32], x: &[f32])
             }
         }
         let largest = largest.iter().fold(0.0_f32, |a, b| if *b > a { *b } else { a });
-        *scale = largest / 127.0;
+        scales[block * GROUP] = largest / 127.0;
         let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-        for (code, x) in codes.iter_mut().zip(x) {
-            // To the nearest, halves to even: added to 1.5 * 2^23, a number
-            // below 2^22 keeps no part of one.
-            const WHOLE: f32 = 12_582_912.0;
-            *code = ((x * inverse + WHOLE) - WHOLE) as i8;
+        // To the nearest, halves to even: added to 1.5 * 2^23, a number below
+        // 2^22 keeps no part of one.
+        const WHOLE: f32 = 12_582_912.0;
+        let codes = x.map(|x| ((x * inverse + WHOLE) - WHOLE) as i8);
+        for (i, word) in codes.as_chunks::<4>().0.iter().enumerate() {
+            words[(block * ROUNDED / 4 + i) * GROUP] = i32::from_le_bytes(word.map(|code| code as u8));
         }
-        for (sum, codes) in sums.iter_mut().zip(codes.as_chunks::<SUMMED>().0) {
-            *sum = codes.iter().map(|code| i32::from(*code)).sum();
+        for (i, codes) in codes.as_chunks::<SUMMED>().0.iter().enumerate() {
+            sums[(block * 2 + i) * GROUP] = codes.iter().map(|code| i32::from(*code)).sum();
         }
     }
 }
@@ -478,7 +484,7 @@ pub fn project(pool: &Pool, x: &[f32], n: usize, rounded: &mut Rounded, outputs:
 }
 
 thread_local! {
-    /// Weights as f32, kept from one product to the next.
+    /// Weights as f32, or outputs, kept from one product to the next.
     static WIDENED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -514,14 +520,17 @@ unsafe fn unit_times(
                 return;
             }
             // At an edge, rows beside the output take its place.
-            let mut beside = [0.0; UNIT];
-            for i in row..row + count {
-                // SAFETY: `beside` has as many as a unit; the rest as above.
+            WIDENED.with_borrow_mut(|room| {
+                let beside = lines(room, count * UNIT);
+                // SAFETY: there is room for whole units; the rest as above.
                 unsafe {
-                    codes::times(beside.as_mut_ptr(), UNIT, rounded.rows(i, k), 1, panels_of, panels);
-                    out.part(i * rows + first..i * rows + last).copy_from_slice(&beside[..last - first]);
+                    codes::times(beside.as_mut_ptr(), UNIT, rounded.rows(row, k), count, panels_of, panels);
+                    for (i, beside) in beside.chunks(UNIT).enumerate() {
+                        let at = (row + i) * rows;
+                        out.part(at + first..at + last).copy_from_slice(&beside[..last - first]);
+                    }
                 }
-            }
+            });
         }
         Form::Real(values) => {
             for (first, wide) in panels_of(rows, first, last) {
