@@ -429,7 +429,7 @@ impl Work<'_> {
         let inputs = [self.documents().clone()];
         let stage = Stage {
             name: "tokenizer",
-            revision: 2,
+            revision: 3,
             options: &self.lock.vocabulary,
             inputs: &inputs,
             outputs: &["tokenizer.json", "tokenizer_config.json"],
@@ -538,6 +538,8 @@ fn tokenizer_config() -> String {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": tokenizer::END_OF_TEXT,
         "eos_token": tokenizer::END_OF_TEXT,
+        // Each text follows the end of another.
+        "add_bos_token": true,
         "clean_up_tokenization_spaces": false,
     });
     format!("{config:#}\n")

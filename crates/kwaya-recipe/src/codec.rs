@@ -210,8 +210,8 @@ fn in_folder(folder: &Path, bos: Option<u32>) -> Result<(Tokenizer, Vocabulary, 
     if let Some(template) = read(&folder.join("chat_template.jinja"))? {
         vocabulary.chat_template = Some(String::from_utf8_lossy(&template).into_owned());
     }
-    // The models that Kwaya builds come without tokenizer_config.json: each
-    // text follows the end of another.
-    let first = if config.is_none() { bos } else { None };
+    // Most tokenizers put it there themselves.
+    let puts = tokenizer.encode_fast("", true).map_err(failed)?.get_ids().first().copied();
+    let first = bos.filter(|bos| vocabulary.add_bos == Some(true) && puts != Some(*bos));
     Ok((tokenizer, vocabulary, first))
 }
