@@ -5,6 +5,8 @@
 //!
 //! Argument: threads.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints")]
+
 use std::time::Instant;
 
 use kwaya_math::{Format, Packed, Pool, Rounded, project};

@@ -24,6 +24,7 @@ use std::cell::RefCell;
 use crate::{
     half::widen,
     isa::{Isa, current, kernel},
+    memory::prefetch,
 };
 
 /// Outputs of a panel.
@@ -196,9 +197,6 @@ trait Lanes: Copy {
     /// # Safety
     /// The machine has the instructions: as everywhere in this trait.
     unsafe fn splat(x: i32) -> Self;
-    /// Asks for a line that will be read soon. No more than a wish.
-    #[inline(always)]
-    fn ask_for(_line: *const u8) {}
     /// # Safety
     /// 64 bytes can be read from there.
     unsafe fn line(from: *const u8) -> Self::Line;
@@ -311,7 +309,7 @@ unsafe fn tile<L: Lanes, const BITS: usize, const BLOCK: usize, const R: usize>(
             let mut dots: [L; R] = std::array::from_fn(|r| L::splat(*starts.add(of(r, block, BLOCK))));
             for j in 0..BLOCK * BITS / 32 {
                 if R <= GROUP && row == 0 {
-                    L::ask_for(codes.wrapping_add(j * 64 + AHEAD));
+                    prefetch(codes.wrapping_add(j * 64 + AHEAD));
                 }
                 let line = L::line(codes.add(j * 64));
                 let word = |r: usize, j: usize| *words[r / GROUP].add(j * GROUP + r % GROUP);
@@ -455,11 +453,6 @@ mod x86 {
         type Line = __m512i;
         type Floats = __m512;
         #[inline(always)]
-        fn ask_for(line: *const u8) {
-            // SAFETY: any address may be asked for.
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
-        }
-        #[inline(always)]
         unsafe fn splat(x: i32) -> Self {
             Self(unsafe { _mm512_set1_epi32(x) })
         }
@@ -521,11 +514,6 @@ mod x86 {
     impl Lanes for Avx2 {
         type Line = [__m256i; 2];
         type Floats = [__m256; 2];
-        #[inline(always)]
-        fn ask_for(line: *const u8) {
-            // SAFETY: any address may be asked for.
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
-        }
         #[inline(always)]
         unsafe fn splat(x: i32) -> Self {
             Self([unsafe { _mm256_set1_epi32(x) }; 2])

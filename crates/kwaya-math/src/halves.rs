@@ -9,6 +9,7 @@
 
 use crate::{
     isa::{Isa, current},
+    memory::prefetch,
     tile::{COLUMNS, Output},
     vector::{Plain, Vector},
 };
@@ -203,20 +204,6 @@ unsafe fn tiles<V: Tiled>(call: &Call<'_>) {
 
 /// f16 of a cache line.
 pub(crate) const LINE: usize = 32;
-
-/// Asks for a cache line, wherever that is, to the second cache. On Zen 4 that
-/// is memory's full speed, where asking to the first gave half of it (it has
-/// too few lines under way), and asking for nothing a third.
-#[inline(always)]
-fn prefetch(from: *const u16) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: all of x86-64 has the instruction, which reads nothing.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(from.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = from;
-}
 
 /// One tile: `R` rows of `C` vectors.
 ///

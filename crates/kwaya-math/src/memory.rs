@@ -40,6 +40,20 @@ fn ask_for_large_pages<T>(values: &[T]) {
 #[cfg(not(target_os = "linux"))]
 fn ask_for_large_pages<T>(_: &[T]) {}
 
+/// Asks for a cache line, wherever that is, to the second cache. On Zen 4 that
+/// is memory's full speed, where asking to the first gave half of it (it has
+/// too few lines under way), and asking for nothing a third.
+#[inline(always)]
+pub(crate) fn prefetch<T>(from: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: all of x86-64 has the instruction, which reads nothing.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(from.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = from;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,6 +17,7 @@ use crate::{
     codes::{self, Coding, GROUP, PANEL, Panels, ROUNDED, Rows, SUMMED},
     half::widen as widen_f16,
     isa::kernel,
+    memory::prefetch,
     pack::lines,
     pool::{Pool, Shards},
     tile::{COLUMNS, First, Left, Output, Precision, Right, product, size},
@@ -256,9 +257,9 @@ impl Block {
                 } else {
                     (0, rest)
                 };
-                for i in 0..16 {
-                    self.codes[i] = low[i] & 15 | ((fifth >> i & 1) << 4) as u8;
-                    self.codes[i + 16] = low[i] >> 4 | ((fifth >> (i + 16) & 1) << 4) as u8;
+                for (i, byte) in low.iter().enumerate() {
+                    self.codes[i] = byte & 15 | ((fifth >> i & 1) << 4) as u8;
+                    self.codes[i + 16] = byte >> 4 | ((fifth >> (i + 16) & 1) << 4) as u8;
                 }
             }
             Format::Q2K => {
@@ -545,6 +546,9 @@ unsafe fn unit_times(
                 for p in (0..k).step_by(PIECE) {
                     let depth = PIECE.min(k - p);
                     let values = lines(room, depth * wide);
+                    // The next piece comes from memory meanwhile.
+                    let next = &bits[(first * k + (p + depth) * wide).min(bits.len())..];
+                    next.iter().take(PIECE * wide).step_by(32).for_each(|line| prefetch(line));
                     widen(values, &bits[first * k + p * wide..][..depth * wide], *format == Format::Bf16);
                     // SAFETY: as the caller says.
                     let out = unsafe { Output::shared(out, row * rows + first, rows, count, wide.min(rows - first)) };

@@ -6,6 +6,8 @@
 //! Arguments: a .gguf file or a Hugging Face folder, threads, tokens of the
 //! prompt (512), tokens to write (64).
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints")]
+
 use std::{path::Path, time::Instant};
 
 use kwaya_math::Pool;

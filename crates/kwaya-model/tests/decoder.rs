@@ -1,8 +1,6 @@
 //! The decoder against `transformers` (golden/families.py), and against
 //! itself: an answer depends on its own conversation alone.
 
-#![expect(clippy::print_stdout, reason = "a test says how close it was")]
-
 mod oracle;
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
