@@ -166,13 +166,23 @@ fn coded<'a>(
                     scales.part(panel * panel_scales..(panel + 1) * panel_scales),
                 )
             };
-            for lane in 0..PANEL.min(rows - panel * PANEL) {
-                let bytes = row(panel * PANEL + lane);
-                assert_eq!(bytes.len(), cols / format.block() * format.block_bytes(), "packed: the length of a row");
-                let mut block = Block { codes: [0; 256], scales: [Scale::default(); 16] };
-                for (at, bytes) in bytes.chunks_exact(format.block_bytes()).enumerate() {
-                    block.read(format, bytes);
-                    if !block.place(coding, format.block(), codes, scales, at, lane) {
+            let mut block = Block { codes: [0; 256], scales: [Scale::default(); 16] };
+            let lanes = PANEL.min(rows - panel * PANEL);
+            let rows: [&[u8]; PANEL] =
+                std::array::from_fn(|lane| if lane < lanes { row(panel * PANEL + lane) } else { &[] });
+            let (blocks, width) = (cols / format.block(), format.block_bytes());
+            assert!(rows[..lanes].iter().all(|row| row.len() == blocks * width), "packed: the length of a row");
+            for at in 0..blocks {
+                for (lane, row) in rows[..lanes].iter().enumerate() {
+                    let bytes = &row[at * width..][..width];
+                    if let Some(flip) = straight(format) {
+                        block.scales[0].half = halves(bytes, coding.least);
+                        place_words(codes, &bytes[width - coding.block * coding.bits / 8..], flip, at, lane);
+                    } else {
+                        block.read(format, bytes);
+                        block.place_codes(coding, format.block(), codes, at, lane);
+                    }
+                    if !block.place_scales(coding, format.block(), scales, at, lane) {
                         finite.store(false, std::sync::atomic::Ordering::Relaxed);
                     }
                 }
@@ -242,21 +252,11 @@ impl Block {
         let u16_at = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
         let full = |at: usize| widen_f16(u16_at(at));
         match format {
-            Format::Q8_0 => {
-                self.scales[0].half = [u16_at(0), 0];
-                for (code, byte) in self.codes.iter_mut().zip(&bytes[2..34]) {
-                    *code = byte ^ 128;
-                }
-            }
-            Format::Q4_0 | Format::Q4_1 | Format::Q5_0 | Format::Q5_1 => {
-                let least = matches!(format, Format::Q4_1 | Format::Q5_1);
-                self.scales[0].half = [u16_at(0), if least { u16_at(2) } else { 0 }];
-                let rest = &bytes[if least { 4 } else { 2 }..];
-                let (fifth, low) = if matches!(format, Format::Q5_0 | Format::Q5_1) {
-                    (u32::from_le_bytes([rest[0], rest[1], rest[2], rest[3]]), &rest[4..])
-                } else {
-                    (0, rest)
-                };
+            Format::Q5_0 | Format::Q5_1 => {
+                let least = format == Format::Q5_1;
+                self.scales[0].half = halves(bytes, least);
+                let (fifth, low) = bytes[if least { 4 } else { 2 }..].split_at(4);
+                let fifth = u32::from_le_bytes([fifth[0], fifth[1], fifth[2], fifth[3]]);
                 for (i, byte) in low.iter().enumerate() {
                     self.codes[i] = byte & 15 | ((fifth >> i & 1) << 4) as u8;
                     self.codes[i + 16] = byte >> 4 | ((fifth >> (i + 16) & 1) << 4) as u8;
@@ -311,27 +311,17 @@ impl Block {
                     *code = four | (high[half * 32 + at] >> (quarter * 2) & 3) << 4;
                 }
             }
-            Format::F32 | Format::F16 | Format::Bf16 => unreachable!("{} has no codes", format.name()),
+            _ => unreachable!("{} has no codes, or straight ones", format.name()),
         }
     }
 
-    /// Puts the block, the `at`-th of its row, into a lane of a panel. Says
-    /// whether its scales are finite.
-    fn place(
-        &self,
-        coding: Coding,
-        length: usize,
-        codes: &mut [u8],
-        scales: &mut [u8],
-        at: usize,
-        lane: usize,
-    ) -> bool {
+    /// Puts the codes of the block, the `at`-th of its row, into a lane of a
+    /// panel.
+    fn place_codes(&self, coding: Coding, length: usize, codes: &mut [u8], at: usize, lane: usize) {
         let block_bytes = coding.block * PANEL * coding.bits / 8;
-        let mut finite = true;
         for part in 0..length / coding.block {
-            let (values, block) =
-                (&self.codes[part * coding.block..][..coding.block], at * length / coding.block + part);
-            let lines = &mut codes[block * block_bytes..][..block_bytes];
+            let values = &self.codes[part * coding.block..][..coding.block];
+            let lines = &mut codes[(at * length / coding.block + part) * block_bytes..][..block_bytes];
             if coding.bits == 8 {
                 for (word, line) in values.as_chunks::<4>().0.iter().zip(lines.chunks_exact_mut(64)) {
                     line[4 * lane..][..4].copy_from_slice(word);
@@ -344,9 +334,16 @@ impl Block {
                     line[4 * lane..][..4].copy_from_slice(&word);
                 }
             }
-            let kinds = if coding.least { 2 } else { 1 };
-            let width = coding.scales();
+        }
+    }
+
+    /// The same for its scales and least values. Says whether they are finite.
+    fn place_scales(&self, coding: Coding, length: usize, scales: &mut [u8], at: usize, lane: usize) -> bool {
+        let (kinds, width) = (if coding.least { 2 } else { 1 }, coding.scales());
+        let mut finite = true;
+        for part in 0..length / coding.block {
             for kind in 0..kinds {
+                let block = at * length / coding.block + part;
                 let to = &mut scales[(block * kinds + kind) * width..][..width];
                 if coding.half {
                     let bits = self.scales[part].half[kind];
@@ -361,6 +358,32 @@ impl Block {
         }
         finite
     }
+}
+
+/// Where the codes of a block lie in a file as they do in a lane of a panel,
+/// but for bits that are turned round: which.
+fn straight(format: Format) -> Option<u32> {
+    match format {
+        // Signed there, counted from -128 here.
+        Format::Q8_0 => Some(0x8080_8080),
+        Format::Q4_0 | Format::Q4_1 => Some(0),
+        _ => None,
+    }
+}
+
+/// Puts such codes, those of the `at`-th block of a row, into a lane.
+fn place_words(codes: &mut [u8], words: &[u8], flip: u32, at: usize, lane: usize) {
+    let lines = &mut codes.as_chunks_mut::<64>().0[at * words.len() / 4..];
+    for (line, word) in lines.iter_mut().zip(words.as_chunks::<4>().0) {
+        let word = u32::from_le_bytes(*word) ^ flip;
+        line[4 * lane..4 * lane + 4].copy_from_slice(&word.to_le_bytes());
+    }
+}
+
+/// The scale with which a block begins, and the least value after it.
+fn halves(bytes: &[u8], least: bool) -> [u16; 2] {
+    let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+    [half(0), if least { half(2) } else { 0 }]
 }
 
 /// The `i`-th of 8 scales and least values of 6 bits in 12 bytes.

@@ -40,7 +40,7 @@ fn bytes(format: Format, values: usize, index: u64) -> Vec<u8> {
             Format::Q6K => &[208],
         };
         for at in places {
-            let sign = if stream.next_u32() % 4 == 0 { 0x8000 } else { 0 };
+            let sign = if stream.next_u32().is_multiple_of(4) { 0x8000 } else { 0 };
             let half = sign | 0x1800 | (stream.next_u32() as u16 & 0x0bff);
             block[*at..at + 2].copy_from_slice(&half.to_le_bytes());
         }
