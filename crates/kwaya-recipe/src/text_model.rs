@@ -1,13 +1,13 @@
 //! A model with its tokenizer: text in, text out.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kwaya_base::{Error, Result};
 use kwaya_math::Pool;
 use kwaya_model::{Architecture, Conversations, Decoder, Sampler, SamplerOptions, Source};
 use kwaya_text::chat::Message;
 
-use crate::codec::Codec;
+use crate::{codec::Codec, recipe::RECIPE};
 
 /// A model ready to write: a folder in Hugging Face layout or a GGUF file.
 pub struct TextModel {
@@ -48,6 +48,22 @@ pub struct Options {
     pub sampler: SamplerOptions,
     /// Tokens at the most.
     pub tokens_max: usize,
+}
+
+/// Where the model is that a person names: the result of a build in the folder
+/// of its recipe, or else the folder or file itself.
+///
+/// # Errors
+/// `model-missing` for a recipe that was not built yet.
+pub fn place(named: &Path) -> Result<PathBuf> {
+    let built = named.join("build").join("model");
+    if built.exists() {
+        return Ok(built);
+    }
+    if named.join(RECIPE).exists() {
+        return Err(Error::new("model-missing").path(named));
+    }
+    Ok(named.to_owned())
 }
 
 /// Keys and values of conversations take this much memory at the most.
