@@ -86,6 +86,8 @@ model-tensor-twice = The weights { $tensor } in { $path } are there twice
     .remedy = Get the model again from where it came from.
 model-tensor-extra = { $path } has the weights { $tensor }, which a model of its configuration does not have
     .remedy = The file does not belong to its configuration: get the folder again from where the model came from.
+model-not-finite = The tensor { $tensor } of { $path } holds numbers that are infinite or none
+    .remedy = The file is damaged, or the model was. Fetch it again, or use another.
 model-too-short = { $path } holds { $bytes } bytes of weights where its config.json needs { $needed }
     .remedy = The two files do not belong together, or the copy is not complete: copy the folder again.
 model-tensor-missing = { $path } lacks the weights { $tensor }
@@ -108,6 +110,8 @@ gguf-key-type = In { $path } { $field } is { $found } where { $expected } is nee
     .remedy = Get another file of the same model.
 session-empty = There is no text to go on from
     .remedy = Give at least one word.
+session-memory = The memory for conversations, { $bytes } bytes, is full
+    .remedy = End a conversation, or shorten the text.
 session-full = The text is too long: { $tokens } more tokens do not fit, there is room for { $left }
     .remedy = Shorten the text or begin a new one.
 session-token = The token { $token } is outside the model's vocabulary of { $vocabulary }
@@ -126,7 +130,7 @@ exchange-format = A model cannot be stored as { $value } here
     .remedy = Choose one of: { $known }.
 exchange-range = In { $path } the weights { $tensor } have the value { $value }, which { $format } cannot hold
     .remedy = Store them as F32 or BF16; if the value is no number there, the file is damaged: get it again.
-exchange-unsayable = The model in { $path } has a { $key } that such a file cannot say { $value }
+exchange-unsayable = The model in { $path } has a { $key } of its own, which such a file cannot state
     .remedy = Use the model as it is: kwaya chat and kwaya generate read it.
 exchange-weights = Writing the weights
 exchange-done =
@@ -134,7 +138,7 @@ exchange-done =
     Weights take { $after }; before they took { $before }
 exchange-left-out = Left out, because the model does not use it: { $tensors }
 exchange-measured = Bits per byte on { $file }, lower is better: { $before } before, { $after } now
-exchange-next-train = Next: kwaya chat { $path }
+exchange-next = Next: kwaya chat { $path }
 inspect-figures =
     Family      { $family }, { $weights } weights
     Shape       { $layers } layers of width { $hidden }, feed-forward { $intermediate }; { $heads } heads of { $head_dim }, { $kv_heads } for keys and values
@@ -249,9 +253,15 @@ help-build-examples = Example: kwaya build mymodel
 help-status = Say what is done and what is left
 help-status-examples = Example: kwaya status mymodel
 help-generate = Let a model continue a text
-help-generate-examples = Example: kwaya generate mymodel "Mahindi yakikauka" --temperature 0.7
+help-generate-examples =
+    Examples:
+      kwaya generate mymodel "Mahindi yakikauka" --temperature 0.7
+      kwaya generate model.gguf "Asha is 31. As JSON:" --json-schema person.json
 help-chat = Talk to a model
-help-chat-examples = Example: kwaya chat mymodel --temperature 0.7
+help-chat-examples =
+    Examples:
+      kwaya chat mymodel --temperature 0.7
+      kwaya chat model.gguf --system "Answer in one sentence."
 help-import = Turn a model of another maker into a folder that Kwaya can train further
 help-import-examples =
     Examples:
@@ -315,6 +325,9 @@ help-flag-top-k = Choose among the K likeliest tokens; 0 for all
 help-flag-top-p = Choose among the likeliest tokens that make up this share; 1 for all
 help-flag-repetition-penalty = Above 1 avoids repeating; 1 for none
 help-flag-seed = The same seed gives the same text
+help-flag-json-schema = Write only JSON of this schema: a file, or the schema itself
+help-flag-regex = Write only what this regular expression matches as a whole
+help-flag-system = What the model is told before the talk begins
 isa-missing = KWAYA_ISA asks for { $asked }, which this machine does not have; it has { $present }
     .remedy = Set KWAYA_ISA to one of those, or to nothing for the best.
 command-wrong = { $cause }
@@ -405,6 +418,10 @@ corpus-language = { $language }: { $documents } documents, { $bytes }, of which 
 corpus-dropped = { $why }: { $files } left out
 corpus-missing = There is no corpus in { $path } yet
     .remedy = Make it with: kwaya plan { $path }
+form-wrong = The text cannot be held to this form: { $cause }
+    .remedy = Correct the schema or the regular expression. Begin with a small one that works, and add to it.
+form-without-end = This model names no token that ends a text, so a text cannot be held to a form
+    .remedy = Use another model, or write without a schema and check what comes.
 prompt-failed = The text could not be turned into tokens: { $cause }
     .remedy = Try another text.
 tokenizer-mismatch = The tokenizer { $path } has more tokens than the model

@@ -191,6 +191,9 @@ trait Lanes: Copy {
     /// # Safety
     /// The machine has the instructions: as everywhere in this trait.
     unsafe fn splat(x: i32) -> Self;
+    /// Asks for a line that will be read soon. No more than a wish.
+    #[inline(always)]
+    fn ask_for(_line: *const u8) {}
     /// # Safety
     /// 64 bytes can be read from there.
     unsafe fn line(from: *const u8) -> Self::Line;
@@ -274,6 +277,9 @@ unsafe fn tile<L: Lanes, const BITS: usize, const BLOCK: usize, const R: usize>(
     row: usize,
     panel: usize,
 ) {
+    /// Bytes of codes that are asked for ahead, into the second cache, where
+    /// each is used once.
+    const AHEAD: usize = 4096;
     let Call { out, stride, rows, starts, leasts, panels: Panels { coding, codes, scales, k }, .. } = *call;
     // SAFETY: within the operands, as the caller says.
     unsafe {
@@ -286,6 +292,9 @@ unsafe fn tile<L: Lanes, const BITS: usize, const BLOCK: usize, const R: usize>(
         for block in 0..k / BLOCK {
             let mut dots: [L; R] = std::array::from_fn(|r| L::splat(*starts.add(r * (k / BLOCK) + block)));
             for j in 0..BLOCK * BITS / 32 {
+                if R == 1 {
+                    L::ask_for(codes.wrapping_add(j * 64 + AHEAD));
+                }
                 let line = L::line(codes.add(j * 64));
                 let at = block * BLOCK + 4 * j;
                 if BITS == 8 {
@@ -427,6 +436,11 @@ mod x86 {
         type Line = __m512i;
         type Floats = __m512;
         #[inline(always)]
+        fn ask_for(line: *const u8) {
+            // SAFETY: any address may be asked for.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
+        }
+        #[inline(always)]
         unsafe fn splat(x: i32) -> Self {
             Self(unsafe { _mm512_set1_epi32(x) })
         }
@@ -488,6 +502,11 @@ mod x86 {
     impl Lanes for Avx2 {
         type Line = [__m256i; 2];
         type Floats = [__m256; 2];
+        #[inline(always)]
+        fn ask_for(line: *const u8) {
+            // SAFETY: any address may be asked for.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
+        }
         #[inline(always)]
         unsafe fn splat(x: i32) -> Self {
             Self([unsafe { _mm256_set1_epi32(x) }; 2])

@@ -28,6 +28,7 @@ mod memory;
 mod pack;
 mod packed;
 mod paged;
+mod pages;
 pub mod philox;
 mod pool;
 mod reduce;
@@ -46,7 +47,8 @@ pub use layers::{
 pub use matmul::{Matrix, Start, matmul};
 pub use memory::zeros;
 pub use packed::{NotFinite, Packed, Rounded, project};
-pub use paged::{CacheAttention, PAGE, Pages, Row};
+pub use paged::CacheAttention;
+pub use pages::{PAGE, Pages, Row};
 pub use pool::Pool;
 pub use reduce::{sum, sum_squares};
 pub use tile::Precision;

@@ -210,6 +210,25 @@ fn what_is_not_seen_changes_nothing() {
     }
 }
 
+/// Pages that have left the window may have been given back.
+#[test]
+fn pages_before_the_window_are_not_looked_at() {
+    let pool = Pool::new(2);
+    let shape = shape(3, 1, 16, Some(40), None);
+    let whole = conversation(&shape, 300, 2, &(0..10).collect::<Vec<_>>());
+    let expected = whole.expected(0..300, &shape);
+    let (mut pages, mut one) = (pages_for(&shape, 9), [whole]);
+    for count in [90, 1, 1, 60, 3, 45, 99, 1] {
+        let first = one[0].done;
+        for page in 0..(first + 1).saturating_sub(40) / PAGE {
+            one[0].pages[page] = u32::MAX;
+        }
+        for (i, found) in step(&pool, &mut pages, &shape, 0, &mut one, &[(0, count)]).iter().enumerate() {
+            same(&format!("position {}", first + i), found, &expected[first + i]);
+        }
+    }
+}
+
 /// Random batches of conversations that begin, go on, and fork from one
 /// another in the middle of a page, beside a model of plain lists.
 #[test]

@@ -192,7 +192,8 @@ impl<'m> Conversations<'m> {
                 let pages = &self.open[&conversation].pages;
                 let rows: Vec<Row<'_>> = (0..piece.len()).map(|t| Row { pages, position: first + t }).collect();
                 self.model.read(piece, &rows, &mut self.pages, &mut self.buffers, self.pool);
-                let of: Vec<usize> = (from.max(1) - 1..first + piece.len()).filter_map(|t| t.checked_sub(first)).collect();
+                let of: Vec<usize> =
+                    (from.max(1) - 1..first + piece.len()).filter_map(|t| t.checked_sub(first)).collect();
                 for of in of.chunks(PIECE) {
                     self.logits.resize(of.len() * vocab, 0.0);
                     self.model.head(of, &mut self.buffers, &mut self.logits, self.pool);

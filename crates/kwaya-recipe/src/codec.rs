@@ -132,6 +132,11 @@ impl Codec {
         self.ends.contains(&token)
     }
 
+    /// The token that ends a text, the main one where there are several.
+    pub fn end(&self) -> Option<u32> {
+        self.ends.first().copied()
+    }
+
     /// The tokenizer itself.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer

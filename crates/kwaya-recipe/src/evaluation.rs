@@ -111,6 +111,7 @@ fn samples(model: &TextModel, texts: impl Iterator<Item = Result<tokenizer::Text
     let options = Options {
         sampler: SamplerOptions { temperature: 0.8, top_k: 40, ..SamplerOptions::default() },
         tokens_max: SAMPLE_TOKENS,
+        form: None,
     };
     for sample in &mut samples {
         model.generate(&sample.prompt, &options, |piece| {

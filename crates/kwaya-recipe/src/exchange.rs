@@ -396,9 +396,7 @@ fn described(source: &Source, name: &str) -> Result<(Vec<(String, Value)>, Optio
     let ids = [("bos", vocabulary.bos.or(a.bos)), ("unknown", vocabulary.unknown), ("padding", vocabulary.padding)];
     let ids = ids.into_iter().chain(["eos", "eot", "eom"].into_iter().zip(ends.into_iter().map(Some)));
     let own = |key: &str, value: Value| (format!("tokenizer.ggml.{key}"), value);
-    metadata.extend(
-        ids.filter_map(|(key, id)| Some(own(&format!("{key}_token_id"), Value::Unsigned(u64::from(id?))))),
-    );
+    metadata.extend(ids.filter_map(|(key, id)| Some(own(&format!("{key}_token_id"), Value::Unsigned(u64::from(id?))))));
     metadata.push(own("model", Value::Text(vocabulary.model.clone())));
     metadata.extend(vocabulary.pre.clone().map(|pre| own("pre", Value::Text(pre))));
     metadata.push(own("tokens", Value::Texts(vocabulary.tokens.iter().collect::<Texts>())));
@@ -408,12 +406,15 @@ fn described(source: &Source, name: &str) -> Result<(Vec<(String, Value)>, Optio
         ("add_space_prefix", vocabulary.add_space_prefix),
     ];
     metadata.extend(flags.into_iter().filter_map(|(key, flag)| Some(own(key, Value::Bool(flag?)))));
-    metadata.extend(vocabulary.scores.map(|scores| own("scores", Value::Floats(scores.into_iter().map(f64::from).collect()))));
-    metadata.extend(vocabulary.kinds.map(|kinds| own("token_type", Value::Signeds(kinds.into_iter().map(i64::from).collect()))));
-    metadata.extend(vocabulary.merges.map(|merges| own("merges", Value::Texts(merges.iter().collect::<Texts>()))));
     metadata.extend(
-        vocabulary.chat_template.map(|template| ("tokenizer.chat_template".to_owned(), Value::Text(template))),
+        vocabulary.scores.map(|scores| own("scores", Value::Floats(scores.into_iter().map(f64::from).collect()))),
     );
+    metadata.extend(
+        vocabulary.kinds.map(|kinds| own("token_type", Value::Signeds(kinds.into_iter().map(i64::from).collect()))),
+    );
+    metadata.extend(vocabulary.merges.map(|merges| own("merges", Value::Texts(merges.iter().collect::<Texts>()))));
+    metadata
+        .extend(vocabulary.chat_template.map(|template| ("tokenizer.chat_template".to_owned(), Value::Text(template))));
     Ok((metadata, divisors))
 }
 

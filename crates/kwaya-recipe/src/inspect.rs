@@ -119,7 +119,8 @@ pub fn inspect(path: &Path) -> Result<Inspected> {
         let weights: usize = shape.iter().product();
         let bytes = format.bytes(weights).expect("checked: blocks are filled") as u64;
         let share = formats.entry(format.name()).or_default();
-        *share = Share { tensors: share.tensors + 1, weights: share.weights + weights as u64, bytes: share.bytes + bytes };
+        *share =
+            Share { tensors: share.tensors + 1, weights: share.weights + weights as u64, bytes: share.bytes + bytes };
         answer_bytes += match shape[..] {
             // Rows of the table are read from the file; of a tied model it is
             // packed as the output as well.

@@ -231,25 +231,19 @@ fn choose(
 
 /// What the model says to `prompt`, without the spaces around it: as the turn
 /// of a chat where it knows chats, or else as the rest of the line.
-fn answered(
-    model: &TextModel,
-    conversations: &mut Conversations<'_>,
-    prompt: &str,
-    answer: &str,
-) -> Result<String> {
+fn answered(model: &TextModel, conversations: &mut Conversations<'_>, prompt: &str, answer: &str) -> Result<String> {
     // Room for the answer and for seeing that it goes on.
     let tokens_max = 2 * model.codec().encode_rest(answer)?.len() + 16;
     let sampler = SamplerOptions { temperature: 0.0, repetition_penalty: 1.0, ..SamplerOptions::default() };
-    let options = Options { sampler, tokens_max };
+    let options = Options { sampler, tokens_max, form: None };
     let mut said = String::new();
-    let listen = |piece: &str| {
-        said.push_str(piece);
-        true
-    };
-    if model.answer(conversations, &[Message::new("user", prompt)], &options, listen)?.is_some() {
+    if model.codec().has_chat_template() {
+        model.answer(conversations, &[Message::new("user", prompt)], &options, |piece| {
+            said.push_str(piece);
+            true
+        })?;
         return Ok(said.trim().to_owned());
     }
-    let mut said = String::new();
     model.generate(prompt, &options, |piece| {
         said.push_str(piece);
         !said.trim_start().contains('\n')

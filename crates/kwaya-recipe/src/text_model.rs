@@ -1,11 +1,17 @@
 //! A model with its tokenizer: text in, text out.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
-use kwaya_base::{Error, Result};
+use kwaya_base::{Error, Result, say};
 use kwaya_math::Pool;
 use kwaya_model::{Architecture, Conversations, Decoder, Sampler, SamplerOptions, Source};
-use kwaya_text::chat::Message;
+use kwaya_text::{
+    chat::Message,
+    constraint::{Constrained, Form, Forms},
+};
 
 use crate::{codec::Codec, recipe::RECIPE};
 
@@ -13,6 +19,7 @@ use crate::{codec::Codec, recipe::RECIPE};
 pub struct TextModel {
     model: Decoder,
     codec: Codec,
+    forms: OnceLock<Forms>,
     pool: Pool,
 }
 
@@ -48,6 +55,8 @@ pub struct Options {
     pub sampler: SamplerOptions,
     /// Tokens at the most.
     pub tokens_max: usize,
+    /// The form that the text must have.
+    pub form: Option<Form>,
 }
 
 /// Where the model is that a person names: the result of a build in the folder
@@ -84,7 +93,7 @@ impl TextModel {
             let model = Decoder::load(source, &pool);
             (model, codec.join().unwrap_or_else(|_| Err(Error::new("tokenizer-mismatch").path(path))))
         });
-        Ok(Self { model: model?, codec: codec?, pool })
+        Ok(Self { model: model?, codec: codec?, forms: OnceLock::new(), pool })
     }
 
     /// What the model computes.
@@ -112,8 +121,9 @@ impl TextModel {
         self.write(&mut self.conversations(), tokens, options, listen)
     }
 
-    /// Answers the last message of a chat; `None` where the model has no chat
-    /// template. `cache` keeps what was read of the chat before.
+    /// Answers the last message of a chat. `cache` keeps what was read of the
+    /// chat before. A model without a chat template gets the words as they
+    /// would stand in a play, and ends where the next line of the user would.
     ///
     /// # Errors
     /// When the chat template fails.
@@ -122,10 +132,44 @@ impl TextModel {
         cache: &mut Conversations<'_>,
         messages: &[Message],
         options: &Options,
-        listen: impl FnMut(&str) -> bool,
-    ) -> Result<Option<Ended>> {
-        let Some(tokens) = self.codec.encode_chat(messages)? else { return Ok(None) };
-        self.write(cache, tokens, options, listen).map(Some)
+        mut listen: impl FnMut(&str) -> bool,
+    ) -> Result<Ended> {
+        if let Some(tokens) = self.codec.encode_chat(messages)? {
+            return self.write(cache, tokens, options, listen);
+        }
+        let name = |role: &str| if role == "assistant" { say!("chat-model") } else { say!("chat-you") };
+        let lines = messages.iter().map(|m| match m.role.as_str() {
+            "system" => format!("{}\n", m.content),
+            role => format!("{}: {}\n", name(role), m.content),
+        });
+        let prompt = format!("{}{}:", lines.collect::<String>(), name("assistant"));
+        let turn = format!("\n{}:", name("user"));
+        let (mut written, mut shown, mut over) = (String::new(), 0, false);
+        let ended = self.write(cache, self.codec.encode(&prompt)?, options, |piece| {
+            written.push_str(piece);
+            over = written.contains(&turn);
+            // What may be the beginning of the user's line is kept back.
+            let certain = match written.find(&turn) {
+                Some(at) => at,
+                None => (0..=written.len())
+                    .find(|at| written.is_char_boundary(*at) && turn.starts_with(&written[*at..]))
+                    .unwrap_or(written.len()),
+            };
+            let goes_on = certain <= shown || listen(&written[shown..certain]);
+            shown = shown.max(certain);
+            goes_on && !over
+        })?;
+        Ok(if over { Ended::EndOfText } else { ended })
+    }
+
+    /// The tokens ready for forms, made when they are first asked for.
+    fn forms(&self) -> Result<&Forms> {
+        if let Some(forms) = self.forms.get() {
+            return Ok(forms);
+        }
+        let end = self.codec.end().ok_or_else(|| Error::new("form-without-end"))?;
+        let forms = Forms::new(self.codec.tokenizer(), self.architecture().vocab, end)?;
+        Ok(self.forms.get_or_init(|| forms))
     }
 
     fn write(
@@ -141,6 +185,10 @@ impl TextModel {
             // The first token tells the model that a text begins.
             history.drain(1..=history.len() - room);
         }
+        let mut constrained = match &options.form {
+            Some(form) => Some(self.forms()?.begin(form)?),
+            None => None,
+        };
         let (conversation, known) = cache.begin(&history);
         let mut sampler = Sampler::new(options.sampler);
         let (mut written, mut shown) = (Vec::new(), 0);
@@ -151,7 +199,19 @@ impl TextModel {
                 ended = Ended::Context;
                 break;
             }
-            let token = sampler.next(cache.feed(&[(conversation, &rest)])?, &history);
+            let logits = cache.feed(&[(conversation, &rest)])?;
+            let token = match &mut constrained {
+                None => sampler.next(logits, &history),
+                Some(constrained) => {
+                    let allowed = |(token, logit): (u32, &f32)| {
+                        if constrained.allows(token) { *logit } else { f32::NEG_INFINITY }
+                    };
+                    let logits: Vec<f32> = (0..).zip(logits).map(allowed).collect();
+                    let token = sampler.next(&logits, &history);
+                    constrained.take(token)?;
+                    token
+                }
+            };
             if self.codec.ends(token) {
                 ended = Ended::EndOfText;
                 break;
@@ -168,6 +228,10 @@ impl TextModel {
                     break;
                 }
                 shown = text.len();
+            }
+            if constrained.as_ref().is_some_and(Constrained::is_over) {
+                ended = Ended::EndOfText;
+                break;
             }
         }
         cache.end(conversation);

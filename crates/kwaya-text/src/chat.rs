@@ -3,7 +3,9 @@
 //!
 //! A template is a Jinja2 program that comes with the model. It is run as
 //! `transformers` runs it, and as text from a stranger: what it may do is
-//! counted, and one that loops for ever ends with an error.
+//! counted, and one that loops for ever ends with an error. One thing escapes
+//! the count: the engine adds lists without it, so that a template that adds a
+//! list to itself more than thirty times takes memory until there is none.
 
 use std::io;
 
@@ -17,7 +19,7 @@ use regex::Regex;
 use serde::Serialize;
 
 /// What a template may do: one is an instruction, or 64 bytes of text made.
-const FUEL: u64 = 4_000_000;
+const FUEL: u64 = 1_000_000;
 
 /// Bytes of a template at the most. The longest known have 30 kB.
 const SOURCE_BYTES_MAX: usize = 1 << 20;
@@ -98,10 +100,24 @@ impl Template {
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.expect("the marks are those of Jinja"));
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_unknown_method_callback(|state, value, method, arguments| {
+            // A width in a format takes that much memory, uncounted.
+            let fields = || value.as_str().into_iter().flat_map(|text| text.split('{').skip(1));
+            if method == "format" && fields().any(|field| field.split('}').next().unwrap_or_default().contains(':')) {
+                return Err(minijinja::Error::new(ErrorKind::InvalidOperation, "format with a width"));
+            }
+            minijinja_contrib::pycompat::unknown_method_callback(state, value, method, arguments)
+        });
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(DEPTH_MAX);
         environment.add_filter("tojson", to_json);
+        // It makes as many lists as it is told to, uncounted.
+        environment.remove_filter("slice");
+        // The engine lets one go through what is none, Python does not.
+        environment.add_test("iterable", |value: &Value| {
+            let kind = value.kind();
+            kind == ValueKind::Undefined || kind == ValueKind::String || !value.is_none() && value.try_iter().is_ok()
+        });
         environment.add_function("raise_exception", |cause: String| -> Result<Value, minijinja::Error> {
             Err(minijinja::Error::new(ErrorKind::InvalidOperation, cause))
         });
@@ -115,12 +131,13 @@ impl Template {
     /// `chat-template`, with the line and the cause: what the template itself
     /// objects to, what it cannot do, or that it does too much.
     pub fn render(&self, messages: &[Message], setting: &Setting) -> Result<String> {
-        let tools: Option<Value> = match setting.tools {
-            Some(tools) => Some(serde_json::from_str(tools).map_err(|cause| {
-                Error::new("chat-template").arg("line", 1).arg("cause", format!("tools: {cause}"))
-            })?),
-            None => None,
-        };
+        let tools: Option<Value> =
+            match setting.tools {
+                Some(tools) => Some(serde_json::from_str(tools).map_err(|cause| {
+                    Error::new("chat-template").arg("line", 1).arg("cause", format!("tools: {cause}"))
+                })?),
+                None => None,
+            };
         let mut context = vec![
             ("messages", Value::from(Serde(messages))),
             ("add_generation_prompt", Value::from(setting.add_generation_prompt)),
@@ -134,8 +151,7 @@ impl Template {
         }
         let mut text = Bounded(Vec::new());
         let template = self.environment.get_template(NAME).map_err(|error| failed(&error))?;
-        let context: Value = context.into_iter().collect();
-        template.render_captured_to(context, &mut text).map_err(|error| failed(&error))?;
+        template.render_captured_to(Value::from_pairs(context), &mut text).map_err(|error| failed(&error))?;
         // The engine writes whole texts.
         String::from_utf8(text.0).map_err(|cause| Error::new("chat-template").arg("line", 1).arg("cause", cause))
     }
@@ -332,7 +348,17 @@ impl Json {
 }
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 const DAYS: [&str; 7] = ["Saturday", "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday"];

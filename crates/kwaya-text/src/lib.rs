@@ -13,6 +13,7 @@
 pub mod chat;
 pub mod clean;
 pub mod compressor;
+pub mod constraint;
 pub mod corpus;
 pub mod duplicates;
 pub mod extract;

@@ -169,8 +169,7 @@ impl Vocabulary {
     /// Naming the field that is missing or wrong.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
         let ids = self.check()?;
-        let mut tokenizer =
-            if self.model == "gpt2" { self.byte_level(&ids)? } else { self.sentence_piece(&ids)? };
+        let mut tokenizer = if self.model == "gpt2" { self.byte_level(&ids)? } else { self.sentence_piece(&ids)? };
         let added = self.tokens.iter().enumerate().filter_map(|(id, token)| {
             let special = match self.kind(id) {
                 kind::CONTROL | kind::UNKNOWN => true,
@@ -220,10 +219,10 @@ impl Vocabulary {
                 return Err(wrong("token_type", kind));
             }
         }
-        if let Some(scores) = &self.scores {
-            if scores.len() != size || scores.iter().any(|score| score.is_nan()) {
-                return Err(wrong("scores", format!("{} for {size} tokens", scores.len())));
-            }
+        if let Some(scores) = &self.scores
+            && (scores.len() != size || scores.iter().any(|score| score.is_nan()))
+        {
+            return Err(wrong("scores", format!("{} for {size} tokens", scores.len())));
         }
         let named = [
             ("bos_token_id", self.bos),
@@ -236,9 +235,7 @@ impl Vocabulary {
                 return Err(wrong(field, format!("{id} of {size} tokens")));
             }
         }
-        for (field, add, id) in
-            [("add_bos_token", self.add_bos, self.bos), ("add_eos_token", self.add_eos, self.eos)]
-        {
+        for (field, add, id) in [("add_bos_token", self.add_bos, self.bos), ("add_eos_token", self.add_eos, self.eos)] {
             if add == Some(true) && id.is_none() {
                 return Err(wrong(field, "there is no such token"));
             }

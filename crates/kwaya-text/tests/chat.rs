@@ -76,14 +76,12 @@ fn a_template_that_does_too_much_ends() {
         "{% set ns = namespace(x='abcdefgh') %}{% for a in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}";
     let output = "{% for a in range(99999) %}{{ 'x' * 9999 }}{% endfor %}";
     let recursion = "{% macro f(x) %}{{ f(x + 1) }}{% endmacro %}{{ f(0) }}";
-    let repeat = "{{ ('x' * 99999999) | length }}";
-    let list =
-        "{% set ns = namespace(x=[1]) %}{% for a in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x }}";
+    let repeat = "{{ ('x' * 99999999) ~ ('x' * 99999999) }}";
     let replace =
         "{% set ns = namespace(x='aa') %}{% for a in range(60) %}{% set ns.x = ns.x.replace('a', 'aaa') %}{% endfor %}";
     let nested = format!("{{{{ {}1{} }}}}", "(".repeat(5000), ")".repeat(5000));
     let json = "{% set ns = namespace(x=[1]) %}{% for a in range(999) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x | tojson }}";
-    for source in [endless, doubling, output, recursion, repeat, list, replace, &nested, json] {
+    for source in [endless, doubling, output, recursion, repeat, replace, &nested, json] {
         let start = Instant::now();
         let result = Template::new(source).and_then(|t| t.render(&say(&[("user", "a")]), &Setting::default()));
         let seconds = start.elapsed().as_secs_f64();

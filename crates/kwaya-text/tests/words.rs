@@ -46,19 +46,16 @@ fn fold(ids: &[u32]) -> String {
     format!("{:04x}", (state ^ state >> 16 ^ state >> 32 ^ state >> 48) & 0xFFFF)
 }
 
-fn compare(about: &str, tokenizer: &Tokenizer, lines: &[String], sums: &str) {
+/// Compares the lines that have no `but` in them.
+fn compare(about: &str, tokenizer: &Tokenizer, lines: &[String], sums: &str, but: Option<char>) {
     assert!(lines.len() > 1000 && sums.len() == 4 * lines.len());
-    let mut wrong = 0;
-    for (at, line) in lines.iter().enumerate() {
-        let ids = ids(tokenizer, line);
-        if fold(&ids) != sums[4 * at..4 * at + 4] {
-            wrong += 1;
-            if wrong < 5 {
-                eprintln!("{about}: {line:?} is {:?}", tokenizer.encode(line.as_str(), false).unwrap().get_tokens());
-            }
+    let mut wrong = Vec::new();
+    for (at, line) in lines.iter().enumerate().filter(|(_, line)| but.is_none_or(|but| !line.contains(but))) {
+        if fold(&ids(tokenizer, line)) != sums[4 * at..4 * at + 4] {
+            wrong.push((line, tokenizer.encode(line.as_str(), false).unwrap().get_tokens().to_vec()));
         }
     }
-    assert_eq!(wrong, 0, "{about}");
+    assert!(wrong.is_empty(), "{about}: {} lines, such as {:?}", wrong.len(), wrong[0]);
 }
 
 #[test]
@@ -72,7 +69,7 @@ fn each_way_to_cut_gives_the_ids_of_its_tokenizer_json() {
         assert_eq!(vocabulary.pre.as_deref(), Some(way.pre.as_str()));
         assert_eq!(vocabulary.bos, Some(0));
         assert_eq!(vocabulary.kinds.as_ref().unwrap()[0], kind::CONTROL);
-        compare(&way.pre, &vocabulary.tokenizer().unwrap(), &golden.lines, &way.sums);
+        compare(&way.pre, &vocabulary.tokenizer().unwrap(), &golden.lines, &way.sums, None);
     }
 }
 
@@ -82,7 +79,10 @@ fn pieces_give_the_ids_of_sentencepiece() {
     for pieces in &golden.pieces {
         let mut tokenizer = pieces.vocabulary.tokenizer().unwrap();
         tokenizer.set_encode_special_tokens(true);
-        compare("pieces", &tokenizer, &golden.lines, &pieces.sums);
+        // Tokens of several spaces are of spaces proper in GGUF files, and so
+        // are not found in text that has SentencePiece's sign for them.
+        let but = pieces.vocabulary.tokens.iter().any(|token| token == "  ").then_some('▁');
+        compare("pieces", &tokenizer, &golden.lines, &pieces.sums, but);
         // What goes in comes out.
         for line in &golden.lines {
             let plain = !line.contains('▁') && !line.contains("<unk>");
@@ -98,7 +98,7 @@ fn pieces_give_the_ids_of_sentencepiece() {
         assert_eq!(again.add_space_prefix, pieces.vocabulary.add_space_prefix);
         let mut again = again.tokenizer().unwrap();
         again.set_encode_special_tokens(true);
-        compare("pieces again", &again, &golden.lines, &pieces.sums);
+        compare("pieces again", &again, &golden.lines, &pieces.sums, but);
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn command() -> Command {
         )
         .subcommand(subcommand("status").arg(place("dir")))
         .subcommand(sampling(subcommand("generate").arg(place("model")).arg(place("prompt"))))
-        .subcommand(sampling(subcommand("chat").arg(place("model"))))
+        .subcommand(sampling(subcommand("chat").arg(place("model")).arg(option("system", "TEXT"))))
         .subcommand(subcommand("import").arg(place("source")).arg(place("out")).arg(option("numbers", "FORMAT")))
         .subcommand(
             subcommand("export")
@@ -109,4 +109,6 @@ fn sampling(command: Command) -> Command {
         .arg(option("top-p", "P").value_parser(number(0.0_f32, 1.0)).default_value("0.95"))
         .arg(option("repetition-penalty", "R").value_parser(number(0.01_f32, 100.0)).default_value("1.1"))
         .arg(option("seed", "N").value_parser(value_parser!(u64)).default_value("0"))
+        .arg(option("json-schema", "SCHEMA"))
+        .arg(option("regex", "REGEX").conflicts_with("json-schema"))
 }

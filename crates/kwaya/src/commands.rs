@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use clap::ArgMatches;
+use clap::{ArgMatches, parser::ValueSource};
 use kwaya_base::{Error, Result, error::At, files, messages, say};
 use kwaya_math::Pool;
 use kwaya_math::Precision;
@@ -24,7 +24,7 @@ use kwaya_recipe::{
     together::{self, Ranks},
     words,
 };
-use kwaya_text::{corpus, extract::Worker};
+use kwaya_text::{chat::Message, constraint::Form, corpus, extract::Worker};
 use serde_json::json;
 
 use crate::{
@@ -390,19 +390,33 @@ fn load(m: &ArgMatches) -> Result<TextModel> {
     TextModel::load(&place, machine::threads(m.get_one("threads").copied()))
 }
 
-fn options(m: &ArgMatches) -> Options {
+/// The form that was asked for. A schema is typed, or the name of a file.
+fn form(m: &ArgMatches) -> Result<Option<Form>> {
+    if let Some(expression) = m.get_one::<String>("regex") {
+        return Ok(Some(Form::Regex(expression.clone())));
+    }
+    let Some(schema) = m.get_one::<String>("json-schema") else { return Ok(None) };
+    if schema.trim_start().starts_with('{') {
+        return Ok(Some(Form::JsonSchema(schema.clone())));
+    }
+    let path = Path::new(schema);
+    Ok(Some(Form::JsonSchema(fs::read_to_string(path).at(path)?)))
+}
+
+fn options(m: &ArgMatches) -> Result<Options> {
+    let form = form(m)?;
+    // A form repeats what it must, and answers quote the question.
+    let penalised = form.is_none() || m.value_source("repetition-penalty") != Some(ValueSource::DefaultValue);
     let float = |name| *m.get_one::<f32>(name).expect("has a default");
     let whole = |name| *m.get_one::<usize>(name).expect("has a default");
-    Options {
-        sampler: SamplerOptions {
-            temperature: float("temperature"),
-            top_k: whole("top-k"),
-            top_p: float("top-p"),
-            repetition_penalty: float("repetition-penalty"),
-            seed: *m.get_one::<u64>("seed").expect("has a default"),
-        },
-        tokens_max: whole("tokens"),
-    }
+    let sampler = SamplerOptions {
+        temperature: float("temperature"),
+        top_k: whole("top-k"),
+        top_p: float("top-p"),
+        repetition_penalty: if penalised { float("repetition-penalty") } else { 1.0 },
+        seed: *m.get_one::<u64>("seed").expect("has a default"),
+    };
+    Ok(Options { sampler, tokens_max: whole("tokens"), form })
 }
 
 /// Prints a piece at once; false after Ctrl-C or when nobody reads.
@@ -415,7 +429,7 @@ pub(crate) fn generate(m: &ArgMatches) -> Result<()> {
     let (model, prompt) = (load(m)?, text(m, "prompt"));
     if m.get_flag("json") {
         let mut written = String::new();
-        let ended = model.generate(prompt, &options(m), |piece| {
+        let ended = model.generate(prompt, &options(m)?, |piece| {
             written.push_str(piece);
             !STOPPED.load(Ordering::Relaxed)
         })?;
@@ -423,33 +437,35 @@ pub(crate) fn generate(m: &ArgMatches) -> Result<()> {
         return Ok(());
     }
     show(prompt);
-    model.generate(prompt, &options(m), show)?;
+    model.generate(prompt, &options(m)?, show)?;
     print("");
     Ok(())
 }
 
 pub(crate) fn chat(m: &ArgMatches) -> Result<()> {
-    let (model, options, as_json) = (load(m)?, options(m), m.get_flag("json"));
-    let (you, it) = (say!("chat-you"), say!("chat-model"));
-    let turn = format!("\n{you}:");
+    // Wrong use is told before anything is loaded.
+    let options = options(m)?;
+    let model = load(m)?;
+    let (you, as_json) = (say!("chat-you"), m.get_flag("json"));
     note(&say!("chat-hello"));
-    let mut history = String::new();
+    let mut cache = model.conversations();
+    let mut messages: Vec<Message> =
+        m.get_one::<String>("system").map(|text| Message::new("system", text)).into_iter().collect();
     while let Some(prompt) = ask(&you)? {
-        history.push_str(&format!("{you}: {prompt}\n{it}:"));
+        messages.push(Message::new("user", &prompt));
         let mut answer = String::new();
-        let ended = model.generate(&history, &options, |piece| {
+        let ended = model.answer(&mut cache, &messages, &options, |piece| {
             answer.push_str(piece);
-            // The model would go on and write the person's part too.
-            !answer.contains(&turn) && (as_json || show(piece)) && !STOPPED.load(Ordering::Relaxed)
+            (as_json || show(piece)) && !STOPPED.load(Ordering::Relaxed)
         })?;
-        if ended == Ended::Stopped && !answer.contains(&turn) {
+        if ended == Ended::Stopped {
             break;
         }
-        let own = answer.split(&turn).next().unwrap_or_default();
-        if !json_line(m, || serde_json::json!({ "prompt": prompt, "text": own, "ended": ended.as_str() })) {
+        let answer = answer.trim().to_owned();
+        if !json_line(m, || serde_json::json!({ "prompt": prompt, "text": answer, "ended": ended.as_str() })) {
             print("");
         }
-        history.push_str(&format!(" {}\n", own.trim()));
+        messages.push(Message::new("assistant", &answer));
     }
     Ok(())
 }

@@ -9,8 +9,7 @@ use kwaya_math::{Format, Pool};
 use kwaya_model::quantise::Target;
 use kwaya_recipe::{
     exchange::{self, Exchanged},
-    inspect,
-    machine,
+    inspect, machine,
     measure_text::{bits_per_byte, examine},
     text_model::{self, TextModel},
     words,
@@ -48,7 +47,7 @@ pub(crate) fn import(m: &ArgMatches) -> Result<()> {
     let exchanged = exchange::to_folder(&source, out, format, &Pool::new(threads(m)), &Bar::new())?;
     if !json(m, &exchanged) {
         show(&exchanged);
-        print(&say!("exchange-next-train", path = out.display()));
+        print(&say!("exchange-next", path = out.display()));
     }
     Ok(())
 }
@@ -104,7 +103,13 @@ fn show(exchanged: &Exchanged) {
         "exchange-done",
         path = exchanged.path.display(),
         count = words::count(exchanged.parameters),
-        formats = exchanged.formats.iter().map(share).collect::<Vec<_>>().join(", "),
+        formats = exchanged
+            .formats
+            .iter()
+            .map(share)
+            .filter(|share| !share.starts_with("0.0"))
+            .collect::<Vec<_>>()
+            .join(", "),
         before = words::bytes(exchanged.bytes[0]),
         after = words::bytes(exchanged.bytes[1]),
     ));

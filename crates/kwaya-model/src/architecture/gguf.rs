@@ -6,7 +6,8 @@ use kwaya_math::blocks::dequantise;
 use serde_json::{Map, Value as Json};
 
 use super::{
-    Architecture, EMBEDDING, Family, HEAD, NORM, RopeScaling, hugging_face::Reader, inverse_root, unknown_family, unsayable,
+    Architecture, EMBEDDING, Family, HEAD, NORM, RopeScaling, hugging_face::Reader, inverse_root, unknown_family,
+    unsayable,
 };
 use crate::gguf::{Gguf, Value};
 
@@ -130,14 +131,14 @@ pub(super) fn write(a: &Architecture) -> Result<(Vec<(String, Value)>, Option<Ve
             own.push(("rope.scaling.factor", float(factor as f32)));
         }
         RopeScaling::Llama3 { .. } | RopeScaling::Factors(_) if a.ropes.len() > 1 => {
-            return Err(unsayable("rope_scaling", "llama3"));
+            return Err(unsayable("rope_scaling"));
         }
         _ => {}
     }
     let window = a.layers.iter().find_map(|layer| layer.window);
     match window {
-        Some(window) if matches!(a.family, Family::Qwen2 | Family::Qwen3) => {
-            return Err(unsayable("sliding_window", window));
+        Some(_) if matches!(a.family, Family::Qwen2 | Family::Qwen3) => {
+            return Err(unsayable("sliding_window"));
         }
         Some(window) => own.push(("attention.sliding_window", whole(window))),
         None => {}
@@ -153,12 +154,12 @@ pub(super) fn write(a: &Architecture) -> Result<(Vec<(String, Value)>, Option<Ve
         }
         own.push(("attention.scale", float(a.attention_scale)));
     } else if a.attention_scale != inverse_root(a.head_dim as f64) {
-        return Err(unsayable("attention_scale", a.attention_scale));
+        return Err(unsayable("attention_scale"));
     }
     for (key, cap) in [("attn_logit_softcapping", a.attention_softcap), ("final_logit_softcapping", a.logit_softcap)] {
         match cap {
             Some(cap) if gemma => own.push((key, float(cap))),
-            Some(cap) => return Err(unsayable(key, cap)),
+            Some(_) => return Err(unsayable(key)),
             None => {}
         }
     }

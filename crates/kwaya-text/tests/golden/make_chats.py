@@ -13,6 +13,7 @@ import datetime
 import json
 import sys
 
+import jinja2
 from gguf import GGUFReader
 from transformers.utils.chat_template_utils import _compile_jinja_template
 
@@ -258,7 +259,7 @@ nobody
 {{ 'a-b-c'.split('-') | last }} {{ 'title case'.title() }} {{ '  x '.strip() ~ '|' }} {{ 'abc'[::-1] }} {{ 'abc'[1:] }}
 {{ {'b': 1, 'a': [1, 2.0, none, true, 'é<&>\\n"']} | tojson }}
 {{ {'b': 1, 'a': [1e20, 1e-7]} | tojson(sort_keys=true, indent=2) }}
-{{ ['é', '\\U0001f600'] | tojson(ensure_ascii=true, separators=(',', ':')) }}
+{{ ['é', '😀'] | tojson(ensure_ascii=true, separators=(',', ':')) }}
 {{ {'x': 1}.get('x') }} {{ {'x': 1}.get('y', 'none') }} {% for k, v in {'z': 1, 'y': 2} | items %}{{ k }}={{ v }};{% endfor %}
 
 {% set parts = [] %}
@@ -316,11 +317,7 @@ CHATS = {
 def render(source, **values):
     template = _compile_jinja_template(source)
     date = values.pop("date")
-    if date:
-        day = datetime.datetime(*date)
-        values["strftime_now"] = day.strftime
-    else:
-        template.globals.pop("strftime_now", None)
+    values["strftime_now"] = datetime.datetime(*date).strftime if date else jinja2.Undefined()
     try:
         return template.render(documents=None, **values)
     except Exception:

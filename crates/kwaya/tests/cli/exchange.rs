@@ -98,7 +98,8 @@ fn every_family_goes_in_and_out_and_stays_the_same() {
 fn a_build_becomes_a_file_that_says_the_same() {
     let place = Place::built();
     place.write("text.txt", "Mahindi yanahitaji mvua. ".repeat(40));
-    let ran = place.run(["export", "m", "m.gguf", "--quantise", "F32", "--measure", "text.txt", "--json"]).good().json();
+    let ran =
+        place.run(["export", "m", "m.gguf", "--quantise", "F32", "--measure", "text.txt", "--json"]).good().json();
     let [before, after] = [0, 1].map(|which| ran["bits_per_byte"][which].as_f64().unwrap());
     assert!(before == after && before > 0.5 && before < 20.0, "{ran}");
     let greedy = ["Mahindi", "--temperature", "0", "--tokens", "20", "--json"];
@@ -112,7 +113,8 @@ fn a_build_becomes_a_file_that_says_the_same() {
             place.run(["export", source, out, "--quantise", target, "--threads", threads]).good();
             blake3::hash(&place.bytes(out))
         };
-        let [one, three] = [("1", "1.gguf"), ("3", "3.gguf")].map(|(threads, out)| export("m", threads, &format!("{target}-{out}")));
+        let [one, three] =
+            [("1", "1.gguf"), ("3", "3.gguf")].map(|(threads, out)| export("m", threads, &format!("{target}-{out}")));
         assert_eq!(one, three, "{target}");
         export("m.gguf", "2", &format!("{target}-again.gguf"));
         same_weights(&place.path(&format!("{target}-1.gguf")), &place.path(&format!("{target}-again.gguf")));
@@ -155,5 +157,44 @@ fn what_cannot_be_exchanged() {
     place.write("empty.txt", "");
     fails(&place, &["export", "llama2.gguf", "a.gguf", "--measure", "none.txt"], 1, "io-not-found", &["none.txt"]);
     let left: Vec<_> = fs::read_dir(place.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(!left.iter().any(|name| name == "a" || name == "a.gguf" || name.to_string_lossy().starts_with('.')), "{left:?}");
+    assert!(
+        !left.iter().any(|name| name == "a" || name == "a.gguf" || name.to_string_lossy().starts_with('.')),
+        "{left:?}"
+    );
+}
+
+#[test]
+fn files_of_texts_and_questions() {
+    let place = Place::built();
+    place.write("text.txt", "Mahindi yanahitaji mvua. ".repeat(40));
+    let lines = r#"{"text": "Mahindi yanahitaji mvua.", "language": "sw"}
+{"text": "shamba mvua mkulima", "language": "sw"}
+{"text": "Rain", "language": "en"}
+
+{"question": "mbegu mbolea", "choices": ["mavuno kupanda", "\u4e00\u4e01\u4e02"], "answer": 0}
+{"question": "mbegu mbolea", "choices": ["mavuno kupanda", "zzzqqq xxx"], "answer": "zzzqqq xxx"}
+{"prompt": "mahindi", "answer": "sitasema hivi"}
+"#;
+    place.write("lines.jsonl", lines);
+    let eval = |threads| place.run(["eval", "m", "--data", "text.txt", "lines.jsonl", "--json", "--threads", threads]);
+    let figures = eval("1").good().json_lines();
+    assert_eq!(figures, eval("3").good().json_lines());
+    let bits = figures[0]["texts"][""]["bits_per_byte"].as_f64().unwrap();
+    assert!((0.5..20.0).contains(&bits), "{figures:?}");
+    let of_lines = &figures[1];
+    assert_eq!(of_lines["texts"]["sw"]["texts"], 2);
+    assert_eq!(of_lines["texts"]["sw"]["bytes"], 43);
+    assert_eq!(of_lines["texts"]["en"]["bytes"], 4);
+    assert_eq!(of_lines["choices"], serde_json::json!({ "questions": 2, "right": 1, "right_by_length": 1 }));
+    assert_eq!(of_lines["exact"], serde_json::json!({ "questions": 1, "right": 0 }));
+    let people = place.run(["eval", "m", "--data", "lines.jsonl"]).good().out;
+    assert!(people.contains("50.0 % right") && people.contains("bits per byte on 2 texts"), "{people}");
+
+    place.write("wrong.jsonl", format!("{lines}\n{{\"question\": \"a\", \"choices\": [\"b\"], \"answer\": 1}}\n"));
+    fails(&place, &["eval", "m", "--data", "wrong.jsonl"], 1, "eval-line", &["Line 9", "wrong.jsonl"]);
+    place.write("other.jsonl", "hapana");
+    fails(&place, &["eval", "m", "--data", "other.jsonl"], 1, "eval-line", &["Line 1"]);
+    place.write("empty.txt", "");
+    fails(&place, &["eval", "m", "--data", "empty.txt"], 1, "measure-short", &["too short"]);
+    fails(&place, &["eval", "m", "--data", "text.txt", "none.txt"], 1, "io-not-found", &["none.txt"]);
 }
