@@ -161,10 +161,12 @@ inspect-training = it is a plain Llama, which Kwaya can train further: about { $
 inspect-no-training = it is no plain Llama: Kwaya runs it, but cannot train it further
 eval-line = Line { $line } of { $path } cannot be used: { $cause }
     .remedy = A line holds "text" and "language", or "question", "choices" and "answer" (its number from 0 on, or its words), or "prompt" and "answer".
-eval-file = { $file }
-eval-text =   { $language } { $bits } bits per byte on { $texts } texts, { $bytes }; lower is better
-eval-choices =   { $questions } questions with choices: { $right } % right by likelihood, { $by_length } % by likelihood for each byte
-eval-exact =   { $questions } questions: { $right } % answered with the very words
+eval-text = { $language } { $bits } bits per byte on { $texts ->
+        [one] 1 text
+       *[other] { $texts } texts
+    }, { $bytes }; lower is better
+eval-choices = Questions with choices, { $questions }: { $right } % right by likelihood, { $by_length } % by likelihood for each byte
+eval-exact = Questions with an answer, { $questions }: { $right } % answered with the very words
 measure-text = Measuring on the text
 measure-short = The text is too short: there is nothing in it for the model to guess
     .remedy = Give a text of at least a few sentences.

@@ -202,9 +202,9 @@ pub(crate) fn eval(m: &ArgMatches) -> Result<()> {
         if json_line(m, || serde_json::to_value(&examined).expect("figures are plain data")) {
             continue;
         }
-        print(&say!("eval-file", file = file.display()));
+        print(&file.display().to_string());
         for (language, score) in &examined.texts {
-            print(&say!(
+            print_part(&say!(
                 "eval-text",
                 language = language,
                 bits = format!("{:.4}", score.bits_per_byte),
@@ -215,7 +215,7 @@ pub(crate) fn eval(m: &ArgMatches) -> Result<()> {
         let share = |right: u64, all: u64| format!("{:.1}", 100.0 * right as f64 / all as f64);
         let (choices, exact) = (examined.choices, examined.exact);
         if choices.questions > 0 {
-            print(&say!(
+            print_part(&say!(
                 "eval-choices",
                 questions = words::count(choices.questions),
                 right = share(choices.right, choices.questions),
@@ -223,7 +223,7 @@ pub(crate) fn eval(m: &ArgMatches) -> Result<()> {
             ));
         }
         if exact.questions > 0 {
-            print(&say!(
+            print_part(&say!(
                 "eval-exact",
                 questions = words::count(exact.questions),
                 right = share(exact.right, exact.questions),
@@ -231,4 +231,9 @@ pub(crate) fn eval(m: &ArgMatches) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Prints a line that belongs to the one above.
+fn print_part(line: &str) {
+    print(&format!("  {}", line.trim_start()));
 }

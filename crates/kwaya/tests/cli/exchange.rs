@@ -183,8 +183,9 @@ fn files_of_texts_and_questions() {
     assert!((0.5..20.0).contains(&bits), "{figures:?}");
     let of_lines = &figures[1];
     assert_eq!(of_lines["texts"]["sw"]["texts"], 2);
-    assert_eq!(of_lines["texts"]["sw"]["bytes"], 43);
-    assert_eq!(of_lines["texts"]["en"]["bytes"], 4);
+    // All but what is given, where no token is put before a text.
+    assert!((41..=43).contains(&of_lines["texts"]["sw"]["bytes"].as_u64().unwrap()), "{of_lines}");
+    assert!((1..=4).contains(&of_lines["texts"]["en"]["bytes"].as_u64().unwrap()), "{of_lines}");
     assert_eq!(of_lines["choices"], serde_json::json!({ "questions": 2, "right": 1, "right_by_length": 1 }));
     assert_eq!(of_lines["exact"], serde_json::json!({ "questions": 1, "right": 0 }));
     let people = place.run(["eval", "m", "--data", "lines.jsonl"]).good().out;
