@@ -117,6 +117,60 @@ session-full = The text is too long: { $tokens } more tokens do not fit, there i
 session-token = The token { $token } is outside the model's vocabulary of { $vocabulary }
     .remedy = Use the tokenizer.json that belongs to the model.
 
+tokenizer-missing = { $path } has no tokenizer, which turns text into the numbers that the model reads
+    .remedy = Get the whole model: in a folder, tokenizer.json lies beside config.json.
+
+### Models in and out
+
+exchange-exists = There is already something at { $path }
+    .remedy = Choose another name, or move it away.
+exchange-disk = The disk of { $path } has { $free } free; { $needed } are needed
+    .remedy = Free some space, write to another disk, or choose smaller numbers.
+exchange-format = A model cannot be stored as { $value } here
+    .remedy = Choose one of: { $known }.
+exchange-range = In { $path } the weights { $tensor } have the value { $value }, which { $format } cannot hold
+    .remedy = Store them as F32 or BF16; if the value is no number there, the file is damaged: get it again.
+exchange-unsayable = The model in { $path } has a { $key } of its own, which such a file cannot state
+    .remedy = Use the model as it is: kwaya chat and kwaya generate read it.
+exchange-weights = Writing the weights
+exchange-done =
+    Wrote { $path }: { $count } weights, { $formats }
+    Weights take { $after }; before they took { $before }
+exchange-left-out = Left out, because the model does not use it: { $tensors }
+exchange-measured = Bits per byte on { $file }, lower is better: { $before } before, { $after } now
+exchange-next = Next: kwaya chat { $path }
+inspect-figures =
+    Family      { $family }, { $weights } weights
+    Shape       { $layers } layers of width { $hidden }, feed-forward { $intermediate }; { $heads } heads of { $head_dim }, { $kv_heads } for keys and values
+    Tokens      { $vocabulary }; { $output }
+    Reads       texts of up to { $context } tokens{ $window }
+    Stored      { $formats }
+    Tokenizer   { $tokenizer }
+    Licence     { $licence }
+    To answer   { $answer } of memory for the weights, and { $cache } for each 1,000 tokens of a conversation
+    To train    { $training }
+inspect-format = { $format }: { $tensors } matrices or vectors, { $weights } weights, { $bytes }
+inspect-tied = the output is the same table as the input
+inspect-untied = the output has a table of its own
+inspect-window = ; { $layers } layers look back only { $window } tokens
+inspect-tokenizer = { $kind }, { $tokens } tokens, without a chat template: it continues text
+inspect-tokenizer-chat = { $kind }, { $tokens } tokens, with a chat template
+inspect-tokenizer-none = none that can be used: { $cause }
+inspect-no-licence = none is stated in the files: ask whoever made the model before you pass it on
+inspect-training = it is a plain Llama, which Kwaya can train further: about { $full } of memory for all weights, about { $adapter } for small added matrices (adapters)
+inspect-no-training = it is no plain Llama: Kwaya runs it, but cannot train it further
+eval-line = Line { $line } of { $path } cannot be used: { $cause }
+    .remedy = A line holds "text" and "language", or "question", "choices" and "answer" (its number from 0 on, or its words), or "prompt" and "answer".
+eval-text = { $language } { $bits } bits per byte on { $texts ->
+        [one] 1 text
+       *[other] { $texts } texts
+    }, { $bytes }; lower is better
+eval-choices = Questions with choices, { $questions }: { $right } % right by likelihood, { $by_length } % by likelihood for each byte
+eval-exact = Questions with an answer, { $questions }: { $right } % answered with the very words
+measure-text = Measuring on the text
+measure-short = The text is too short: there is nothing in it for the model to guess
+    .remedy = Give a text of at least a few sentences.
+
 ### Training
 
 train-steps = Training
@@ -210,6 +264,43 @@ help-chat-examples =
     Examples:
       kwaya chat mymodel --temperature 0.7
       kwaya chat model.gguf --system "Answer in one sentence."
+help-import = Turn a model of another maker into a folder that Kwaya can train further
+help-import-examples =
+    Examples:
+      kwaya import SmolLM2-135M-Instruct.gguf smollm
+      kwaya import smollm smollm-half --numbers bf16
+
+    To talk to a model or to let it write, no import is needed: kwaya chat MODEL.gguf works as it is.
+help-export = Write a model for other programs: as a GGUF file, smaller if you like, or as a folder
+help-export-examples =
+    Examples:
+      kwaya export mymodel mymodel.gguf --quantise Q8_0
+      kwaya export mymodel small.gguf --quantise Q4_K_M --measure held-out.txt
+      kwaya export model.gguf folder --format folder
+help-eval = Measure how well a model predicts texts and answers questions
+help-eval-examples =
+    Examples:
+      kwaya eval mymodel --data held-out.txt
+      kwaya eval mymodel --data texts.jsonl questions.jsonl --json
+
+    A .jsonl file has on each line one of these:
+      {"{"}"text": "…", "language": "sw"{"}"}                       bits per byte, for each language
+      {"{"}"question": "…", "choices": ["…", "…"], "answer": 0{"}"}   how often the right choice is the likeliest
+      {"{"}"prompt": "…", "answer": "…"{"}"}                        how often the answer is the very words
+    Any other file is one text.
+help-inspect = Say what a model is, what it needs, and what can be done with it
+help-inspect-examples =
+    Examples:
+      kwaya inspect mymodel
+      kwaya inspect SmolLM2-135M-Instruct.gguf --tensors
+help-arg-source = A folder with a model as Hugging Face has it, or a GGUF file
+help-arg-out = What is to be written; there may be nothing by that name yet
+help-flag-numbers = How weights are stored: f32, f16 or bf16; as they are when left out, but f32 for those in blocks
+help-flag-format = What to write: gguf, a single file, or folder. When left out, a name that ends in .gguf means gguf
+help-flag-quantise = How weights are stored: F32, F16, BF16, Q8_0, Q6_K, Q4_K_M or Q4_0, from large and exact to small and coarse. When left out Q8_0 in a GGUF file, as they are in a folder
+help-flag-measure = A text file: measure how well the model predicts it, before and after
+help-flag-data = A file of text, or of JSON lines; several may be named
+help-flag-tensors = List each matrix and vector of weights
 help-corpus = Look at the data, and at what was left out and why
 help-corpus-examples = Example: kwaya corpus dropped mymodel
 help-stats = Print the figures of the corpus

@@ -95,6 +95,20 @@ impl Packed {
         }
     }
 
+    /// The memory that `rows` x `cols` weights of a format would take, but for
+    /// some bytes at the ends.
+    pub fn bytes_of(format: Format, rows: usize, cols: usize) -> u64 {
+        let (rows, cols) = (rows as u64, cols as u64);
+        match format {
+            Format::F32 | Format::F16 | Format::Bf16 => rows * cols * format.block_bytes() as u64,
+            _ => {
+                let (coding, panels) = (coding(format), rows.div_ceil(PANEL as u64));
+                let scales = cols / coding.block as u64 * (coding.panel_scales(coding.block)) as u64;
+                panels * (cols * coding.panel_codes(2) as u64 / 2 + scales)
+            }
+        }
+    }
+
     fn units(&self) -> usize {
         self.rows.div_ceil(UNIT)
     }

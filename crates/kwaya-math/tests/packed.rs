@@ -50,7 +50,11 @@ fn bytes(format: Format, values: usize, index: u64) -> Vec<u8> {
 
 fn packed(pool: &Pool, format: Format, rows: usize, cols: usize, bytes: &[u8]) -> Packed {
     let width = cols / format.block() * format.block_bytes();
-    Packed::new(pool, format, rows, cols, |i| &bytes[i * width..(i + 1) * width]).expect("finite scales")
+    let packed = Packed::new(pool, format, rows, cols, |i| &bytes[i * width..(i + 1) * width]).expect("finite scales");
+    // Lines and the last panel are filled up.
+    let over = packed.bytes() as u64 - Packed::bytes_of(format, rows, cols);
+    assert!(over <= if format.block() > 1 { 128 } else { 64 * cols as u64 * 4 }, "{}: {over}", format.name());
+    packed
 }
 
 /// x rounded to whole numbers as the definition says: codes, scales.

@@ -17,10 +17,14 @@ mod gguf;
 mod hugging_face;
 
 use kwaya_base::{Error, Result};
-use kwaya_math::scalar;
+use kwaya_math::{Format, scalar};
+use serde_json::Value;
 
 pub(crate) use self::{gguf::stored_name, hugging_face::tokens};
-use crate::{config::Config, gguf::Gguf};
+use crate::{
+    config::Config,
+    gguf::{self as gguf_file, Gguf},
+};
 
 /// A family of models: the ones that differ in what is computed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -219,6 +223,41 @@ impl Rope {
     }
 }
 
+impl Rope {
+    /// By what each frequency is divided, where that differs by frequency.
+    fn divisors(&self, head_dim: usize) -> Option<Vec<f32>> {
+        match &self.scaling {
+            RopeScaling::None | RopeScaling::Linear(_) => None,
+            RopeScaling::Factors(factors) => Some(factors.clone()),
+            RopeScaling::Llama3 { .. } => {
+                let plain = Self { scaling: RopeScaling::None, ..self.clone() };
+                let pairs = plain.inverse_frequencies(head_dim).into_iter().zip(self.inverse_frequencies(head_dim));
+                Some(pairs.map(|(plain, scaled)| plain / scaled).collect())
+            }
+        }
+    }
+
+    /// The same with the rule that divisors follow from, where it is that of
+    /// Llama 3 with the numbers that all such models have. The frequencies
+    /// are the same but for the last bits.
+    fn by_rule(&self, head_dim: usize) -> Option<Self> {
+        let RopeScaling::Factors(factors) = &self.scaling else { return Some(self.clone()) };
+        let found = self.inverse_frequencies(head_dim);
+        let factor = factors.iter().fold(1.0, |most: f32, factor| most.max(*factor));
+        let rules = (4..=20).map(|power| RopeScaling::Llama3 {
+            factor: shortest(factor),
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_context: 1 << power,
+        });
+        let same = |rope: &Self| {
+            let pairs = rope.inverse_frequencies(head_dim).into_iter().zip(&found);
+            pairs.into_iter().all(|(a, b)| (a - b).abs() <= 1e-6 * a)
+        };
+        rules.map(|scaling| Self { scaling, ..self.clone() }).find(same)
+    }
+}
+
 /// Everything that a forward pass needs to know of a model.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Architecture {
@@ -295,6 +334,31 @@ impl Architecture {
         gguf::read(file).map_err(|error| error.path(file.path()))
     }
 
+    /// The `config.json` that says this, in keys that `transformers` 4 and 5
+    /// read, for weights in the numbers of `format`. Read back it is the same
+    /// architecture, but for the licence.
+    ///
+    /// # Errors
+    /// `exchange-unsayable` for what such a file cannot say.
+    pub fn config_json(&self, format: Format) -> Result<Value> {
+        hugging_face::write(self, format)
+    }
+
+    /// What a GGUF file says of this, in keys that llama.cpp reads, without
+    /// the tokenizer; and the content of `rope_freqs.weight` where there is
+    /// that tensor.
+    ///
+    /// # Errors
+    /// `exchange-unsayable` for what such a file cannot say.
+    pub fn gguf_metadata(&self) -> Result<(Vec<(String, gguf_file::Value)>, Option<Vec<f32>>)> {
+        gguf::write(self)
+    }
+
+    /// The name that the tensor `name` has in a GGUF file.
+    pub fn gguf_name(&self, name: &str) -> String {
+        stored_name(name, self.post_norms)
+    }
+
     /// `Q`, the width of all query heads.
     pub fn query_size(&self) -> usize {
         self.heads * self.head_dim
@@ -364,9 +428,8 @@ impl Architecture {
             eos_token_id: self.eos.first().copied(),
             ..Config::default()
         };
-        // 1e-5 in f32 is 0.0000099999997 in f64: the shortest number that
-        // gives the same f32 is the one that somebody wrote.
-        config.rms_norm_eps = self.rms_eps.to_string().parse().expect("a number that was printed");
+        // 1e-5 in f32 is 0.0000099999997 in f64.
+        config.rms_norm_eps = shortest(self.rms_eps);
         let plain =
             Self { family: self.family, licence: self.licence.clone(), eos: self.eos.clone(), ..Self::from(&config) };
         (*self == plain).then_some(config)
@@ -409,6 +472,15 @@ impl From<&Config> for Architecture {
 
 fn inverse_root(x: f64) -> f32 {
     (1.0 / x.sqrt()) as f32
+}
+
+/// The number that a person would have written for this f32.
+fn shortest(x: f32) -> f64 {
+    x.to_string().parse().expect("a number that was printed")
+}
+
+fn unsayable(key: &'static str) -> Error {
+    Error::new("exchange-unsayable").arg("key", key)
 }
 
 fn unknown_family(name: &str) -> Error {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use kwaya_base::{Error, Result};
-use kwaya_math::{PAGE, Pages, Pool, Row};
+use kwaya_math::{PAGE, Pages, Pool, Row, cross_entropy_loss};
 
 use crate::decoder::{Buffers, Decoder};
 
@@ -122,21 +122,9 @@ impl<'m> Conversations<'m> {
     /// reads, `session-memory` when there is no room for its keys and values.
     /// All conversations are then as they were.
     pub fn feed(&mut self, batch: &[(Conversation, &[u32])]) -> Result<&[f32]> {
-        let a = self.model.architecture();
-        for (conversation, tokens) in batch {
-            let left = a.context - self.open[conversation].tokens.len();
-            if tokens.is_empty() {
-                return Err(Error::new("session-empty"));
-            }
-            if tokens.len() > left {
-                return Err(Error::new("session-full").arg("tokens", tokens.len()).arg("left", left));
-            }
-            if let Some(token) = tokens.iter().find(|token| **token as usize >= a.vocab) {
-                return Err(Error::new("session-token").arg("token", token).arg("vocabulary", a.vocab));
-            }
-        }
+        self.check(batch)?;
         self.make_room(batch)?;
-        let vocab = a.vocab;
+        let vocab = self.model.architecture().vocab;
         self.logits.resize(batch.len() * vocab, 0.0);
         // (which of the batch, which of its tokens), piece by piece.
         let all: Vec<(usize, usize)> =
@@ -164,6 +152,60 @@ impl<'m> Conversations<'m> {
             self.note(*conversation, tokens);
         }
         Ok(&self.logits)
+    }
+
+    /// Says what is wrong with a batch.
+    fn check(&self, batch: &[(Conversation, &[u32])]) -> Result<()> {
+        let a = self.model.architecture();
+        for (conversation, tokens) in batch {
+            let left = a.context - self.open[conversation].tokens.len();
+            if tokens.is_empty() {
+                return Err(Error::new("session-empty"));
+            }
+            if tokens.len() > left {
+                return Err(Error::new("session-full").arg("tokens", tokens.len()).arg("left", left));
+            }
+            if let Some(token) = tokens.iter().find(|token| **token as usize >= a.vocab) {
+                return Err(Error::new("session-token").arg("token", token).arg("vocabulary", a.vocab));
+            }
+        }
+        Ok(())
+    }
+
+    /// How surprised the model is by a text that begins here: the sum of
+    /// -ln p of each token from the place `from` on, which is 1 or more, given
+    /// those before it.
+    ///
+    /// # Errors
+    /// As [`Conversations::feed`].
+    pub fn surprise(&mut self, tokens: &[u32], from: usize) -> Result<f64> {
+        /// Rows whose logits are held at once.
+        const PIECE: usize = 32;
+        let vocab = self.model.architecture().vocab;
+        let (conversation, _) = self.begin(&[]);
+        let result = self.check(&[(conversation, tokens)]).and_then(|()| self.make_room(&[(conversation, tokens)]));
+        let mut sum = 0.0;
+        if result.is_ok() {
+            let mut losses = [0.0; PIECE];
+            for first in (0..tokens.len() - 1).step_by(ROWS) {
+                let piece = &tokens[first..(tokens.len() - 1).min(first + ROWS)];
+                let pages = &self.open[&conversation].pages;
+                let rows: Vec<Row<'_>> = (0..piece.len()).map(|t| Row { pages, position: first + t }).collect();
+                self.model.read(piece, &rows, &mut self.pages, &mut self.buffers, self.pool);
+                let of: Vec<usize> =
+                    (from.max(1) - 1..first + piece.len()).filter_map(|t| t.checked_sub(first)).collect();
+                for of in of.chunks(PIECE) {
+                    self.logits.resize(of.len() * vocab, 0.0);
+                    self.model.head(of, &mut self.buffers, &mut self.logits, self.pool);
+                    let next = &tokens[first + of[0] + 1..][..of.len()];
+                    let losses = &mut losses[..of.len()];
+                    cross_entropy_loss(self.pool, &self.logits, losses, next, vocab);
+                    sum += losses.iter().map(|&loss| f64::from(loss)).sum::<f64>();
+                }
+            }
+        }
+        self.end(conversation);
+        result.map(|()| sum)
     }
 
     /// Adds the tokens to a text, and makes its whole pages known.

@@ -39,4 +39,4 @@ pub use gguf::{Gguf, GgufTensor};
 pub use kwaya_math::{IGNORED, Precision};
 pub use model::{Model, Tensor};
 pub use sampler::{Sampler, SamplerOptions};
-pub use source::{Source, View};
+pub use source::{Layout, Source, View};

@@ -14,7 +14,10 @@ use std::{
 };
 
 use kwaya_base::{Error, Result, error::At};
-use kwaya_math::{Format, blocks::dequantise};
+use kwaya_math::{
+    Format, Pool,
+    blocks::{dequantise, dequantise_with, quantise_with},
+};
 use safetensors::Dtype;
 use serde::Deserialize;
 use serde_json::Value;
@@ -116,6 +119,90 @@ impl<'a> View<'a> {
         }
         values
     }
+
+    /// Hands on the bytes of the tensor as the file that is `to` has them, a
+    /// piece at a time. What is stored in the format of `to` already is not
+    /// touched. The bytes do not depend on threads.
+    ///
+    /// # Errors
+    /// `exchange-range` for a value that is not finite or beyond what the
+    /// format holds, and the first that `take` returns.
+    ///
+    /// # Panics
+    /// When the format is only read, or rows do not fill its blocks.
+    pub fn stream(&self, pool: &Pool, to: Layout, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        /// Values of a piece.
+        const PIECE: usize = 1 << 20;
+        let stored = |row: usize| match to.interleaved {
+            None => row,
+            Some(head_dim) => {
+                let (head, within, half) = (row / head_dim, row % head_dim, head_dim / 2);
+                head * head_dim + within / 2 + within % 2 * half
+            }
+        };
+        let change = self.offset - to.offset;
+        let (mut bytes, mut values, mut out) = (Vec::new(), Vec::new(), Vec::new());
+        let rows = (PIECE / self.cols).max(1);
+        for first in (0..self.rows).step_by(rows) {
+            bytes.clear();
+            (first..self.rows.min(first + rows)).for_each(|row| bytes.extend(self.row(stored(row))));
+            if to.format == self.format && change == 0.0 {
+                take(&bytes)?;
+                continue;
+            }
+            values.resize(bytes.len() / self.format.block_bytes() * self.format.block(), 0.0);
+            dequantise_with(pool, self.format, &bytes, &mut values);
+            if change != 0.0 {
+                values.iter_mut().for_each(|value| *value += change);
+            }
+            // A scale of a block is a half, too.
+            let most = if matches!(to.format, Format::F32 | Format::Bf16) { f32::MAX } else { 65_504.0 };
+            if let Some(value) = values.iter().find(|value| !(value.abs() <= most)) {
+                return Err(Error::new("exchange-range").arg("value", value).arg("format", to.format.name()));
+            }
+            out.resize(values.len() / to.format.block() * to.format.block_bytes(), 0);
+            quantise_with(pool, to.format, &values, &mut out);
+            take(&out)?;
+        }
+        Ok(())
+    }
+}
+
+/// How a file stores a tensor.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    /// How its numbers are stored.
+    pub format: Format,
+    /// In a GGUF of the architecture `llama` the width of a head, for queries
+    /// and keys: the two halves of a head are interleaved.
+    pub interleaved: Option<usize>,
+    /// What has to be added to a number to get the value: 1 for the norms of
+    /// Gemma in a Hugging Face folder.
+    pub offset: f32,
+}
+
+impl Layout {
+    /// That of the tensor `name` in a Hugging Face folder.
+    pub fn folder(architecture: &Architecture, name: &str, format: Format) -> Self {
+        Self { format, interleaved: None, offset: offset(architecture.family, name) }
+    }
+
+    /// That of the tensor `name`, which is that of Hugging Face, in a GGUF
+    /// file.
+    pub fn gguf(architecture: &Architecture, name: &str, format: Format) -> Self {
+        let llama = matches!(architecture.family, Family::Llama | Family::Mistral);
+        Self { format, interleaved: (llama && is_turned(name)).then_some(architecture.head_dim), offset: 0.0 }
+    }
+}
+
+/// Whether it makes queries or keys, which the rotary embedding turns.
+fn is_turned(name: &str) -> bool {
+    name.ends_with("q_proj.weight") || name.ends_with("k_proj.weight")
+}
+
+/// What a folder of the family has to be added to the numbers of a tensor.
+fn offset(family: Family, name: &str) -> f32 {
+    if family == Family::Gemma3 && name.ends_with("norm.weight") { 1.0 } else { 0.0 }
 }
 
 impl Source {
@@ -280,7 +367,7 @@ impl Source {
                 kind: tensor.format.name().into(),
                 format: Some(tensor.format),
                 shape: tensor.shape.clone(),
-                interleaved: llama && (name.ends_with("q_proj.weight") || name.ends_with("k_proj.weight")),
+                interleaved: llama && is_turned(name),
                 offset: 0.0,
             };
             if tensors.insert(name.to_owned(), place).is_some() {
@@ -352,7 +439,7 @@ impl Parts {
             };
             let kind = format!("{:?}", info.dtype);
             let range = start + from..start + to;
-            let offset = if self.family == Family::Gemma3 && name.ends_with("norm.weight") { 1.0 } else { 0.0 };
+            let offset = offset(self.family, &name);
             let place = Place { file, range, kind, format, shape: info.shape.clone(), interleaved: false, offset };
             if self.tensors.insert(canonical, place).is_some() {
                 return Err(Error::new("model-tensor-twice").path(&path).arg("tensor", line(&name)));

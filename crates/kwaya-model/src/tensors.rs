@@ -9,6 +9,7 @@
 use std::{collections::BTreeMap, fs::File, io::Write, path::Path};
 
 use kwaya_base::{Error, Result, error::At, files};
+use kwaya_math::Format;
 use memmap2::Mmap;
 use safetensors::{SafeTensorError, SafeTensors, tensor::Metadata};
 use serde::Serialize;
@@ -82,12 +83,37 @@ enum Header<'a> {
 /// # Errors
 /// When the file cannot be written.
 pub fn write(path: &Path, metadata: &BTreeMap<&str, String>, entries: &[Entry<'_>]) -> Result<()> {
+    let described: Vec<_> = entries.iter().map(|&(name, shape, _)| (name, shape, Format::F32)).collect();
+    write_with(path, metadata, &described, |index, take| for_each_block(entries[index].2, take))
+}
+
+/// Writes tensors of floats durably, in the order given: each has a name, a
+/// shape and a format. `fill` is called once for each, with its place among
+/// them and a function that takes its bytes in pieces of any length.
+///
+/// # Errors
+/// When the file cannot be written, and those of `fill`.
+///
+/// # Panics
+/// When a format is one of blocks, or `fill` gives another number of bytes
+/// than the shape says.
+pub fn write_with(
+    path: &Path,
+    metadata: &BTreeMap<&str, String>,
+    entries: &[(&str, &[usize], Format)],
+    mut fill: impl FnMut(usize, &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>,
+) -> Result<()> {
     let mut header = BTreeMap::from([("__metadata__", Header::Metadata(metadata))]);
     let mut offset = 0;
-    for &(name, shape, values) in entries {
-        assert_eq!(shape.iter().product::<usize>(), values.len(), "the shape of {name}");
-        let end = offset + size_of_val(values);
-        header.insert(name, Header::Tensor { dtype: "F32", shape, data_offsets: [offset, end] });
+    let mut lengths = Vec::with_capacity(entries.len());
+    for &(name, shape, format) in entries {
+        let dtype = match format {
+            Format::F32 | Format::F16 | Format::Bf16 => format.name(),
+            other => panic!("{name} as {}", other.name()),
+        };
+        lengths.push(shape.iter().product::<usize>() * format.block_bytes());
+        let end = offset + lengths[lengths.len() - 1];
+        header.insert(name, Header::Tensor { dtype, shape, data_offsets: [offset, end] });
         offset = end;
     }
     let mut header = serde_json::to_vec(&header).expect("names and numbers become JSON");
@@ -95,8 +121,13 @@ pub fn write(path: &Path, metadata: &BTreeMap<&str, String>, entries: &[Entry<'_
     files::write_with(path, |writer| {
         writer.write_all(&(header.len() as u64).to_le_bytes()).at(path)?;
         writer.write_all(&header).at(path)?;
-        for &(_, _, values) in entries {
-            for_each_block(values, |bytes| writer.write_all(bytes).at(path))?;
+        for (index, &(name, _, _)) in entries.iter().enumerate() {
+            let mut written = 0;
+            fill(index, &mut |bytes| {
+                written += bytes.len();
+                writer.write_all(bytes).at(path)
+            })?;
+            assert_eq!(written, lengths[index], "bytes of {name}");
         }
         Ok(())
     })

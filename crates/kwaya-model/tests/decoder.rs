@@ -185,3 +185,27 @@ fn what_cannot_be_fed_is_refused_and_changes_nothing() {
         assert_eq!(all.tokens(one), [1, 2, 3]);
     }
 }
+
+#[test]
+fn surprise_is_what_the_logits_say() {
+    let pool = Pool::new(2);
+    for (name, expected) in golden().models {
+        let model = decoder(&format!("{name}.gguf"), &pool);
+        let mut all = Conversations::new(&model, &pool, MEMORY);
+        let tokens = [&expected.tokens[..], &expected.greedy].concat();
+        let (one, _) = all.begin(&[]);
+        let mut nats = Vec::new();
+        for pair in tokens.windows(2) {
+            let logits: Vec<f64> = all.feed(&[(one, &pair[..1])]).unwrap().iter().map(|x| f64::from(*x)).collect();
+            let sum: f64 = logits.iter().map(|logit| (logit - logits[pair[1] as usize]).exp()).sum();
+            nats.push(sum.ln());
+        }
+        for from in [1, 2, 30, tokens.len()] {
+            let expected: f64 = nats[from - 1..].iter().sum();
+            let found = all.surprise(&tokens, from).unwrap();
+            assert!((found - expected).abs() < 1e-4, "{name}: {found} and {expected} from {from}");
+            assert_eq!(found.to_bits(), all.surprise(&tokens, from).unwrap().to_bits());
+        }
+        assert_eq!(all.surprise(&[], 1).unwrap_err().key(), "session-empty");
+    }
+}

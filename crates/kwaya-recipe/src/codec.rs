@@ -114,6 +114,11 @@ impl Codec {
         self.tokens(marks, &text, false).map(Some)
     }
 
+    /// Whether the model says how a chat is written.
+    pub fn has_chat_template(&self) -> bool {
+        self.template.is_some()
+    }
+
     /// The text of tokens, without marks.
     ///
     /// # Errors
@@ -195,6 +200,26 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
         Ok(_) => {}
     }
     fs::read(path).at(path).map(Some)
+}
+
+/// What a GGUF file is to say of the tokenizer in `folder`, whose model begins
+/// a text with `bos`.
+///
+/// # Errors
+/// When a file is missing or damaged, or says what a GGUF file cannot.
+pub fn vocabulary_in(folder: &Path, bos: Option<u32>) -> Result<Vocabulary> {
+    let path = folder.join("tokenizer.json");
+    let json = fs::read(&path).at(&path)?;
+    let config = read(&folder.join("tokenizer_config.json"))?;
+    let mut vocabulary = Vocabulary::of(&json, config.as_deref()).map_err(|error| error.path(&path))?;
+    if let Some(template) = read(&folder.join("chat_template.jinja"))? {
+        vocabulary.chat_template = Some(String::from_utf8_lossy(&template).into_owned());
+    }
+    if config.is_none() && bos.is_some() {
+        // As below.
+        (vocabulary.bos, vocabulary.add_bos) = (bos, Some(true));
+    }
+    Ok(vocabulary)
 }
 
 /// The tokenizer of a folder, what its files say, and the token to begin with.

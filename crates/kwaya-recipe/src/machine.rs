@@ -226,7 +226,7 @@ pub fn threads(asked: Option<usize>) -> usize {
 }
 
 /// Free bytes on the file system with the longest mount point above `folder`.
-fn disk_free(folder: &Path) -> Option<u64> {
+pub(crate) fn disk_free(folder: &Path) -> Option<u64> {
     let folder = folder.canonicalize().ok()?;
     Disks::new_with_refreshed_list()
         .ok()?

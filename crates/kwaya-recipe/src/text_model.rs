@@ -1,6 +1,9 @@
 //! A model with its tokenizer: text in, text out.
 
-use std::{path::Path, sync::OnceLock};
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use kwaya_base::{Error, Result, say};
 use kwaya_math::Pool;
@@ -10,7 +13,7 @@ use kwaya_text::{
     constraint::{Constrained, Form, Forms},
 };
 
-use crate::codec::Codec;
+use crate::{codec::Codec, recipe::RECIPE};
 
 /// A model ready to write: a folder in Hugging Face layout or a GGUF file.
 pub struct TextModel {
@@ -54,6 +57,22 @@ pub struct Options {
     pub tokens_max: usize,
     /// The form that the text must have.
     pub form: Option<Form>,
+}
+
+/// Where the model is that a person names: the result of a build in the folder
+/// of its recipe, or else the folder or file itself.
+///
+/// # Errors
+/// `model-missing` for a recipe that was not built yet.
+pub fn place(named: &Path) -> Result<PathBuf> {
+    let built = named.join("build").join("model");
+    if built.exists() {
+        return Ok(built);
+    }
+    if named.join(RECIPE).exists() {
+        return Err(Error::new("model-missing").path(named));
+    }
+    Ok(named.to_owned())
 }
 
 /// Keys and values of conversations take this much memory at the most.

@@ -42,6 +42,21 @@ pub(crate) fn command() -> Command {
         .subcommand(subcommand("status").arg(place("dir")))
         .subcommand(sampling(subcommand("generate").arg(place("model")).arg(place("prompt"))))
         .subcommand(sampling(subcommand("chat").arg(place("model")).arg(option("system", "TEXT"))))
+        .subcommand(subcommand("import").arg(place("source")).arg(place("out")).arg(option("numbers", "FORMAT")))
+        .subcommand(
+            subcommand("export")
+                .arg(place("model"))
+                .arg(place("out"))
+                .arg(option("format", "FORMAT").value_parser(["gguf", "folder"]))
+                .arg(option("quantise", "TARGET"))
+                .arg(option("measure", "FILE")),
+        )
+        .subcommand(subcommand("inspect").arg(place("model")).arg(flag("tensors")))
+        .subcommand(
+            subcommand("eval")
+                .arg(place("model"))
+                .arg(option("data", "FILE").required(true).action(ArgAction::Append).num_args(1..)),
+        )
         .subcommand(
             subcommand("corpus")
                 .subcommand_required(true)

@@ -20,7 +20,7 @@ use kwaya_recipe::{
     machine::{self, Ability, Machine, Measured},
     memory::Room,
     recipe::{RECIPE, Recipe},
-    text_model::{Ended, Options, TextModel},
+    text_model::{self, Ended, Options, TextModel},
     together::{self, Ranks},
     words,
 };
@@ -38,7 +38,7 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 /// A document that takes longer to parse is set aside.
 const EXTRACTION_LIMIT: Duration = Duration::from_secs(10);
 
-fn text<'a>(m: &'a ArgMatches, name: &str) -> &'a str {
+pub(crate) fn text<'a>(m: &'a ArgMatches, name: &str) -> &'a str {
     m.get_one::<String>(name).expect("required or with a default")
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn print(line: &str) {
 }
 
 /// Prints `figures` as JSON when that was asked for, and says whether it was.
-fn json(m: &ArgMatches, figures: &impl serde::Serialize) -> bool {
+pub(crate) fn json(m: &ArgMatches, figures: &impl serde::Serialize) -> bool {
     let asked = m.get_flag("json");
     if asked {
         print(&serde_json::to_string_pretty(figures).expect("figures are plain data"));
@@ -81,7 +81,7 @@ fn json(m: &ArgMatches, figures: &impl serde::Serialize) -> bool {
 }
 
 /// Prints one of many rows as a line of JSON when that was asked for.
-fn json_line(m: &ArgMatches, row: impl FnOnce() -> serde_json::Value) -> bool {
+pub(crate) fn json_line(m: &ArgMatches, row: impl FnOnce() -> serde_json::Value) -> bool {
     let asked = m.get_flag("json");
     if asked {
         print(&row().to_string());
@@ -384,15 +384,10 @@ pub(crate) fn status(m: &ArgMatches) -> Result<()> {
     Ok(())
 }
 
-/// A build folder's model, or a model folder itself.
+/// The model that was named.
 fn load(m: &ArgMatches) -> Result<TextModel> {
-    let folder = PathBuf::from(text(m, "model"));
-    let built = folder.join("build").join("model");
-    if folder.join(RECIPE).exists() && !built.exists() {
-        return Err(Error::new("model-missing").path(&folder));
-    }
-    let folder = if built.exists() { built } else { folder };
-    TextModel::load(&folder, machine::threads(m.get_one("threads").copied()))
+    let place = text_model::place(Path::new(text(m, "model")))?;
+    TextModel::load(&place, machine::threads(m.get_one("threads").copied()))
 }
 
 /// The form that was asked for. A schema is typed, or the name of a file.

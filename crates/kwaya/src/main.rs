@@ -7,6 +7,7 @@
 mod arguments;
 mod bar;
 mod commands;
+mod exchange;
 mod ranks;
 
 use std::process::ExitCode;
@@ -68,6 +69,10 @@ fn run(matches: &ArgMatches, ranks: &dyn Ranks) -> Result<()> {
         ("status", m) => commands::status(m),
         ("generate", m) => commands::generate(m),
         ("chat", m) => commands::chat(m),
+        ("import", m) => exchange::import(m),
+        ("export", m) => exchange::export(m),
+        ("eval", m) => exchange::eval(m),
+        ("inspect", m) => exchange::inspect(m),
         ("corpus", m) => commands::corpus(m),
         ("extract-worker", _) => kwaya_text::extract::worker_main(std::io::stdin().lock(), std::io::stdout().lock()),
         (other, _) => unreachable!("clap knows no command {other}"),

@@ -5,7 +5,10 @@ use kwaya_base::{Error, Result};
 use kwaya_math::blocks::dequantise;
 use serde_json::{Map, Value as Json};
 
-use super::{Architecture, EMBEDDING, HEAD, NORM, RopeScaling, hugging_face::Reader, unknown_family};
+use super::{
+    Architecture, EMBEDDING, Family, HEAD, NORM, RopeScaling, hugging_face::Reader, inverse_root, unknown_family,
+    unsayable,
+};
 use crate::gguf::{Gguf, Value};
 
 /// The keys of Hugging Face by those of GGUF, which stand behind the name of
@@ -93,6 +96,77 @@ pub(super) fn read(file: &Gguf) -> Result<Architecture> {
         _ => None,
     };
     Ok(architecture)
+}
+
+/// Writes what [`read`] reads, and gives the content of `rope_freqs.weight`.
+pub(super) fn write(a: &Architecture) -> Result<(Vec<(String, Value)>, Option<Vec<f32>>)> {
+    let name = match a.family {
+        Family::Llama | Family::Mistral => "llama",
+        Family::Qwen2 => "qwen2",
+        Family::Qwen3 => "qwen3",
+        Family::Gemma3 => "gemma3",
+    };
+    let gemma = a.family == Family::Gemma3;
+    let whole = |size: usize| Value::Unsigned(size as u64);
+    let float = |x: f32| Value::Float(f64::from(x));
+    let mut own = vec![
+        ("vocab_size", whole(a.vocab)),
+        ("context_length", whole(a.context)),
+        ("embedding_length", whole(a.hidden)),
+        ("block_count", whole(a.layers.len())),
+        ("feed_forward_length", whole(a.intermediate)),
+        ("attention.head_count", whole(a.heads)),
+        ("attention.head_count_kv", whole(a.kv_heads)),
+        ("attention.key_length", whole(a.head_dim)),
+        ("attention.value_length", whole(a.head_dim)),
+        ("attention.layer_norm_rms_epsilon", float(a.rms_eps)),
+        ("rope.dimension_count", whole(a.head_dim)),
+        // llama.cpp knows this number in 32 bits alone.
+        ("rope.freq_base", float(a.ropes[0].theta as f32)),
+    ];
+    let divisors = a.ropes[0].divisors(a.head_dim);
+    match a.ropes[0].scaling {
+        RopeScaling::Linear(factor) => {
+            own.push(("rope.scaling.type", "linear".into()));
+            own.push(("rope.scaling.factor", float(factor as f32)));
+        }
+        RopeScaling::Llama3 { .. } | RopeScaling::Factors(_) if a.ropes.len() > 1 => {
+            return Err(unsayable("rope_scaling"));
+        }
+        _ => {}
+    }
+    let window = a.layers.iter().find_map(|layer| layer.window);
+    match window {
+        Some(_) if matches!(a.family, Family::Qwen2 | Family::Qwen3) => {
+            return Err(unsayable("sliding_window"));
+        }
+        Some(window) => own.push(("attention.sliding_window", whole(window))),
+        None => {}
+    }
+    if gemma {
+        own.push(("rope.freq_base_swa", float(a.ropes[a.ropes.len() - 1].theta as f32)));
+        let sliding: Vec<bool> = a.layers.iter().map(|layer| layer.window.is_some()).collect();
+        let by = |pattern: usize| (1..=sliding.len()).all(|layer| sliding[layer - 1] != layer.is_multiple_of(pattern));
+        // Where nothing is said, each sixth layer sees all.
+        if !by(6) {
+            let pattern = (1..=sliding.len()).find(|&pattern| by(pattern));
+            own.push(("attention.sliding_window_pattern", pattern.map_or(Value::Bools(sliding.clone()), whole)));
+        }
+        own.push(("attention.scale", float(a.attention_scale)));
+    } else if a.attention_scale != inverse_root(a.head_dim as f64) {
+        return Err(unsayable("attention_scale"));
+    }
+    for (key, cap) in [("attn_logit_softcapping", a.attention_softcap), ("final_logit_softcapping", a.logit_softcap)] {
+        match cap {
+            Some(cap) if gemma => own.push((key, float(cap))),
+            Some(_) => return Err(unsayable(key)),
+            None => {}
+        }
+    }
+    let mut all = vec![("general.architecture".to_owned(), name.into())];
+    all.extend(a.licence.iter().map(|licence| ("general.license".to_owned(), Value::Text(licence.clone()))));
+    all.extend(own.into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
+    Ok((all, divisors))
 }
 
 /// What GGUF says in another way than Hugging Face.

@@ -1,10 +1,12 @@
 //! `config.json` of all families, in the keys of `transformers` 4 and 5.
 
 use kwaya_base::{Error, Result};
-use serde_json::{Map, Value};
+use kwaya_math::Format;
+use serde_json::{Map, Value, json};
 
 use super::{
-    Activation, Architecture, FAMILIES, Family, LayerAttention, Rope, RopeScaling, Traits, inverse_root, unknown_family,
+    Activation, Architecture, FAMILIES, Family, LayerAttention, Rope, RopeScaling, Traits, inverse_root, shortest,
+    unknown_family, unsayable,
 };
 use crate::config::{RMS_EPS, ROPE_THETA, check_number, largest, refuse};
 
@@ -12,6 +14,97 @@ pub(super) fn read(text: &str) -> Result<Architecture> {
     let malformed = |error| Error::new("model-config-malformed").arg("cause", &error).source(error);
     let outer: Map<String, Value> = serde_json::from_str(text).map_err(malformed)?;
     Reader::new(&outer)?.read()
+}
+
+/// Writes what [`read`] reads.
+pub(super) fn write(a: &Architecture, format: Format) -> Result<Value> {
+    let ropes: Option<Vec<Rope>> = a.ropes.iter().map(|rope| rope.by_rule(a.head_dim)).collect();
+    let ropes = ropes.ok_or_else(|| unsayable("rope_scaling"))?;
+    let (gemma, qwen) = (a.family == Family::Gemma3, matches!(a.family, Family::Qwen2 | Family::Qwen3));
+    let window = a.layers.iter().find_map(|layer| layer.window);
+    let class = match a.family {
+        Family::Llama => "Llama",
+        Family::Mistral => "Mistral",
+        Family::Qwen2 => "Qwen2",
+        Family::Qwen3 => "Qwen3",
+        Family::Gemma3 => "Gemma3",
+    };
+    let numbers = match format {
+        Format::F16 => "float16",
+        Format::Bf16 => "bfloat16",
+        _ => "float32",
+    };
+    let mut config = json!({
+        "architectures": [format!("{class}ForCausalLM")],
+        "model_type": a.family.name(),
+        "torch_dtype": numbers,
+        "vocab_size": a.vocab,
+        "hidden_size": a.hidden,
+        "intermediate_size": a.intermediate,
+        "num_hidden_layers": a.layers.len(),
+        "num_attention_heads": a.heads,
+        "num_key_value_heads": a.kv_heads,
+        "head_dim": a.head_dim,
+        "max_position_embeddings": a.context,
+        "rms_norm_eps": shortest(a.rms_eps),
+        "tie_word_embeddings": a.tied,
+        "bos_token_id": a.bos,
+        "eos_token_id": match a.eos[..] {
+            [] => Value::Null,
+            [one] => one.into(),
+            _ => a.eos.clone().into(),
+        },
+        "rope_theta": ropes[0].theta,
+        "rope_scaling": match ropes[0].scaling {
+            RopeScaling::Linear(factor) => json!({ "rope_type": "linear", "factor": factor }),
+            RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_context } => json!({
+                "rope_type": "llama3", "factor": factor, "low_freq_factor": low_freq_factor,
+                "high_freq_factor": high_freq_factor, "original_max_position_embeddings": original_context,
+            }),
+            RopeScaling::None | RopeScaling::Factors(_) => Value::Null,
+        },
+    });
+    config[if gemma { "hidden_activation" } else { "hidden_act" }] = match a.activation {
+        Activation::Silu => "silu".into(),
+        Activation::GeluTanh => "gelu_pytorch_tanh".into(),
+    };
+    if a.family != Family::Llama {
+        config["sliding_window"] = window.or(gemma.then_some(4096)).into();
+    }
+    if gemma || qwen && window.is_some() {
+        let kind = |layer: &LayerAttention| if layer.window.is_some() { "sliding_attention" } else { "full_attention" };
+        config["layer_types"] = a.layers.iter().map(kind).collect();
+    }
+    if qwen {
+        config["use_sliding_window"] = window.is_some().into();
+    }
+    if gemma {
+        config["rope_local_base_freq"] = ropes[ropes.len() - 1].theta.into();
+        let exact = f64::from(a.attention_scale).powi(-2);
+        let whole = exact.round();
+        config["query_pre_attn_scalar"] =
+            if inverse_root(whole) == a.attention_scale { (whole as u64).into() } else { exact.into() };
+        config["attn_logit_softcapping"] = a.attention_softcap.map(shortest).into();
+        config["final_logit_softcapping"] = a.logit_softcap.map(shortest).into();
+    }
+    // What a GGUF file says and no key here does would be lost in silence.
+    let told = Architecture { licence: None, ropes, ..a.clone() };
+    let heard = read(&config.to_string())?;
+    for (key, same) in [
+        ("attention_scale", heard.attention_scale == told.attention_scale),
+        (
+            "logit_softcapping",
+            (heard.attention_softcap, heard.logit_softcap) == (told.attention_softcap, told.logit_softcap),
+        ),
+        ("rope_scaling", heard.ropes == told.ropes),
+        ("sliding_window", heard.layers == told.layers),
+        ("configuration", heard == told),
+    ] {
+        if !same {
+            return Err(unsayable(key));
+        }
+    }
+    Ok(config)
 }
 
 /// Reads a configuration in the keys of Hugging Face.

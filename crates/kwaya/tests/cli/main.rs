@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod common;
+mod exchange;
 mod limits;
 mod main_job;
 mod messages;

@@ -127,6 +127,10 @@ fn every_command_has_help_and_an_example() {
         "corpus stats",
         "corpus show",
         "corpus dropped",
+        "import",
+        "export",
+        "inspect",
+        "eval",
         "",
     ];
     let listed = place.run(["--help"]).good().out;
