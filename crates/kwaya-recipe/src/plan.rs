@@ -419,7 +419,7 @@ mod tests {
     #[test]
     fn when_memory_is_short_the_step_is_cut_finer_before_anything_is_refused() {
         let wishes = TrainWishes::default();
-        let sizes = sized(LADDER[2], &wishes);
+        let sizes = sized(LADDER[0], &wishes);
         let config = sizes.config(4096);
         let of = |room| schedule(&sizes, &wishes, 4096, 10, room);
         let usual = of(1 << 40);
