@@ -23,7 +23,7 @@ use serde_json::Value;
 pub(crate) use self::{gguf::stored_name, hugging_face::tokens};
 use crate::{
     config::Config,
-    gguf::{self as gguf_file, Gguf},
+    gguf::{Gguf, Metadata},
 };
 
 /// A family of models: the ones that differ in what is computed.
@@ -350,7 +350,7 @@ impl Architecture {
     ///
     /// # Errors
     /// `exchange-unsayable` for what such a file cannot say.
-    pub fn gguf_metadata(&self) -> Result<(Vec<(String, gguf_file::Value)>, Option<Vec<f32>>)> {
+    pub fn gguf_metadata(&self) -> Result<(Metadata, Option<Vec<f32>>)> {
         gguf::write(self)
     }
 

@@ -61,6 +61,9 @@ pub struct Gguf {
     names: BTreeMap<String, usize>,
 }
 
+/// What a file is to say of a model, in the order in which it is written.
+pub type Metadata = Vec<(String, Value)>;
+
 /// A tensor of a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GgufTensor {

@@ -157,7 +157,7 @@ impl<'a> View<'a> {
             }
             // A scale of a block is a half, too.
             let most = if matches!(to.format, Format::F32 | Format::Bf16) { f32::MAX } else { 65_504.0 };
-            if let Some(value) = values.iter().find(|value| !(value.abs() <= most)) {
+            if let Some(value) = values.iter().find(|value| !(-most..=most).contains(*value)) {
                 return Err(Error::new("exchange-range").arg("value", value).arg("format", to.format.name()));
             }
             out.resize(values.len() / to.format.block() * to.format.block_bytes(), 0);

@@ -18,7 +18,7 @@ use kwaya_base::{Error, Progress, Result, Unit, error::At, files};
 use kwaya_math::{Format, Pool};
 use kwaya_model::{
     Layout, Source,
-    gguf::{self, Texts, Value},
+    gguf::{self, Metadata, Texts, Value},
     quantise::Target,
     tensors,
 };
@@ -365,7 +365,7 @@ fn tokenizer_config(vocabulary: &Vocabulary, context: usize) -> Json {
 }
 
 /// The metadata of a file but for what says how it is stored.
-fn as_stated(file: &gguf::Gguf) -> Vec<(String, Value)> {
+fn as_stated(file: &gguf::Gguf) -> Metadata {
     let storage = |key: &str| {
         ["general.file_type", "general.quantization_version"].contains(&key)
             || key.starts_with("split.")
@@ -383,7 +383,7 @@ fn stated_divisors(file: &gguf::Gguf) -> Option<Vec<f32>> {
 }
 
 /// The metadata for a folder, and its divisors of frequencies.
-fn described(source: &Source, name: &str) -> Result<(Vec<(String, Value)>, Option<Vec<f32>>)> {
+fn described(source: &Source, name: &str) -> Result<(Metadata, Option<Vec<f32>>)> {
     let (a, place) = (source.architecture(), source.path());
     let (mut metadata, divisors) = a.gguf_metadata().map_err(|error| error.path(place))?;
     let mut vocabulary = codec::vocabulary_in(place, a.bos)?;

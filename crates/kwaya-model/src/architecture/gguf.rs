@@ -9,7 +9,7 @@ use super::{
     Architecture, EMBEDDING, Family, HEAD, NORM, RopeScaling, hugging_face::Reader, inverse_root, unknown_family,
     unsayable,
 };
-use crate::gguf::{Gguf, Value};
+use crate::gguf::{Gguf, Metadata, Value};
 
 /// The keys of Hugging Face by those of GGUF, which stand behind the name of
 /// the architecture.
@@ -99,7 +99,7 @@ pub(super) fn read(file: &Gguf) -> Result<Architecture> {
 }
 
 /// Writes what [`read`] reads, and gives the content of `rope_freqs.weight`.
-pub(super) fn write(a: &Architecture) -> Result<(Vec<(String, Value)>, Option<Vec<f32>>)> {
+pub(super) fn write(a: &Architecture) -> Result<(Metadata, Option<Vec<f32>>)> {
     let name = match a.family {
         Family::Llama | Family::Mistral => "llama",
         Family::Qwen2 => "qwen2",
