@@ -10,8 +10,7 @@
 //! sum = fma(m, d * (sum of x), sum)             where there are least values
 //! ```
 //!
-//! with d and d * (sum of x) rounded to f16 where s and m are f16: block after
-//! block in order of `k`, one accumulator for each output. Whole
+//! block after block in order of `k`, one accumulator for each output. Whole
 //! numbers are exact in any order, so instruction sets that multiply them in
 //! different ways give the same bits.
 //!
@@ -23,7 +22,7 @@
 use std::cell::RefCell;
 
 use crate::{
-    half::{narrow, widen},
+    half::widen,
     isa::{Isa, current, kernel},
     memory::prefetch,
 };
@@ -109,18 +108,15 @@ pub(crate) unsafe fn times(out: *mut f32, stride: usize, rows: Rows<'_>, n: usiz
         && panels.scales.len() >= count * coding.panel_scales(k)
         && matches!((coding.bits, coding.block), (4 | 8, 16 | 32));
     assert!(fits, "codes: {n} rows of {k} times {count} panels of {coding:?}");
-    SUMS.with_borrow_mut(|Sums { scales, starts, leasts }| {
+    SUMS.with_borrow_mut(|Sums { starts, leasts }| {
         let blocks = filled * k / coding.block;
         if starts.len() < blocks {
             starts.resize(blocks, 0);
             leasts.resize(blocks, 0.0);
-            scales.resize(blocks, 0.0);
         }
         let zero = coding.zero - if coding.bits == 8 { offset() } else { 0 };
-        let scales = &mut scales[..filled * k / ROUNDED];
-        as_stored(scales, rows.scales, coding.half);
         sums(&mut starts[..blocks], &mut leasts[..blocks], rows.sums, rows.scales, coding, -zero);
-        let call = Call { out, stride, rows, scales, starts, leasts, n, panels, count };
+        let call = Call { out, stride, rows, starts, leasts, n, panels, count };
         // SAFETY: the lengths were checked above, the output by the caller,
         // and `current` found the instructions on this machine.
         unsafe {
@@ -148,27 +144,16 @@ fn offset() -> i32 {
     }
 }
 
-/// For each block of each row, its scale, what its sums start from, and what a
-/// least value is multiplied by.
+/// For each block of each row, what its sums start from and what a least
+/// value is multiplied by.
 #[derive(Default)]
 struct Sums {
-    scales: Vec<f32>,
     starts: Vec<i32>,
     leasts: Vec<f32>,
 }
 
 thread_local! {
     static SUMS: RefCell<Sums> = RefCell::default();
-}
-
-kernel! {
-/// Scales of rows as they are where scales of weights are f16: f16 too. So it
-/// is in llama.cpp, and so the answers are the same.
-fn as_stored(out: &mut [f32], scales: &[f32], half: bool) {
-    for (out, scale) in out.iter_mut().zip(scales) {
-        *out = if half { widen(narrow(*scale)) } else { *scale };
-    }
-}
 }
 
 kernel! {
@@ -183,8 +168,7 @@ fn sums(starts: &mut [i32], leasts: &mut [f32], sums: &[i32], scales: &[f32], co
                 (sums[block][r], scales[block / 2][r])
             };
             starts[r] = factor * sum;
-            let least = scale * sum as f32;
-            leasts[r] = if coding.half { widen(narrow(least)) } else { least };
+            leasts[r] = scale * sum as f32;
         }
     }
 }
@@ -195,8 +179,6 @@ struct Call<'a> {
     out: *mut f32,
     stride: usize,
     rows: Rows<'a>,
-    /// (n / 4, k / 32, 4)
-    scales: &'a [f32],
     /// (n / 4, k / block, 4)
     starts: &'a [i32],
     /// (n / 4, k / block, 4)
@@ -306,8 +288,7 @@ unsafe fn tile<L: Lanes, const BITS: usize, const BLOCK: usize, const R: usize>(
     /// Bytes of codes that are asked for ahead, into the second cache, by the
     /// first rows that use them.
     const AHEAD: usize = 4096;
-    let Call { out, stride, rows, scales: x_scales, starts, leasts, panels, .. } = *call;
-    let Panels { coding, codes, scales, k } = panels;
+    let Call { out, stride, rows, starts, leasts, panels: Panels { coding, codes, scales, k }, .. } = *call;
     // Where a row's values begin that are kept for each `every` along k, and
     // how far apart the groups are.
     let (group, slot) = (row / GROUP, row % GROUP);
@@ -318,7 +299,7 @@ unsafe fn tile<L: Lanes, const BITS: usize, const BLOCK: usize, const R: usize>(
         let mut scales = scales.as_ptr().add(panel * coding.panel_scales(k));
         let mut words: [*const i32; 3] = std::array::from_fn(|g| rows.words.as_ptr().wrapping_add(place(4) + g * k));
         let (x_scales, starts, leasts) = (
-            x_scales.as_ptr().add(place(ROUNDED)),
+            rows.scales.as_ptr().add(place(ROUNDED)),
             starts.as_ptr().add(place(BLOCK)),
             leasts.as_ptr().add(place(BLOCK)),
         );
