@@ -8,7 +8,7 @@ use kwaya_math::{Pool, philox};
 use safetensors::Dtype;
 use serde::Serialize;
 
-use crate::{config::Config, tensors};
+use crate::{config::Config, lora::Target, tensors};
 
 /// The random numbers of fresh weights: the stage of tensor `i` is this + `i`.
 const INITIAL_WEIGHTS: u32 = 1 << 16;
@@ -38,6 +38,36 @@ pub(crate) struct LayerRanges {
     pub(crate) gate: Range<usize>,
     pub(crate) up: Range<usize>,
     pub(crate) down: Range<usize>,
+}
+
+impl LayerRanges {
+    /// Those of a layer that lies alone, from 0 on.
+    pub(crate) fn alone(config: &Config) -> Self {
+        let layout = lay_out(&Config { num_hidden_layers: 1, ..config.clone() }).1;
+        let start = layout.layers_start();
+        let moved = |range: &Range<usize>| range.start - start..range.end - start;
+        let [input_norm, query, key, value, output, post_attention_norm, gate, up, down] =
+            layout.layers[0].all().map(|range| moved(&range));
+        Self { input_norm, query, key, value, output, post_attention_norm, gate, up, down }
+    }
+
+    /// All, in order.
+    pub(crate) fn all(&self) -> [Range<usize>; 9] {
+        let Self { input_norm, query, key, value, output, post_attention_norm, gate, up, down } = self.clone();
+        [input_norm, query, key, value, output, post_attention_norm, gate, up, down]
+    }
+
+    pub(crate) fn matrix(&self, target: Target) -> &Range<usize> {
+        match target {
+            Target::Query => &self.query,
+            Target::Key => &self.key,
+            Target::Value => &self.value,
+            Target::Output => &self.output,
+            Target::Gate => &self.gate,
+            Target::Up => &self.up,
+            Target::Down => &self.down,
+        }
+    }
 }
 
 /// The places of all tensors, by what they are for.
