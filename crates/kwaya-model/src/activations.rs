@@ -136,11 +136,7 @@ pub(crate) struct Scratch {
 impl Work {
     /// Each buffer and its length for `n` positions.
     fn buffers(&mut self, s: &Sizes, n: usize) -> [(&mut Vec<f32>, usize); 3] {
-        [
-            (&mut self.norm, n * s.c),
-            (&mut self.activated, n.min(PIECE) * s.f),
-            (&mut self.low, n * s.rank),
-        ]
+        [(&mut self.norm, n * s.c), (&mut self.activated, n.min(PIECE) * s.f), (&mut self.low, n * s.rank)]
     }
 }
 

@@ -37,7 +37,19 @@ pub fn forward_backward<'a>(
     let (config, whole) = (network.config(), network.whole());
     let (n, left) = (batch.tokens.len(), activations.left(batch.tokens.len()));
     let Activations {
-        keep, room, block, first_x, x, inv_rms, widened, work, scratch, rope: table, sizes, precision, ..
+        keep,
+        room,
+        block,
+        first_x,
+        x,
+        inv_rms,
+        widened,
+        work,
+        scratch,
+        rope: table,
+        sizes,
+        precision,
+        ..
     } = activations;
     let scratch = scratch.as_mut().expect("activations that were made for training");
     let d_weight = whole.map_or(&mut [][..], |layout| &mut gradients[layout.norm.clone()]);

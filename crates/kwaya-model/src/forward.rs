@@ -4,8 +4,8 @@
 use std::{mem, ops::Range};
 
 use kwaya_math::{
-    AttentionShape, Direction, Matrix, Pool, Precision, RopeTable, Start, attention, cross_entropy_loss, matmul, rms_norm,
-    rope, scale, swiglu,
+    AttentionShape, Direction, Matrix, Pool, Precision, RopeTable, Start, attention, cross_entropy_loss, matmul,
+    rms_norm, rope, scale, swiglu,
 };
 
 use crate::{
@@ -63,7 +63,19 @@ pub(crate) fn forward(
     let shape = activations.fit(network, batch);
     let (n, left) = (batch.tokens.len(), activations.left(batch.tokens.len()));
     let Activations {
-        keep, room, block, first_x, x, inv_rms, x_norm, widened, work, rope: table, sizes, precision, ..
+        keep,
+        room,
+        block,
+        first_x,
+        x,
+        inv_rms,
+        x_norm,
+        widened,
+        work,
+        rope: table,
+        sizes,
+        precision,
+        ..
     } = activations;
     let epsilon = config.rms_norm_eps as f32;
     // The blocks of the layers after the first, and how far apart they begin.

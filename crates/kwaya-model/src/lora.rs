@@ -55,8 +55,7 @@ pub enum Target {
 
 impl Target {
     /// All, in the order of the forward pass.
-    pub const ALL: [Self; 7] =
-        [Self::Query, Self::Key, Self::Value, Self::Output, Self::Gate, Self::Up, Self::Down];
+    pub const ALL: [Self; 7] = [Self::Query, Self::Key, Self::Value, Self::Output, Self::Gate, Self::Up, Self::Down];
 
     /// What Hugging Face calls it.
     pub fn name(self) -> &'static str {

@@ -20,6 +20,7 @@ use crate::{
 /// forward pass and again in the backward pass: beside the files they take the
 /// memory of one layer and of the head.
 pub struct Frozen<'a> {
+    source: &'a Source,
     config: Config,
     embedding: View<'a>,
     /// In the order of `LayerRanges`.
@@ -73,12 +74,17 @@ impl<'a> Frozen<'a> {
         if !norm.iter().all(|value| value.is_finite()) {
             return Err(not_finite(architecture::NORM));
         }
-        Ok(Self { embedding: source.tensor(architecture::EMBEDDING)?, config, layers, ranges, norm, head })
+        Ok(Self { source, embedding: source.tensor(architecture::EMBEDDING)?, config, layers, ranges, norm, head })
     }
 
     /// Its sizes.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Where they are.
+    pub fn source(&self) -> &'a Source {
+        self.source
     }
 
     /// The bytes of memory that it takes, beside the files.
@@ -216,11 +222,9 @@ impl<'a> Network<'a> {
         'a: 'r,
     {
         match self {
-            Self::Whole(model) => LayerWeights {
-                weights: model.weights(),
-                ranges: &model.layout().layers[index],
-                adapters: None,
-            },
+            Self::Whole(model) => {
+                LayerWeights { weights: model.weights(), ranges: &model.layout().layers[index], adapters: None }
+            }
             Self::Adapted(frozen, adapters) => {
                 for (view, range) in frozen.layers[index].iter().zip(frozen.ranges.all()) {
                     widen(view, &mut room[range], pool);
