@@ -149,19 +149,31 @@ pub fn dequantise(format: Format, bytes: &[u8], out: &mut [f32]) {
 
 kernel! {
 fn read_blocks(format: Format, bytes: &[u8], out: &mut [f32]) {
-    let blocks = bytes.chunks_exact(format.block_bytes()).zip(out.chunks_exact_mut(format.block()));
     // A loop of its own for each, compiled around one body.
     macro_rules! each {
-        (|$bytes:ident, $out:ident| $read:expr) => {
+        (|$bytes:ident, $out:ident| $read:expr) => {{
+            let blocks = bytes.chunks_exact(format.block_bytes()).zip(out.chunks_exact_mut(format.block()));
             for ($bytes, $out) in blocks {
                 $read;
             }
-        };
+        }};
     }
     match format {
-        Format::F32 => each!(|b, out| out[0] = f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
-        Format::F16 => each!(|b, out| out[0] = half(b)),
-        Format::Bf16 => each!(|b, out| out[0] = bf16_to_f32(u16::from_le_bytes([b[0], b[1]]))),
+        Format::F32 => {
+            for (out, bytes) in out.iter_mut().zip(bytes.as_chunks().0) {
+                *out = f32::from_le_bytes(*bytes);
+            }
+        }
+        Format::F16 => {
+            for (out, bytes) in out.iter_mut().zip(bytes.as_chunks().0) {
+                *out = f16_to_f32(u16::from_le_bytes(*bytes));
+            }
+        }
+        Format::Bf16 => {
+            for (out, bytes) in out.iter_mut().zip(bytes.as_chunks().0) {
+                *out = bf16_to_f32(u16::from_le_bytes(*bytes));
+            }
+        }
         Format::Q8_0 => each!(|b, out| read_q8_0(b, out)),
         Format::Q4_0 => each!(|b, out| read_simple::<4, false>(b, out)),
         Format::Q4_1 => each!(|b, out| read_simple::<4, true>(b, out)),
@@ -268,15 +280,16 @@ fn check(operation: &str, format: Format, values: usize, bytes: usize) {
 #[inline(always)]
 pub fn f16_to_f32(bits: u16) -> f32 {
     let (sign, rest) = (u32::from(bits & 0x8000) << 16, u32::from(bits & 0x7fff));
-    let value = match rest {
-        // Below the normal numbers a half counts steps of 2^-24, which is the
-        // last bit of 0.5. No denormal f32 is touched, so no mode of the
-        // processor matters.
-        0..0x0400 => (f32::from_bits(0x3f00_0000 | rest) - 0.5).to_bits(),
-        0x0400..0x7c00 => (rest << 13) + (112 << 23),
-        0x7c00 => 0x7f80_0000,
-        _ => 0x7fc0_0000 | rest << 13,
-    };
+    // All three, of which one is chosen: without branches they are vectors.
+    // Below the normal numbers a half counts steps of 2^-24, which is the
+    // last bit of 0.5. No denormal f32 is touched, so no mode of the
+    // processor matters.
+    let small = (f32::from_bits(0x3f00_0000 | rest) - 0.5).to_bits();
+    let normal = (rest << 13).wrapping_add(112 << 23);
+    let quiet = if rest > 0x7c00 { 0x40_0000 } else { 0 };
+    let special = 0x7f80_0000 | quiet | rest << 13;
+    let value = if rest < 0x0400 { small } else { normal };
+    let value = if rest < 0x7c00 { value } else { special };
     f32::from_bits(sign | value)
 }
 
@@ -329,7 +342,9 @@ fn put_half(out: &mut [u8], x: f32) {
 #[inline(always)]
 fn read_q8_0(block: &[u8], out: &mut [f32]) {
     let scale = half(block);
-    for (out, &q) in out.iter_mut().zip(&block[2..]) {
+    let (numbers, out): (&[u8; BLOCK], &mut [f32; BLOCK]) =
+        (block[2..].try_into().expect("a block"), out.try_into().expect("a block"));
+    for (out, &q) in out.iter_mut().zip(numbers) {
         *out = f32::from(q as i8) * scale;
     }
 }
@@ -339,14 +354,21 @@ fn read_simple<const BITS: usize, const MINIMUM: bool>(block: &[u8], out: &mut [
     let scale = half(block);
     let minimum = if MINIMUM { half(&block[2..]) } else { 0.0 };
     let (high, low) = block[if MINIMUM { 4 } else { 2 }..].split_at((BITS - 4) * 4);
-    let high = if BITS == 5 { u32::from_le_bytes([high[0], high[1], high[2], high[3]]) } else { 0 };
-    let value = |low: u8, place: usize| {
-        let q = i32::from(low) + (high >> place & 1) as i32 * 16;
-        if MINIMUM { q as f32 * scale + minimum } else { (q - (1 << (BITS - 1))) as f32 * scale }
-    };
+    // Of lengths that the compiler knows, which makes vectors of the loops.
+    let (low, out): (&[u8; BLOCK / 2], &mut [f32; BLOCK]) =
+        (low.try_into().expect("half a block"), out.try_into().expect("a block"));
+    let mut numbers = [0i32; BLOCK];
     for (j, &byte) in low.iter().enumerate() {
-        out[j] = value(byte & 15, j);
-        out[j + 16] = value(byte >> 4, j + 16);
+        (numbers[j], numbers[j + BLOCK / 2]) = (i32::from(byte & 15), i32::from(byte >> 4));
+    }
+    if BITS == 5 {
+        let high = u32::from_le_bytes([high[0], high[1], high[2], high[3]]);
+        for (place, q) in numbers.iter_mut().enumerate() {
+            *q += (high >> place & 1) as i32 * 16;
+        }
+    }
+    for (out, q) in out.iter_mut().zip(numbers) {
+        *out = if MINIMUM { q as f32 * scale + minimum } else { (q - (1 << (BITS - 1))) as f32 * scale };
     }
 }
 

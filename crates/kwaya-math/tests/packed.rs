@@ -1,7 +1,7 @@
 //! Products with packed weights: against the definition, to the bit, for
 //! every format, and whatever the number of rows, threads and neighbours.
 
-use kwaya_math::{Format, Packed, Pool, Rounded, dequantise, philox::Stream, project};
+use kwaya_math::{Format, Packed, Pool, Rounded, blocks::dequantise, philox::Stream, project};
 
 const CODED: [Format; 10] = [
     Format::Q8_0,

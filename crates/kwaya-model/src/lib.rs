@@ -24,6 +24,7 @@ pub mod gguf;
 mod lora;
 mod model;
 mod network;
+mod peft;
 pub mod quantise;
 mod sampler;
 mod session;

@@ -212,7 +212,7 @@ impl Model {
     }
 }
 
-fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_string_pretty(value).expect("names and numbers become JSON");
     text.push('\n');
     files::write(path, text.as_bytes())

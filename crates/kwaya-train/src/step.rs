@@ -126,7 +126,8 @@ impl<'a> Stepper<'a> {
     pub(crate) fn micro_batch(&mut self, network: Network<'_>, batch: &Batch<'_>, targets: u64) {
         let gradient = self.tree.next();
         let losses = &mut self.losses[..batch.tokens.len()];
-        let scale = (1.0 / targets as f64) as f32;
+        // Where everything is masked, the gradient is 0.
+        let scale = (1.0 / targets.max(1) as f64) as f32;
         let sum = forward_backward(network, batch, &mut self.activations, losses, gradient, scale, self.pool);
         self.sums.push(sum);
         self.tree.add();
@@ -153,7 +154,7 @@ impl<'a> Stepper<'a> {
     pub(crate) fn finish(&mut self, targets: u64) -> (f32, f32) {
         self.tree.close();
         let sum = self.sums.iter().fold(0.0, |sum, &next| sum + f64::from(next));
-        let loss = (sum / targets as f64) as f32;
+        let loss = (sum / targets.max(1) as f64) as f32;
         (loss, sum_squares(self.pool, self.gradient()).sqrt())
     }
 

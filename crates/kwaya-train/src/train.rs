@@ -285,7 +285,7 @@ impl<'a, L: Learner> Run<'a, L> {
     /// One step. On an error the state is as it was before the step.
     fn step(&mut self, progress: &dyn Progress) -> Result<()> {
         let step = self.state.step + 1;
-        let targets = self.schedule.targets_per_step().min(self.targets_of_short_data());
+        let targets = self.targets(step);
         self.stepper.begin();
         let mut stopped = progress.stopped();
         for micro_batch in self.stepper.share() {
@@ -343,11 +343,12 @@ impl<'a, L: Learner> Run<'a, L> {
         }
     }
 
-    /// Targets of a step whose rows are all the single short row that very
-    /// little data makes.
-    fn targets_of_short_data(&self) -> u64 {
+    /// Targets of a step that count: fewer than there are positions where
+    /// some are masked, or where very little data makes a single short row.
+    fn targets(&self, step: u64) -> u64 {
         let rows = (self.schedule.micro_batches_per_step * self.schedule.sequences_per_micro_batch) as u64;
-        rows * self.rows.targets_in_first()
+        let indices = (step - 1) * rows..step * rows;
+        indices.map(|index| self.rows.targets(self.rows.shuffled(self.schedule.seed, index))).sum()
     }
 
     fn record(&mut self, loss: f32, gradient_norm: f32, targets: u64, progress: &dyn Progress) {
