@@ -11,7 +11,11 @@
 
 use kwaya_math::{AttentionShape, Precision, RopeTable, zeros};
 
-use crate::{config::Config, lora::Lora, network::Network};
+use crate::{
+    config::Config,
+    lora::Lora,
+    network::{Network, widest},
+};
 
 /// Rows of tokens, `N` = `rows` x `tokens_per_row` positions in all. A row may
 /// hold several documents; `starts` keeps them apart.
@@ -114,7 +118,16 @@ impl<'a> Layer<'a> {
 pub(crate) struct Work {
     pub(crate) norm: Vec<f32>,      // (N, C) a norm's output
     pub(crate) activated: Vec<f32>, // (PIECE, F) silu(gate) * up
-    pub(crate) low: Vec<f32>,       // (N, rank) x Aᵗ
+    pub(crate) beside: Beside,
+}
+
+/// What products with frozen weights need.
+#[derive(Default)]
+pub(crate) struct Beside {
+    /// The weights of one product, while they are f32.
+    pub(crate) widened: Vec<f32>,
+    pub(crate) low: Vec<f32>,   // (N, rank) s x Aᵗ
+    pub(crate) d_low: Vec<f32>, // (N, rank) s dy B
 }
 
 /// Gradients on their way back, one of each kind at a time.
@@ -130,18 +143,23 @@ pub(crate) struct Scratch {
     pub(crate) d_activated: Vec<f32>, // (PIECE, F)
     pub(crate) d_gate: Vec<f32>,      // (PIECE, F)
     pub(crate) d_up: Vec<f32>,        // (PIECE, F)
-    pub(crate) d_low: Vec<f32>,       // (N, rank)
 }
 
 impl Work {
     /// Each buffer and its length for `n` positions.
-    fn buffers(&mut self, s: &Sizes, n: usize) -> [(&mut Vec<f32>, usize); 3] {
-        [(&mut self.norm, n * s.c), (&mut self.activated, n.min(PIECE) * s.f), (&mut self.low, n * s.rank)]
+    fn buffers(&mut self, s: &Sizes, n: usize) -> [(&mut Vec<f32>, usize); 5] {
+        [
+            (&mut self.norm, n * s.c),
+            (&mut self.activated, n.min(PIECE) * s.f),
+            (&mut self.beside.widened, if s.rank == 0 { 0 } else { widest(s) }),
+            (&mut self.beside.low, n * s.rank),
+            (&mut self.beside.d_low, n * s.rank),
+        ]
     }
 }
 
 impl Scratch {
-    fn buffers(&mut self, s: &Sizes, n: usize) -> [(&mut Vec<f32>, usize); 11] {
+    fn buffers(&mut self, s: &Sizes, n: usize) -> [(&mut Vec<f32>, usize); 10] {
         let piece = n.min(PIECE);
         [
             (&mut self.d_x, n * s.c),
@@ -154,7 +172,6 @@ impl Scratch {
             (&mut self.d_activated, piece * s.f),
             (&mut self.d_gate, piece * s.f),
             (&mut self.d_up, piece * s.f),
-            (&mut self.d_low, n * s.rank),
         ]
     }
 }
@@ -196,9 +213,7 @@ pub struct Activations {
     pub(crate) x: Vec<f32>,       // (N, C) what the last layer gives
     pub(crate) inv_rms: Vec<f32>, // (N)
     pub(crate) x_norm: Vec<f32>,  // (N, C) what the head reads
-    /// The frozen weights of a layer, while they are f32.
-    pub(crate) widened: Vec<f32>,
-    pub(crate) logits: Vec<f32>, // (head_rows, V) at a time
+    pub(crate) logits: Vec<f32>,  // (head_rows, V) at a time
     pub(crate) head_rows: usize,
     pub(crate) work: Work,
     /// Absent when only the forward pass is wanted.
@@ -273,7 +288,6 @@ impl Activations {
             x: Vec::new(),
             inv_rms: Vec::new(),
             x_norm: Vec::new(),
-            widened: zeros(widened(config, &sizes)),
             logits: zeros(head_rows * sizes.v),
             head_rows,
             work: Work::default(),
@@ -300,7 +314,7 @@ impl Activations {
         let per_position = Layer::width(sizes) + 3 * sizes.c + 1;
         let (room, logits) = (own_room(config, sizes, n, keep), head_rows(sizes, n) * sizes.v);
         let rope = tokens_per_row * config.head_dim;
-        4 * (n * per_position + buffers + room + widened(config, sizes) + logits + rope) as u64
+        4 * (n * per_position + buffers + room + logits + rope) as u64
     }
 
     /// Makes every buffer as long as the batch needs. Takes memory only the
@@ -380,9 +394,4 @@ fn own_room(config: &Config, sizes: &Sizes, n: usize, keep: Keep) -> usize {
     let left = left(sizes, n, keep);
     let fits = sizes.rank == 0 && left as u64 <= config.layer_parameters();
     if fits { 0 } else { (config.num_hidden_layers - 1) * left }
-}
-
-/// Values of the widest layer, where layers are made f32 one at a time.
-fn widened(config: &Config, sizes: &Sizes) -> usize {
-    if sizes.rank == 0 { 0 } else { config.layer_parameters() as usize }
 }

@@ -10,9 +10,10 @@ use kwaya_math::{
 };
 
 use crate::{
-    activations::{Activations, Batch, Keep, Layer, Room, Scratch, Sizes, Work},
+    activations::{Activations, Batch, Beside, Keep, Layer, Room, Scratch, Sizes, Work},
     forward::{Block, forward, pieces},
     lora::{Adapter, Target},
+    model::LayerRanges,
     network::{LayerWeights, Network},
 };
 
@@ -36,21 +37,8 @@ pub fn forward_backward<'a>(
 
     let (config, whole) = (network.config(), network.whole());
     let (n, left) = (batch.tokens.len(), activations.left(batch.tokens.len()));
-    let Activations {
-        keep,
-        room,
-        block,
-        first_x,
-        x,
-        inv_rms,
-        widened,
-        work,
-        scratch,
-        rope: table,
-        sizes,
-        precision,
-        ..
-    } = activations;
+    let Activations { keep, room, block, first_x, x, inv_rms, work, scratch, rope: table, sizes, precision, .. } =
+        activations;
     let scratch = scratch.as_mut().expect("activations that were made for training");
     let d_weight = whole.map_or(&mut [][..], |layout| &mut gradients[layout.norm.clone()]);
     d_weight.fill(0.0);
@@ -70,7 +58,7 @@ pub fn forward_backward<'a>(
         let last = index + 1 == config.num_hidden_layers;
         let again = *keep == Keep::Inputs && !last;
         let mut left = Layer::within(if values.is_empty() { &mut block[..] } else { values }, n, sizes);
-        let layer = network.layer(index, widened, pool);
+        let layer = network.layer(index);
         let forward = Block {
             layer,
             sizes,
@@ -165,12 +153,13 @@ impl BlockBackward<'_> {
 
     /// dx = or += dy W, and where the product has an adapter, whose dlow is
     /// s dy B, += dlow A.
-    fn input(&self, dx: &mut [f32], start: Start<'_>, target: Target, dy: Matrix<'_>, d_low: &mut [f32]) {
-        let (pool, precision, weights) = (self.pool, self.precision, self.layer.matrix(target, self.sizes));
+    fn input(&self, dx: &mut [f32], start: Start<'_>, target: Target, dy: Matrix<'_>, beside: &mut Beside) {
+        let (pool, precision) = (self.pool, self.precision);
+        let weights = self.layer.matrix(target, self.sizes, &mut beside.widened, pool);
         matmul(pool, dx, start, dy, weights, precision);
         if let Some(Adapter { a, b, scale: s }) = self.layer.adapter(target) {
             let (n, rank) = (dy.rows(), self.sizes.rank);
-            let d_low = &mut d_low[..n * rank];
+            let d_low = &mut beside.d_low[..n * rank];
             matmul(pool, d_low, Start::Zero, dy, b, precision);
             scale(pool, d_low, s);
             matmul(pool, dx, Start::Keep, Matrix::new(d_low, n, rank), a, precision);
@@ -185,12 +174,14 @@ impl BlockBackward<'_> {
         target: Target,
         dy: Matrix<'_>,
         x: Matrix<'_>,
-        low: &mut [f32],
-        d_low: &[f32],
+        Beside { low, d_low, .. }: &mut Beside,
     ) {
-        let (pool, precision, layer) = (self.pool, self.precision, self.layer);
-        let Some(adapters) = layer.adapters else {
-            return matmul(pool, self.gradient(layer.ranges.matrix(target)), start, dy.t(), x, precision);
+        let (pool, precision) = (self.pool, self.precision);
+        let adapters = match self.layer {
+            LayerWeights::Whole(_, ranges) => {
+                return matmul(pool, self.gradient(ranges.matrix(target)), start, dy.t(), x, precision);
+            }
+            LayerWeights::Frozen(_, adapters) => adapters,
         };
         if let (Some(Adapter { a, scale: s, .. }), Some((d_a, d_b))) = (adapters.of(target), adapters.place(target)) {
             let (n, rank) = (dy.rows(), self.sizes.rank);
@@ -203,10 +194,21 @@ impl BlockBackward<'_> {
     }
 
     /// Adds the gradient of a branch, which is in `s.d_norm`, to the stream's,
-    /// through the norm that it began with.
-    fn norm(&mut self, range: &Range<usize>, x: &[f32], inv_rms: &[f32], s: &mut Scratch) {
-        let (pool, weight) = (self.pool, &self.layer.weights[range.clone()]);
-        let d_weight = if self.layer.adapters.is_none() { self.gradient(range) } else { &mut [] };
+    /// through the norm of `weight` that it began with, of which `range` is
+    /// the place.
+    fn norm(
+        &mut self,
+        weight: &[f32],
+        range: fn(&LayerRanges) -> &Range<usize>,
+        x: &[f32],
+        inv_rms: &[f32],
+        s: &mut Scratch,
+    ) {
+        let pool = self.pool;
+        let d_weight = match self.layer {
+            LayerWeights::Whole(_, ranges) => self.gradient(range(ranges)),
+            LayerWeights::Frozen(..) => &mut [],
+        };
         d_weight.fill(0.0);
         rms_norm_backward(pool, &mut s.d_branch, d_weight, &s.d_norm, x, weight, inv_rms);
         add_assign(pool, &mut s.d_x, &s.d_branch);
@@ -221,20 +223,21 @@ impl BlockBackward<'_> {
             let (activated, norm) = (&mut work.activated[..n * f], &mut work.norm[..n * c]);
             let (d_activated, d_norm) = (&mut s.d_activated[..n * f], &mut s.d_norm[by_c.clone()]);
             let (d_gate, d_up) = (&mut s.d_gate[..n * f], &mut s.d_up[..n * f]);
-            let (low, d_low) = (&mut work.low, &mut s.d_low);
+            let beside = &mut work.beside;
 
             let d_out = Matrix::new(&s.d_x[by_c.clone()], n, c);
-            self.input(d_activated, Start::Zero, Target::Down, d_out, d_low);
+            self.input(d_activated, Start::Zero, Target::Down, d_out, beside);
             swiglu_backward(pool, d_gate, d_up, activated, d_activated, &layer.gate[by_f.clone()], &layer.up[by_f]);
-            self.weights(start, Target::Down, d_out, Matrix::new(activated, n, f), low, d_low);
+            self.weights(start, Target::Down, d_out, Matrix::new(activated, n, f), beside);
             rms_norm_again(pool, norm, &layer.h[by_c], self.layer.post_attention_norm(), &layer.h_inv_rms[piece]);
             let (norm, d_gate, d_up) = (Matrix::new(norm, n, c), Matrix::new(d_gate, n, f), Matrix::new(d_up, n, f));
-            self.input(d_norm, Start::Zero, Target::Gate, d_gate, d_low);
-            self.weights(start, Target::Gate, d_gate, norm, low, d_low);
-            self.input(d_norm, Start::Keep, Target::Up, d_up, d_low);
-            self.weights(start, Target::Up, d_up, norm, low, d_low);
+            self.input(d_norm, Start::Zero, Target::Gate, d_gate, beside);
+            self.weights(start, Target::Gate, d_gate, norm, beside);
+            self.input(d_norm, Start::Keep, Target::Up, d_up, beside);
+            self.weights(start, Target::Up, d_up, norm, beside);
         }
-        self.norm(&self.layer.ranges.post_attention_norm, layer.h, layer.h_inv_rms, s);
+        let weight = self.layer.post_attention_norm();
+        self.norm(weight, |ranges| &ranges.post_attention_norm, layer.h, layer.h_inv_rms, s);
     }
 
     fn attention(&mut self, x: &[f32], layer: &Layer<'_>, work: &mut Work, s: &mut Scratch, batch: &Batch<'_>) {
@@ -243,8 +246,8 @@ impl BlockBackward<'_> {
         let AttentionShape { heads, kv_heads, .. } = *self.shape;
 
         let (attended, d_h) = (Matrix::new(layer.attended, n, q), Matrix::new(&s.d_x, n, c));
-        self.input(&mut s.d_attended, Start::Zero, Target::Output, d_h, &mut s.d_low);
-        self.weights(Start::Zero, Target::Output, d_h, attended, &mut work.low, &s.d_low);
+        self.input(&mut s.d_attended, Start::Zero, Target::Output, d_h, &mut work.beside);
+        self.weights(Start::Zero, Target::Output, d_h, attended, &mut work.beside);
         attention_backward(
             pool,
             &mut s.d_query,
@@ -270,9 +273,10 @@ impl BlockBackward<'_> {
             (Target::Value, Start::Keep, Matrix::new(&s.d_value, n, k)),
         ];
         for (target, start, dy) in products {
-            self.input(&mut s.d_norm, start, target, dy, &mut s.d_low);
-            self.weights(Start::Zero, target, dy, x_norm, &mut work.low, &s.d_low);
+            self.input(&mut s.d_norm, start, target, dy, &mut work.beside);
+            self.weights(Start::Zero, target, dy, x_norm, &mut work.beside);
         }
-        self.norm(&self.layer.ranges.input_norm, x, layer.x_inv_rms, s);
+        let weight = self.layer.input_norm();
+        self.norm(weight, |ranges| &ranges.input_norm, x, layer.x_inv_rms, s);
     }
 }

@@ -9,7 +9,7 @@ use kwaya_math::{
 };
 
 use crate::{
-    activations::{Activations, Batch, Keep, Layer, PIECE, Room, Sizes, Work},
+    activations::{Activations, Batch, Beside, Keep, Layer, PIECE, Room, Sizes, Work},
     lora::{Adapter, Target},
     network::{LayerWeights, Network},
 };
@@ -62,21 +62,8 @@ pub(crate) fn forward(
     let config = network.config();
     let shape = activations.fit(network, batch);
     let (n, left) = (batch.tokens.len(), activations.left(batch.tokens.len()));
-    let Activations {
-        keep,
-        room,
-        block,
-        first_x,
-        x,
-        inv_rms,
-        x_norm,
-        widened,
-        work,
-        rope: table,
-        sizes,
-        precision,
-        ..
-    } = activations;
+    let Activations { keep, room, block, first_x, x, inv_rms, x_norm, work, rope: table, sizes, precision, .. } =
+        activations;
     let epsilon = config.rms_norm_eps as f32;
     // The blocks of the layers after the first, and how far apart they begin.
     let blocks = match (room, gradients) {
@@ -94,7 +81,7 @@ pub(crate) fn forward(
         let mut input: &mut [f32] = first_x;
         let mut values: &mut [f32] = block;
         for index in 0..config.num_hidden_layers {
-            let layer = network.layer(index, widened, pool);
+            let layer = network.layer(index);
             let here = Block { layer, sizes, shape: &shape, table, epsilon, precision, pool };
             let mut left = Layer::within(values, n, sizes);
             here.attention(input, &mut left, work, batch);
@@ -114,7 +101,7 @@ pub(crate) fn forward(
         }
     } else {
         for index in 0..config.num_hidden_layers {
-            let layer = network.layer(index, widened, pool);
+            let layer = network.layer(index);
             let here = Block { layer, sizes, shape: &shape, table, epsilon, precision, pool };
             let mut values = Layer::within(block, n, sizes);
             here.attention(first_x, &mut values, work, batch);
@@ -142,14 +129,14 @@ impl Block<'_> {
     /// h = x + Wo attention(rope(Wq norm(x)), rope(Wk norm(x)), Wv norm(x))
     pub(crate) fn attention(&self, x: &[f32], layer: &mut Layer<'_>, work: &mut Work, batch: &Batch<'_>) {
         let (pool, &Sizes { c, q, .. }) = (self.pool, self.sizes);
-        let (n, low) = (batch.tokens.len(), &mut work.low);
+        let (n, beside) = (batch.tokens.len(), &mut work.beside);
         let AttentionShape { heads, kv_heads, .. } = *self.shape;
 
         rms_norm(pool, &mut work.norm, layer.x_inv_rms, x, self.layer.input_norm(), self.epsilon);
         let x_norm = Matrix::new(&work.norm, n, c);
-        self.product(layer.query, Start::Zero, x_norm, Target::Query, low);
-        self.product(layer.key, Start::Zero, x_norm, Target::Key, low);
-        self.product(layer.value, Start::Zero, x_norm, Target::Value, low);
+        self.product(layer.query, Start::Zero, x_norm, Target::Query, beside);
+        self.product(layer.key, Start::Zero, x_norm, Target::Key, beside);
+        self.product(layer.value, Start::Zero, x_norm, Target::Value, beside);
         rope(pool, layer.query, heads, self.table, batch.positions, Direction::Forward);
         rope(pool, layer.key, kv_heads, self.table, batch.positions, Direction::Forward);
         attention(
@@ -164,7 +151,7 @@ impl Block<'_> {
             self.shape,
         );
         // The product starts from the stream, which saves a pass that adds.
-        self.product(layer.h, Start::From(x), Matrix::new(layer.attended, n, q), Target::Output, low);
+        self.product(layer.h, Start::From(x), Matrix::new(layer.attended, n, q), Target::Output, beside);
     }
 
     /// gate = Wgate norm(h), up = Wup norm(h), and where it is wanted
@@ -172,31 +159,32 @@ impl Block<'_> {
     pub(crate) fn feed_forward(&self, layer: &mut Layer<'_>, work: &mut Work, mut out: Option<&mut [f32]>) {
         let (pool, &Sizes { c, f, .. }) = (self.pool, self.sizes);
         for piece in pieces(layer.h_inv_rms.len()) {
-            let (n, low) = (piece.len(), &mut work.low);
+            let (n, beside) = (piece.len(), &mut work.beside);
             let (by_c, by_f) = (piece.start * c..piece.end * c, piece.start * f..piece.end * f);
             let (h, norm) = (&layer.h[by_c.clone()], &mut work.norm[..n * c]);
             let (gate, up) = (&mut layer.gate[by_f.clone()], &mut layer.up[by_f]);
             let weight = self.layer.post_attention_norm();
             rms_norm(pool, norm, &mut layer.h_inv_rms[piece], h, weight, self.epsilon);
             let norm = Matrix::new(norm, n, c);
-            self.product(gate, Start::Zero, norm, Target::Gate, low);
-            self.product(up, Start::Zero, norm, Target::Up, low);
+            self.product(gate, Start::Zero, norm, Target::Gate, beside);
+            self.product(up, Start::Zero, norm, Target::Up, beside);
             if let Some(out) = &mut out {
                 let activated = &mut work.activated[..n * f];
                 swiglu(pool, activated, gate, up);
-                self.product(&mut out[by_c], Start::From(h), Matrix::new(activated, n, f), Target::Down, low);
+                self.product(&mut out[by_c], Start::From(h), Matrix::new(activated, n, f), Target::Down, beside);
             }
         }
     }
 
     /// y = x Wᵗ, from a start if there is one, and where the product has an
     /// adapter + s (x Aᵗ) Bᵗ.
-    fn product(&self, y: &mut [f32], start: Start<'_>, x: Matrix<'_>, target: Target, low: &mut [f32]) {
-        let (pool, precision, weights) = (self.pool, self.precision, self.layer.matrix(target, self.sizes));
+    fn product(&self, y: &mut [f32], start: Start<'_>, x: Matrix<'_>, target: Target, beside: &mut Beside) {
+        let (pool, precision) = (self.pool, self.precision);
+        let weights = self.layer.matrix(target, self.sizes, &mut beside.widened, pool);
         matmul(pool, y, start, x, weights.t(), precision);
         if let Some(Adapter { a, b, scale: s }) = self.layer.adapter(target) {
             let (n, rank) = (x.rows(), self.sizes.rank);
-            let low = &mut low[..n * rank];
+            let low = &mut beside.low[..n * rank];
             matmul(pool, low, Start::Zero, x, a.t(), precision);
             scale(pool, low, s);
             matmul(pool, y, Start::Keep, Matrix::new(low, n, rank), b.t(), precision);

@@ -41,22 +41,6 @@ pub(crate) struct LayerRanges {
 }
 
 impl LayerRanges {
-    /// Those of a layer that lies alone, from 0 on.
-    pub(crate) fn alone(config: &Config) -> Self {
-        let layout = lay_out(&Config { num_hidden_layers: 1, ..config.clone() }).1;
-        let start = layout.layers_start();
-        let moved = |range: &Range<usize>| range.start - start..range.end - start;
-        let [input_norm, query, key, value, output, post_attention_norm, gate, up, down] =
-            layout.layers[0].all().map(|range| moved(&range));
-        Self { input_norm, query, key, value, output, post_attention_norm, gate, up, down }
-    }
-
-    /// All, in order.
-    pub(crate) fn all(&self) -> [Range<usize>; 9] {
-        let Self { input_norm, query, key, value, output, post_attention_norm, gate, up, down } = self.clone();
-        [input_norm, query, key, value, output, post_attention_norm, gate, up, down]
-    }
-
     pub(crate) fn matrix(&self, target: Target) -> &Range<usize> {
         match target {
             Target::Query => &self.query,

@@ -16,19 +16,24 @@ use crate::{
 
 /// The weights of a plain Llama as they lie in their files, in any format.
 ///
-/// They are made f32 one layer at a time, when the layer's turn comes, in the
-/// forward pass and again in the backward pass: beside the files they take the
-/// memory of one layer and of the head.
+/// A matrix is made f32 when it is multiplied with, in the forward pass and
+/// again in the backward pass: beside the files they take the memory of one
+/// matrix, which stays in the cache, and of the head.
 pub struct Frozen<'a> {
     source: &'a Source,
     config: Config,
     embedding: View<'a>,
-    /// In the order of `LayerRanges`.
-    layers: Vec<[View<'a>; 9]>,
-    /// Where they come to lie.
-    ranges: LayerRanges,
+    layers: Vec<FrozenLayer<'a>>,
     norm: Vec<f32>,
     head: Vec<f32>, // (V, C)
+}
+
+/// One layer of them.
+pub(crate) struct FrozenLayer<'a> {
+    input_norm: Vec<f32>,
+    post_attention_norm: Vec<f32>,
+    /// In the order of [`Target::ALL`].
+    matrices: [View<'a>; 7],
 }
 
 impl<'a> Frozen<'a> {
@@ -43,38 +48,35 @@ impl<'a> Frozen<'a> {
             let family = source.architecture().family.name();
             Error::new("lora-family").path(source.path()).arg("family", family)
         })?;
-        let not_finite = |tensor: &str| Error::new("model-not-finite").path(source.path()).arg("tensor", tensor);
-        let ranges = LayerRanges::alone(&config);
-        let mut layers = Vec::with_capacity(config.num_hidden_layers);
-        let mut room = vec![0.0; config.layer_parameters() as usize];
-        for layer in 0..config.num_hidden_layers {
-            let names = LAYER.map(|name| format!("model.layers.{layer}.{name}.weight"));
-            let mut views = Vec::with_capacity(names.len());
-            for (name, range) in names.iter().zip(ranges.all()) {
-                let view = source.tensor(name)?;
-                let values = &mut room[range];
-                widen(&view, values, pool);
-                if !values.iter().all(|value| value.is_finite()) {
-                    return Err(not_finite(name));
-                }
-                views.push(view);
-            }
-            layers.push(views.try_into().unwrap_or_else(|_| unreachable!("as many views as names")));
-        }
-        drop(room);
+        // The head is the largest: where it lies, all others are tried first.
         let mut head = kwaya_math::zeros(config.vocab_size * config.hidden_size);
-        // The head comes last and stays; where the two are tied it is both.
-        for name in &[architecture::EMBEDDING, architecture::HEAD][usize::from(config.tie_word_embeddings)..] {
-            widen(&source.tensor(name)?, &mut head, pool);
-            if !head.iter().all(|value| value.is_finite()) {
-                return Err(not_finite(name));
-            }
+        let mut room = vec![0.0; widest(&Sizes::of(&config))];
+        let layers = (0..config.num_hidden_layers).map(|layer| {
+            let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
+            let mut matrix = |target: Target| {
+                let (rows, cols) = target.shape(&Sizes::of(&config));
+                checked(source, &name(&target.place()), &mut room[..rows * cols], pool)
+            };
+            let matrices = [
+                matrix(Target::Query)?,
+                matrix(Target::Key)?,
+                matrix(Target::Value)?,
+                matrix(Target::Output)?,
+                matrix(Target::Gate)?,
+                matrix(Target::Up)?,
+                matrix(Target::Down)?,
+            ];
+            let norm = |part: &str| checked_vector(source, &name(part), config.hidden_size, pool);
+            let (input_norm, post_attention_norm) = (norm("input_layernorm")?, norm("post_attention_layernorm")?);
+            Ok(FrozenLayer { input_norm, post_attention_norm, matrices })
+        });
+        let layers = layers.collect::<Result<_>>()?;
+        let embedding = checked(source, architecture::EMBEDDING, &mut head, pool)?;
+        if !config.tie_word_embeddings {
+            checked(source, architecture::HEAD, &mut head, pool)?;
         }
-        let norm = source.tensor(architecture::NORM)?.values();
-        if !norm.iter().all(|value| value.is_finite()) {
-            return Err(not_finite(architecture::NORM));
-        }
-        Ok(Self { source, embedding: source.tensor(architecture::EMBEDDING)?, config, layers, ranges, norm, head })
+        let norm = checked_vector(source, architecture::NORM, config.hidden_size, pool)?;
+        Ok(Self { source, config, embedding, layers, norm, head })
     }
 
     /// Its sizes.
@@ -89,7 +91,7 @@ impl<'a> Frozen<'a> {
 
     /// The bytes of memory that it takes, beside the files.
     pub fn bytes(config: &Config) -> u64 {
-        4 * (config.vocab_size as u64 + 1) * config.hidden_size as u64
+        4 * (config.vocab_size + 1 + 2 * config.num_hidden_layers) as u64 * config.hidden_size as u64
     }
 
     /// A model with these weights and `adapters`, if any, merged into them.
@@ -105,31 +107,41 @@ impl<'a> Frozen<'a> {
         widen(&self.embedding, &mut weights[embedding], pool);
         weights[head].copy_from_slice(&self.head);
         weights[norm].copy_from_slice(&self.norm);
-        for (layer, (views, ranges)) in self.layers.iter().zip(&ranges).enumerate() {
-            for (view, range) in views.iter().zip(ranges.all()) {
-                widen(view, &mut weights[range], pool);
-            }
-            for target in adapters.iter().flat_map(|adapters| &adapters.lora().targets) {
-                let range = ranges.matrix(*target).clone();
-                adapters.expect("there are targets").merge(layer, *target, &mut weights[range], pool);
+        for (index, (layer, ranges)) in self.layers.iter().zip(&ranges).enumerate() {
+            weights[ranges.input_norm.clone()].copy_from_slice(&layer.input_norm);
+            weights[ranges.post_attention_norm.clone()].copy_from_slice(&layer.post_attention_norm);
+            for (target, view) in Target::ALL.into_iter().zip(&layer.matrices) {
+                let weights = &mut weights[ranges.matrix(target).clone()];
+                widen(view, weights, pool);
+                if let Some(adapters) = adapters {
+                    adapters.merge(index, target, weights, pool);
+                }
             }
         }
         model
     }
 }
 
-/// The tensors of a layer, in the order of `LayerRanges`.
-const LAYER: [&str; 9] = [
-    "input_layernorm",
-    "self_attn.q_proj",
-    "self_attn.k_proj",
-    "self_attn.v_proj",
-    "self_attn.o_proj",
-    "post_attention_layernorm",
-    "mlp.gate_proj",
-    "mlp.up_proj",
-    "mlp.down_proj",
-];
+/// The values of the largest matrix of a layer.
+pub(crate) fn widest(sizes: &Sizes) -> usize {
+    Target::ALL.map(|target| target.shape(sizes)).map(|(rows, cols)| rows * cols).into_iter().max().unwrap_or(0)
+}
+
+/// The tensor `name`, and its values in `room`, which are all finite.
+fn checked<'a>(source: &'a Source, name: &str, room: &mut [f32], pool: &Pool) -> Result<View<'a>> {
+    let view = source.tensor(name)?;
+    widen(&view, room, pool);
+    if !room.iter().all(|value| value.is_finite()) {
+        return Err(Error::new("model-not-finite").path(source.path()).arg("tensor", name));
+    }
+    Ok(view)
+}
+
+fn checked_vector(source: &Source, name: &str, length: usize, pool: &Pool) -> Result<Vec<f32>> {
+    let mut values = vec![0.0; length];
+    checked(source, name, &mut values, pool)?;
+    Ok(values)
+}
 
 /// A tensor as f32.
 fn widen(view: &View<'_>, out: &mut [f32], pool: &Pool) {
@@ -216,21 +228,10 @@ impl<'a> Network<'a> {
         }
     }
 
-    /// A layer, in `room` if its weights have to be made f32.
-    pub(crate) fn layer<'r>(self, index: usize, room: &'r mut [f32], pool: &Pool) -> LayerWeights<'r>
-    where
-        'a: 'r,
-    {
+    pub(crate) fn layer(self, index: usize) -> LayerWeights<'a> {
         match self {
-            Self::Whole(model) => {
-                LayerWeights { weights: model.weights(), ranges: &model.layout().layers[index], adapters: None }
-            }
-            Self::Adapted(frozen, adapters) => {
-                for (view, range) in frozen.layers[index].iter().zip(frozen.ranges.all()) {
-                    widen(view, &mut room[range], pool);
-                }
-                LayerWeights { weights: room, ranges: &frozen.ranges, adapters: Some(adapters.layer(index)) }
-            }
+            Self::Whole(model) => LayerWeights::Whole(model.weights(), &model.layout().layers[index]),
+            Self::Adapted(frozen, adapters) => LayerWeights::Frozen(&frozen.layers[index], adapters.layer(index)),
         }
     }
 
@@ -254,33 +255,52 @@ impl<'a> Network<'a> {
 
 /// The weights of one layer.
 #[derive(Clone, Copy)]
-pub(crate) struct LayerWeights<'a> {
-    pub(crate) weights: &'a [f32],
-    /// Where each lies in them.
-    pub(crate) ranges: &'a LayerRanges,
-    /// Where the weights are frozen.
-    pub(crate) adapters: Option<LayerAdapters<'a>>,
+pub(crate) enum LayerWeights<'a> {
+    /// All weights of the model, and where those of the layer lie in them.
+    Whole(&'a [f32], &'a LayerRanges),
+    /// With what is learned beside them.
+    Frozen(&'a FrozenLayer<'a>, LayerAdapters<'a>),
 }
 
 impl<'a> LayerWeights<'a> {
-    /// (out, in) the weights of a product.
-    pub(crate) fn matrix(&self, target: Target, sizes: &Sizes) -> Matrix<'a> {
+    /// (out, in) the weights of a product, in `room` if they have to be made
+    /// f32.
+    pub(crate) fn matrix<'r>(&self, target: Target, sizes: &Sizes, room: &'r mut [f32], pool: &Pool) -> Matrix<'r>
+    where
+        'a: 'r,
+    {
         let (rows, cols) = target.shape(sizes);
-        Matrix::new(&self.weights[self.ranges.matrix(target).clone()], rows, cols)
+        match *self {
+            Self::Whole(weights, ranges) => Matrix::new(&weights[ranges.matrix(target).clone()], rows, cols),
+            Self::Frozen(layer, _) => {
+                let room = &mut room[..rows * cols];
+                widen(&layer.matrices[target as usize], room, pool);
+                Matrix::new(room, rows, cols)
+            }
+        }
     }
 
-    /// What is learned beside them, if anything is.
+    /// What is learned beside frozen weights.
     pub(crate) fn adapter(&self, target: Target) -> Option<Adapter<'a>> {
-        self.adapters?.of(target)
+        match self {
+            Self::Whole(..) => None,
+            Self::Frozen(_, adapters) => adapters.of(target),
+        }
     }
 
     /// (C)
     pub(crate) fn input_norm(&self) -> &'a [f32] {
-        &self.weights[self.ranges.input_norm.clone()]
+        match *self {
+            Self::Whole(weights, ranges) => &weights[ranges.input_norm.clone()],
+            Self::Frozen(layer, _) => &layer.input_norm,
+        }
     }
 
     /// (C)
     pub(crate) fn post_attention_norm(&self) -> &'a [f32] {
-        &self.weights[self.ranges.post_attention_norm.clone()]
+        match *self {
+            Self::Whole(weights, ranges) => &weights[ranges.post_attention_norm.clone()],
+            Self::Frozen(layer, _) => &layer.post_attention_norm,
+        }
     }
 }
