@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use kwaya_math::{
     AttentionShape, Direction, Matrix, Pool, Precision, RopeTable, Start, add_assign, attention_backward,
-    embedding_backward, matmul, rms_norm_again, rms_norm_backward, rope, scale, softmax_cross_entropy, sum,
+    embedding_backward, matmul, matmul_two, rms_norm_again, rms_norm_backward, rope, scale, softmax_cross_entropy, sum,
     swiglu_backward,
 };
 
@@ -156,14 +156,14 @@ impl BlockBackward<'_> {
     fn input(&self, dx: &mut [f32], start: Start<'_>, target: Target, dy: Matrix<'_>, beside: &mut Beside) {
         let (pool, precision) = (self.pool, self.precision);
         let weights = self.layer.matrix(target, self.sizes, &mut beside.widened, pool);
-        matmul(pool, dx, start, dy, weights, precision);
-        if let Some(Adapter { a, b, scale: s }) = self.layer.adapter(target) {
-            let (n, rank) = (dy.rows(), self.sizes.rank);
-            let d_low = &mut beside.d_low[..n * rank];
-            matmul(pool, d_low, Start::Zero, dy, b, precision);
-            scale(pool, d_low, s);
-            matmul(pool, dx, Start::Keep, Matrix::new(d_low, n, rank), a, precision);
-        }
+        let Some(Adapter { a, b, scale: s }) = self.layer.adapter(target) else {
+            return matmul(pool, dx, start, dy, weights, precision);
+        };
+        let (n, rank) = (dy.rows(), self.sizes.rank);
+        let d_low = &mut beside.d_low[..n * rank];
+        matmul(pool, d_low, Start::Zero, dy, b, precision);
+        scale(pool, d_low, s);
+        matmul_two(pool, dx, start, (dy, weights), (Matrix::new(d_low, n, rank), a), precision);
     }
 
     /// dW = or += dyᵗ x. Of frozen weights nothing, and of the adapter, after

@@ -5,7 +5,7 @@ use std::{mem, ops::Range};
 
 use kwaya_math::{
     AttentionShape, Direction, Matrix, Pool, Precision, RopeTable, Start, attention, cross_entropy_loss, matmul,
-    rms_norm, rope, scale, swiglu,
+    matmul_two, rms_norm, rope, scale, swiglu,
 };
 
 use crate::{
@@ -181,14 +181,14 @@ impl Block<'_> {
     fn product(&self, y: &mut [f32], start: Start<'_>, x: Matrix<'_>, target: Target, beside: &mut Beside) {
         let (pool, precision) = (self.pool, self.precision);
         let weights = self.layer.matrix(target, self.sizes, &mut beside.widened, pool);
-        matmul(pool, y, start, x, weights.t(), precision);
-        if let Some(Adapter { a, b, scale: s }) = self.layer.adapter(target) {
-            let (n, rank) = (x.rows(), self.sizes.rank);
-            let low = &mut beside.low[..n * rank];
-            matmul(pool, low, Start::Zero, x, a.t(), precision);
-            scale(pool, low, s);
-            matmul(pool, y, Start::Keep, Matrix::new(low, n, rank), b.t(), precision);
-        }
+        let Some(Adapter { a, b, scale: s }) = self.layer.adapter(target) else {
+            return matmul(pool, y, start, x, weights.t(), precision);
+        };
+        let (n, rank) = (x.rows(), self.sizes.rank);
+        let low = &mut beside.low[..n * rank];
+        matmul(pool, low, Start::Zero, x, a.t(), precision);
+        scale(pool, low, s);
+        matmul_two(pool, y, start, (x, weights.t()), (Matrix::new(low, n, rank), b.t()), precision);
     }
 }
 
