@@ -420,6 +420,37 @@ mod tests {
         }
     }
 
+    /// The bits of one product and then the other, of any depth, on any number
+    /// of threads.
+    #[test]
+    fn two_products_are_one_after_the_other() {
+        let caches::Blocks { depth, columns, .. } = caches::blocks();
+        for (threads, m, n, k, thin) in [
+            (1, 7, 50, 5, 3),
+            (2, 33, 65, 19, 16),
+            (3, 100, 40, depth + 1, 5),
+            (2, 20, columns + 17, 2 * depth + 3, depth + 2),
+            (2, 17, 9, 4, 0),
+            (2, 17, 9, 0, 4),
+        ] {
+            let pool = Pool::new(threads);
+            let (a, b, from) = (random(m * k, 1), random(k * n, 2), random(m * n, 3));
+            let (c, d) = (random(m * thin, 4), random(thin * n, 5));
+            let first = (Matrix::new(&a, m, k), Matrix::new(&b, n, k).t());
+            let second = (Matrix::new(&c, m, thin), Matrix::new(&d, thin, n));
+            for start in [Start::Zero, Start::Keep, Start::From(&from)] {
+                for precision in [Precision::F32, Precision::Bf16] {
+                    let (mut expected, mut found) = (random(m * n, 6), random(m * n, 6));
+                    matmul(&pool, &mut expected, start, first.0, first.1, precision);
+                    matmul(&pool, &mut expected, Start::Keep, second.0, second.1, precision);
+                    matmul_two(&pool, &mut found, start, first, second, precision);
+                    let same = expected.iter().zip(&found).all(|(x, y)| x.to_bits() == y.to_bits());
+                    assert!(same, "({m}, {k} and {thin}, {n}), {start:?}, {precision:?}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn rows_may_lie_apart() {
         let pool = Pool::new(2);
