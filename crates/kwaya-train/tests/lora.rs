@@ -18,6 +18,8 @@ use kwaya_model::{
     loss,
     tensors::{self, Mapped},
 };
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+
 use kwaya_train::{Decay, Options, Outcome, Schedule, TokenFile, bits_per_byte, measure_tuning, tune, tuning_memory};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
@@ -455,6 +457,38 @@ fn it_learns_and_an_interruption_changes_no_bit() {
     quantised(&bench.folder("other.gguf"), &config(), Format::Q4_0);
     let bench = Bench { source: Source::open(&bench.folder("other.gguf")).unwrap(), ..bench };
     assert_eq!(bench.tune("whole", &first, 2, &Silent).err().unwrap().key(), "checkpoint-foreign");
+}
+
+/// The same file with a mask of what is to be predicted.
+fn masked(path: &Path, to: &Path, mask: &[u8]) -> TokenFile {
+    let bytes = fs::read(path).unwrap();
+    let mut tensors = SafeTensors::deserialize(&bytes).unwrap().tensors();
+    tensors.push(("loss_mask".into(), TensorView::new(Dtype::U8, vec![mask.len()], mask).unwrap()));
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    fs::write(to, safetensors::serialize(tensors, header.metadata().clone()).unwrap()).unwrap();
+    TokenFile::open(to).unwrap()
+}
+
+#[test]
+fn what_is_masked_does_not_count() {
+    let bench = Bench::new();
+    let tokens = bench.training.tokens() as usize;
+    let first = Adapters::random(&config(), lora(), 1);
+    let whole = bench.tune("whole", &first, 2, &Silent).unwrap();
+    let (from, to) = (bench.folder("training.safetensors"), bench.folder("masked.safetensors"));
+    let bench = Bench { training: masked(&from, &to, &vec![1; tokens]), ..bench };
+    assert!(bits(&bench.tune("all", &first, 2, &Silent).unwrap()) == bits(&whole), "a mask that leaves nothing out");
+    // Of each row the first third, and of the last ones nothing.
+    let mask: Vec<u8> = (0..tokens).map(|i| u8::from(i % 24 < 8 && i < tokens / 2)).collect();
+    let bench = Bench { training: masked(&from, &to, &mask), ..bench };
+    let some = bench.tune("some", &first, 2, &Silent).unwrap();
+    let counted: u64 = some.log[39].tokens;
+    let share = counted as f64 / whole.log[39].tokens as f64;
+    assert!((share - 1.0 / 6.0).abs() < 0.01 && counted.is_multiple_of(8), "{share}");
+    assert!(some.log.iter().all(|entry| entry.loss.is_finite()));
+    let nothing = Bench { training: masked(&from, &to, &vec![0; tokens]), ..bench };
+    let nothing = nothing.tune("nothing", &first, 2, &Silent).unwrap();
+    assert!(nothing.log.iter().all(|entry| entry.loss == 0.0 && entry.gradient_norm == 0.0));
 }
 
 #[test]
