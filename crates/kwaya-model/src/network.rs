@@ -48,7 +48,7 @@ impl<'a> Frozen<'a> {
             let family = source.architecture().family.name();
             Error::new("lora-family").path(source.path()).arg("family", family)
         })?;
-        // The head is the largest: where it lies, all others are tried first.
+        // Each matrix is made f32 once, for the check alone; the head stays.
         let mut head = kwaya_math::zeros(config.vocab_size * config.hidden_size);
         let mut room = vec![0.0; widest(&Sizes::of(&config))];
         let layers = (0..config.num_hidden_layers).map(|layer| {
