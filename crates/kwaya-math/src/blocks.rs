@@ -7,7 +7,11 @@
 //! written are those that llama.cpp writes on x86-64. A value depends on its
 //! block and nothing else.
 
-use crate::pool::{Pool, Shards};
+use crate::{
+    half::widen,
+    isa::kernel,
+    pool::{Pool, Shards},
+};
 
 /// Values that a thread takes at a time; blocks of all lengths fit in.
 const PIECE: usize = 1 << 13;
@@ -141,24 +145,48 @@ impl Format {
 /// When the lengths do not agree, or `out` does not fill its blocks.
 pub fn dequantise(format: Format, bytes: &[u8], out: &mut [f32]) {
     check("dequantise", format, out.len(), bytes.len());
-    let blocks = bytes.chunks_exact(format.block_bytes()).zip(out.chunks_exact_mut(format.block()));
-    match format {
-        // A function of its own for each, so that the loop over blocks is
-        // compiled around one body.
-        Format::F32 => blocks.for_each(|(b, out)| out[0] = f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
-        Format::F16 => blocks.for_each(|(b, out)| out[0] = half(b)),
-        Format::Bf16 => blocks.for_each(|(b, out)| out[0] = bf16_to_f32(u16::from_le_bytes([b[0], b[1]]))),
-        Format::Q8_0 => blocks.for_each(|(b, out)| read_q8_0(b, out)),
-        Format::Q4_0 => blocks.for_each(|(b, out)| read_simple::<4, false>(b, out)),
-        Format::Q4_1 => blocks.for_each(|(b, out)| read_simple::<4, true>(b, out)),
-        Format::Q5_0 => blocks.for_each(|(b, out)| read_simple::<5, false>(b, out)),
-        Format::Q5_1 => blocks.for_each(|(b, out)| read_simple::<5, true>(b, out)),
-        Format::Q2K => blocks.for_each(|(b, out)| read_q2_k(b, out)),
-        Format::Q3K => blocks.for_each(|(b, out)| read_q3_k(b, out)),
-        Format::Q4K => blocks.for_each(|(b, out)| read_q4_k(b, out)),
-        Format::Q5K => blocks.for_each(|(b, out)| read_q5_k(b, out)),
-        Format::Q6K => blocks.for_each(|(b, out)| read_q6_k(b, out)),
+    read_blocks(format, bytes, out);
+}
+
+kernel! {
+fn read_blocks(format: Format, bytes: &[u8], out: &mut [f32]) {
+    // A loop of its own for each, compiled around one body.
+    macro_rules! each {
+        (|$bytes:ident, $out:ident| $read:expr) => {{
+            let blocks = bytes.chunks_exact(format.block_bytes()).zip(out.chunks_exact_mut(format.block()));
+            for ($bytes, $out) in blocks {
+                $read;
+            }
+        }};
     }
+    match format {
+        Format::F32 => {
+            for (out, bytes) in out.iter_mut().zip(bytes.as_chunks().0) {
+                *out = f32::from_le_bytes(*bytes);
+            }
+        }
+        Format::F16 => {
+            for (out, bytes) in out.iter_mut().zip(bytes.as_chunks().0) {
+                *out = widen(u16::from_le_bytes(*bytes));
+            }
+        }
+        Format::Bf16 => {
+            for (out, bytes) in out.iter_mut().zip(bytes.as_chunks().0) {
+                *out = bf16_to_f32(u16::from_le_bytes(*bytes));
+            }
+        }
+        Format::Q8_0 => each!(|b, out| read_q8_0(b, out)),
+        Format::Q4_0 => each!(|b, out| read_simple::<4, false>(b, out)),
+        Format::Q4_1 => each!(|b, out| read_simple::<4, true>(b, out)),
+        Format::Q5_0 => each!(|b, out| read_simple::<5, false>(b, out)),
+        Format::Q5_1 => each!(|b, out| read_simple::<5, true>(b, out)),
+        Format::Q2K => each!(|b, out| read_q2_k(b, out)),
+        Format::Q3K => each!(|b, out| read_q3_k(b, out)),
+        Format::Q4K => each!(|b, out| read_q4_k(b, out)),
+        Format::Q5K => each!(|b, out| read_q5_k(b, out)),
+        Format::Q6K => each!(|b, out| read_q6_k(b, out)),
+    }
+}
 }
 
 /// Writes `values` to `out`, without an importance matrix. Values that are not
@@ -203,6 +231,30 @@ pub fn dequantise_with(pool: &Pool, format: Format, bytes: &[u8], out: &mut [f32
     });
 }
 
+/// [`dequantise`] of `rows` rows, row `i` of which `row` gives, one after the
+/// other into `out`, shared among threads.
+///
+/// # Panics
+/// As [`dequantise`], for a row.
+pub fn dequantise_rows<'a>(
+    pool: &Pool,
+    format: Format,
+    rows: usize,
+    row: impl Fn(usize) -> &'a [u8] + Sync,
+    out: &mut [f32],
+) {
+    let cols = out.len().checked_div(rows).unwrap_or(0);
+    assert_eq!(rows * cols, out.len(), "dequantise: {rows} rows");
+    let at_once = (PIECE / cols.max(1)).max(1);
+    let outs = Shards::new(out);
+    pool.run(rows.div_ceil(at_once), |piece| {
+        for i in piece * at_once..rows.min((piece + 1) * at_once) {
+            // SAFETY: rows are disjoint.
+            dequantise(format, row(i), unsafe { outs.part(i * cols..(i + 1) * cols) });
+        }
+    });
+}
+
 /// [`quantise`], its blocks shared among threads.
 ///
 /// # Panics
@@ -226,7 +278,7 @@ fn check(operation: &str, format: Format, values: usize, bytes: usize) {
 }
 
 /// An IEEE 754 half as a float, exactly.
-#[inline]
+#[inline(always)]
 pub fn f16_to_f32(bits: u16) -> f32 {
     let (sign, rest) = (u32::from(bits & 0x8000) << 16, u32::from(bits & 0x7fff));
     let value = match rest {
@@ -258,7 +310,7 @@ pub fn f32_to_f16(x: f32) -> u16 {
 }
 
 /// A bfloat16 number as a float, exactly.
-#[inline]
+#[inline(always)]
 pub fn bf16_to_f32(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
@@ -272,7 +324,7 @@ pub fn f32_to_bf16(x: f32) -> u16 {
 }
 
 /// The half at the beginning of `bytes`.
-#[inline]
+#[inline(always)]
 fn half(bytes: &[u8]) -> f32 {
     f16_to_f32(u16::from_le_bytes([bytes[0], bytes[1]]))
 }
@@ -287,25 +339,39 @@ fn put_half(out: &mut [u8], x: f32) {
 // and the low four bits, of value j in the lower half of byte j and of value
 // j + 16 in the upper half.
 
+#[inline(always)]
 fn read_q8_0(block: &[u8], out: &mut [f32]) {
     let scale = half(block);
-    for (out, &q) in out.iter_mut().zip(&block[2..]) {
+    let (numbers, out): (&[u8; BLOCK], &mut [f32; BLOCK]) =
+        (block[2..].try_into().expect("a block"), out.try_into().expect("a block"));
+    for (out, &q) in out.iter_mut().zip(numbers) {
         *out = f32::from(q as i8) * scale;
     }
 }
 
+#[inline(always)]
 fn read_simple<const BITS: usize, const MINIMUM: bool>(block: &[u8], out: &mut [f32]) {
+    // Else the compiler makes vectors of values of many blocks, and scatters
+    // them, which takes three times as long.
+    let block = std::hint::black_box(block);
     let scale = half(block);
     let minimum = if MINIMUM { half(&block[2..]) } else { 0.0 };
     let (high, low) = block[if MINIMUM { 4 } else { 2 }..].split_at((BITS - 4) * 4);
-    let high = if BITS == 5 { u32::from_le_bytes([high[0], high[1], high[2], high[3]]) } else { 0 };
-    let value = |low: u8, place: usize| {
-        let q = i32::from(low) + (high >> place & 1) as i32 * 16;
-        if MINIMUM { q as f32 * scale + minimum } else { (q - (1 << (BITS - 1))) as f32 * scale }
-    };
+    // Of lengths that the compiler knows, which makes vectors of the loops.
+    let (low, out): (&[u8; BLOCK / 2], &mut [f32; BLOCK]) =
+        (low.try_into().expect("half a block"), out.try_into().expect("a block"));
+    let mut numbers = [0i32; BLOCK];
     for (j, &byte) in low.iter().enumerate() {
-        out[j] = value(byte & 15, j);
-        out[j + 16] = value(byte >> 4, j + 16);
+        (numbers[j], numbers[j + BLOCK / 2]) = (i32::from(byte & 15), i32::from(byte >> 4));
+    }
+    if BITS == 5 {
+        let high = u32::from_le_bytes([high[0], high[1], high[2], high[3]]);
+        for (place, q) in numbers.iter_mut().enumerate() {
+            *q += (high >> place & 1) as i32 * 16;
+        }
+    }
+    for (out, q) in out.iter_mut().zip(numbers) {
+        *out = if MINIMUM { q as f32 * scale + minimum } else { (q - (1 << (BITS - 1))) as f32 * scale };
     }
 }
 
@@ -368,6 +434,7 @@ fn farthest(x: &[f32]) -> f32 {
 // bits of a byte are of the first 32 values, the next of the second, and so on.
 
 /// 16 bytes of scale and minimum (4 bits each), 64 of numbers, scale, minimum.
+#[inline(always)]
 fn read_q2_k(block: &[u8], out: &mut [f32]) {
     let (scales, rest) = block.split_at(16);
     let (scale, minimum) = (half(&rest[64..]), half(&rest[66..]));
@@ -380,16 +447,19 @@ fn read_q2_k(block: &[u8], out: &mut [f32]) {
 }
 
 /// Where the numbers of a group of 16 begin, when four groups share a byte.
+#[inline(always)]
 fn quarter(group: usize) -> usize {
     group / 8 * 32 + group % 2 * 16
 }
 
 /// And at which bit of the bytes.
+#[inline(always)]
 fn shift(group: usize) -> usize {
     group / 2 % 4 * 2
 }
 
 /// 32 bytes of high bits, 64 of low bits, 12 of scales, scale.
+#[inline(always)]
 fn read_q3_k(block: &[u8], out: &mut [f32]) {
     let (high, rest) = block.split_at(32);
     let (low, rest) = rest.split_at(64);
@@ -410,6 +480,7 @@ fn read_q3_k(block: &[u8], out: &mut [f32]) {
 /// The scale and the minimum of eight groups of 32, of 6 bits each, in 12
 /// bytes: four scales, four minima, then the low four bits of the other four
 /// of both, whose high bits are above the first eight.
+#[inline(always)]
 fn scale_and_minimum(bytes: &[u8], group: usize) -> (u8, u8) {
     if group < 4 {
         (bytes[group] & 63, bytes[group + 4] & 63)
@@ -431,6 +502,7 @@ fn put_scale_and_minimum(bytes: &mut [u8], group: usize, scale: u8, minimum: u8)
 }
 
 /// Scale, minimum, 12 bytes of both, 128 of numbers.
+#[inline(always)]
 fn read_q4_k(block: &[u8], out: &mut [f32]) {
     let (scale, minimum) = (half(block), half(&block[2..]));
     let (scales, numbers) = block[4..].split_at(12);
@@ -444,6 +516,7 @@ fn read_q4_k(block: &[u8], out: &mut [f32]) {
 }
 
 /// Scale, minimum, 12 bytes of both, 32 of high bits, 128 of low bits.
+#[inline(always)]
 fn read_q5_k(block: &[u8], out: &mut [f32]) {
     let (scale, minimum) = (half(block), half(&block[2..]));
     let (scales, rest) = block[4..].split_at(12);
@@ -459,6 +532,7 @@ fn read_q5_k(block: &[u8], out: &mut [f32]) {
 }
 
 /// 128 bytes of low bits, 64 of high bits, 16 scales, scale.
+#[inline(always)]
 fn read_q6_k(block: &[u8], out: &mut [f32]) {
     let (lows, rest) = block.split_at(128);
     let (high, rest) = rest.split_at(64);
@@ -475,6 +549,7 @@ fn read_q6_k(block: &[u8], out: &mut [f32]) {
 
 /// Where the low four bits of a group of 16 begin in a block of six bits, and
 /// at which bit: two quarters of a half block lie side by side, two above.
+#[inline(always)]
 fn six_bits_low(group: usize) -> (usize, usize) {
     (group / 8 * 64 + group % 4 * 16, group / 4 % 2 * 4)
 }

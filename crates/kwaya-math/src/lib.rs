@@ -44,7 +44,7 @@ pub use layers::{
     rms_norm, rms_norm_again, rms_norm_backward, rope, scale, softcap, softmax, softmax_cross_entropy, swiglu,
     swiglu_backward,
 };
-pub use matmul::{Matrix, Start, matmul};
+pub use matmul::{Matrix, Start, matmul, matmul_two};
 pub use memory::zeros;
 pub use packed::{NotFinite, Packed, Rounded, project};
 pub use paged::CacheAttention;

@@ -80,6 +80,11 @@ impl<'a> Matrix<'a> {
         Self { data, rows, cols, row_stride, col_stride: 1 }
     }
 
+    /// How many rows it has.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// How many columns it has.
     pub fn cols(&self) -> usize {
         self.cols
@@ -97,6 +102,43 @@ impl<'a> Matrix<'a> {
 /// # Panics
 /// When the shapes do not fit.
 pub fn matmul(pool: &Pool, out: &mut [f32], start: Start<'_>, a: Matrix<'_>, b: Matrix<'_>, precision: Precision) {
+    check(out, start, a, b);
+    if out.is_empty() || a.cols == 0 {
+        match start {
+            Start::Zero => out.fill(0.0),
+            Start::Keep => {}
+            Start::From(first) => out.copy_from_slice(first),
+        }
+        return;
+    }
+    blocked(pool, out, start, (a, b), None, precision);
+}
+
+/// [`matmul`] of `first`, and then the product of `second` added to it: the
+/// bits of one call after the other, but the output goes through memory once.
+/// For a second product of little depth.
+///
+/// # Panics
+/// When the shapes do not fit.
+pub fn matmul_two(
+    pool: &Pool,
+    out: &mut [f32],
+    start: Start<'_>,
+    first: (Matrix<'_>, Matrix<'_>),
+    second: (Matrix<'_>, Matrix<'_>),
+    precision: Precision,
+) {
+    check(out, start, first.0, first.1);
+    check(out, start, second.0, second.1);
+    if out.is_empty() || first.0.cols == 0 || second.0.cols == 0 {
+        matmul(pool, out, start, first.0, first.1, precision);
+        matmul(pool, out, Start::Keep, second.0, second.1, precision);
+    } else {
+        blocked(pool, out, start, first, Some(second), precision);
+    }
+}
+
+fn check(out: &[f32], start: Start<'_>, a: Matrix<'_>, b: Matrix<'_>) {
     let (m, n) = (a.rows, b.cols);
     assert!(
         a.cols == b.rows && out.len() == m * n,
@@ -108,15 +150,6 @@ pub fn matmul(pool: &Pool, out: &mut [f32], start: Start<'_>, a: Matrix<'_>, b: 
     if let Start::From(first) = start {
         assert_eq!(first.len(), out.len(), "matmul: a start of {} values for {}", first.len(), out.len());
     }
-    if out.is_empty() || a.cols == 0 {
-        match start {
-            Start::Zero => out.fill(0.0),
-            Start::Keep => {}
-            Start::From(first) => out.copy_from_slice(first),
-        }
-        return;
-    }
-    blocked(pool, out, start, a, b, precision);
 }
 
 thread_local! {
@@ -125,8 +158,17 @@ thread_local! {
     static PACKED_B: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-fn blocked(pool: &Pool, out: &mut [f32], start: Start<'_>, a: Matrix<'_>, b: Matrix<'_>, precision: Precision) {
-    let (m, n, k) = (a.rows, b.cols, a.cols);
+/// The product of `first`, and after its last block of depth that of `second`,
+/// as one block more.
+fn blocked(
+    pool: &Pool,
+    out: &mut [f32],
+    start: Start<'_>,
+    first: (Matrix<'_>, Matrix<'_>),
+    second: Option<(Matrix<'_>, Matrix<'_>)>,
+    precision: Precision,
+) {
+    let (m, n, k) = (first.0.rows, first.1.cols, first.0.cols);
     let tile = size();
     let fit = caches::blocks();
     let rows = rows_of_a_block(m, pool.threads(), tile.rows, fit.rows);
@@ -147,19 +189,23 @@ fn blocked(pool: &Pool, out: &mut [f32], start: Start<'_>, a: Matrix<'_>, b: Mat
             let at_once = (fit.columns * fit.depth / (filled * precision.words(deep))).max(1) * deep;
             for k0 in (0..k).step_by(at_once) {
                 let until = k.min(k0 + at_once);
-                let deeps = (until - k0).div_ceil(deep);
-                // Where a block of depth begins in the packed part, and in k.
+                let own = (until - k0).div_ceil(deep);
+                let deeps = own + usize::from(second.is_some() && until == k);
+                // A block of depth: the product it is of, where it begins in
+                // k, and its place in the packed part.
                 let block_of_b = |d: usize| {
-                    let p0 = k0 + d * deep;
-                    let depth = deep.min(until - p0);
+                    let (product, p0, depth) = match second {
+                        Some(second) if d == own => (second, 0, second.0.cols),
+                        _ => (first, k0 + d * deep, deep.min(until - k0 - d * deep)),
+                    };
                     let length = precision.words(depth);
                     let start = filled * d * precision.words(deep);
-                    (p0, depth, length, start..start + filled * length)
+                    (product, p0, depth, length, start..start + filled * length)
                 };
-                let room = lines(room, block_of_b(deeps - 1).3.end);
+                let room = lines(room, block_of_b(deeps - 1).4.end);
                 let packed = Shards::new(room);
                 pool.run(panels * deeps, |piece| {
-                    let (p0, depth, length, whole) = block_of_b(piece / panels);
+                    let ((_, b), p0, depth, length, whole) = block_of_b(piece / panels);
                     let j = piece % panels * tile.columns;
                     let count = tile.columns.min(columns - j);
                     let range = j * length..(j + count.next_multiple_of(COLUMNS)) * length;
@@ -176,18 +222,18 @@ fn blocked(pool: &Pool, out: &mut [f32], start: Start<'_>, a: Matrix<'_>, b: Mat
                 pool.run(blocks * stripes, |piece| {
                     let (i0, j) = (piece / stripes * rows, piece % stripes * stripe);
                     let (count, width) = (rows.min(m - i0), stripe.min(columns - j));
-                    let first = i0 * n + j0 + j;
+                    let at = i0 * n + j0 + j;
                     PACKED_A.with_borrow_mut(|room| {
                         // All that a block may need, so that no later one takes more.
                         lines(room, fit.rows * fit.depth);
-                        for (p0, depth, length, whole) in (0..deeps).map(block_of_b) {
+                        for (d, ((a, _), p0, depth, length, whole)) in (0..deeps).map(block_of_b).enumerate() {
                             let room = lines(room, count.next_multiple_of(tile.rows) * length);
                             let left = block_of_a(room, a, i0, count, p0, depth, precision);
                             // SAFETY: pieces have rows and columns of their own.
-                            let out = unsafe { Output::shared(&shards, first, n, count, width) };
+                            let out = unsafe { Output::shared(&shards, at, n, count, width) };
                             let start = match start {
-                                Start::Zero if p0 == 0 => First::Zero,
-                                Start::From(values) if p0 == 0 => First::From(&values[first..]),
+                                Start::Zero if k0 + d == 0 => First::Zero,
+                                Start::From(values) if k0 + d == 0 => First::From(&values[at..]),
                                 _ => First::Output,
                             };
                             let right = Right::panels(&packed[whole], length).after_column(j);
@@ -295,6 +341,37 @@ mod tests {
                 check(&pool, 13, 17, m, Start::Zero);
             }
             check(&pool, 10, columns + 17, 3, Start::Zero);
+        }
+    }
+
+    /// The bits of one product and then the other, of any depth, on any number
+    /// of threads.
+    #[test]
+    fn two_products_are_one_after_the_other() {
+        let caches::Blocks { depth, columns, .. } = caches::blocks();
+        for (threads, m, n, k, thin) in [
+            (1, 7, 50, 5, 3),
+            (2, 33, 65, 19, 16),
+            (3, 100, 40, depth + 1, 5),
+            (2, 20, columns + 17, 2 * depth + 3, depth + 2),
+            (2, 17, 9, 4, 0),
+            (2, 17, 9, 0, 4),
+        ] {
+            let pool = Pool::new(threads);
+            let (a, b, from) = (random(m * k, 1), random(k * n, 2), random(m * n, 3));
+            let (c, d) = (random(m * thin, 4), random(thin * n, 5));
+            let first = (Matrix::new(&a, m, k), Matrix::new(&b, n, k).t());
+            let second = (Matrix::new(&c, m, thin), Matrix::new(&d, thin, n));
+            for start in [Start::Zero, Start::Keep, Start::From(&from)] {
+                for precision in [Precision::F32, Precision::Bf16] {
+                    let (mut expected, mut found) = (random(m * n, 6), random(m * n, 6));
+                    matmul(&pool, &mut expected, start, first.0, first.1, precision);
+                    matmul(&pool, &mut expected, Start::Keep, second.0, second.1, precision);
+                    matmul_two(&pool, &mut found, start, first, second, precision);
+                    let same = expected.iter().zip(&found).all(|(x, y)| x.to_bits() == y.to_bits());
+                    assert!(same, "({m}, {k} and {thin}, {n}), {start:?}, {precision:?}");
+                }
+            }
         }
     }
 

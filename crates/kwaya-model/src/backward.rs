@@ -5,21 +5,24 @@ use std::ops::Range;
 
 use kwaya_math::{
     AttentionShape, Direction, Matrix, Pool, Precision, RopeTable, Start, add_assign, attention_backward,
-    embedding_backward, matmul, rms_norm_again, rms_norm_backward, rope, softmax_cross_entropy, sum, swiglu_backward,
+    embedding_backward, matmul, matmul_two, rms_norm_again, rms_norm_backward, rope, scale, softmax_cross_entropy, sum,
+    swiglu_backward,
 };
 
 use crate::{
-    activations::{Activations, Batch, Keep, Layer, Room, Scratch, Sizes, Work},
+    activations::{Activations, Batch, Beside, Keep, Layer, Room, Scratch, Sizes, Work},
     forward::{Block, forward, pieces},
-    model::{LayerRanges, Model},
+    lora::{Adapter, Target},
+    model::LayerRanges,
+    network::{LayerWeights, Network},
 };
 
 /// Writes the gradient of `loss_scale` x (the sum of all losses) to
-/// `gradients`, which is laid out like [`Model::weights`] and may hold
+/// `gradients`, which is laid out like [`Network::learned`] and may hold
 /// anything before, writes the loss at each position to `losses` (N), and
 /// returns their unscaled sum, in nats.
-pub fn forward_backward(
-    model: &Model,
+pub fn forward_backward<'a>(
+    network: impl Into<Network<'a>>,
     batch: &Batch<'_>,
     activations: &mut Activations,
     losses: &mut [f32],
@@ -27,21 +30,21 @@ pub fn forward_backward(
     loss_scale: f32,
     pool: &Pool,
 ) -> f32 {
-    assert_eq!(gradients.len(), model.weights().len(), "forward_backward: the number of gradients");
-    let shape = forward(model, batch, activations, Some(gradients), pool);
-    head_backward(model, batch, activations, losses, gradients, loss_scale, pool);
+    let network = network.into();
+    assert_eq!(gradients.len(), network.learned().len(), "forward_backward: the number of gradients");
+    let shape = forward(network, batch, activations, Some(gradients), pool);
+    head_backward(network, batch, activations, losses, gradients, loss_scale, pool);
 
-    let (weights, layout, config) = (model.weights(), model.layout(), &model.config);
+    let (config, whole) = (network.config(), network.whole());
     let (n, left) = (batch.tokens.len(), activations.left(batch.tokens.len()));
     let Activations { keep, room, block, first_x, x, inv_rms, work, scratch, rope: table, sizes, precision, .. } =
         activations;
     let scratch = scratch.as_mut().expect("activations that were made for training");
-    let norm = layout.norm.clone();
-    let d_weight = &mut gradients[norm.clone()];
+    let d_weight = whole.map_or(&mut [][..], |layout| &mut gradients[layout.norm.clone()]);
     d_weight.fill(0.0);
-    rms_norm_backward(pool, &mut scratch.d_x, d_weight, &scratch.d_norm, x, &weights[norm], inv_rms);
-    let (start, length) = (layout.layers_start(), layout.layer_length());
-    for (index, ranges) in layout.layers.iter().enumerate().rev() {
+    rms_norm_backward(pool, &mut scratch.d_x, d_weight, &scratch.d_norm, x, network.norm(), inv_rms);
+    let (start, length) = network.layer_gradients();
+    for index in (0..config.num_hidden_layers).rev() {
         // What the layer left lies below its gradient, if among gradients.
         let (below, gradients) = gradients.split_at_mut(start + index * length);
         let left_by = match (index.checked_sub(1), &mut *room) {
@@ -52,11 +55,12 @@ pub fn forward_backward(
         let (x, values) = if index == 0 { (&mut first_x[..], left_by) } else { left_by.split_at_mut(n * sizes.c) };
         // The first layer's values are in a block of their own. Where inputs
         // alone are kept, all layers share it, and it holds the last one's.
-        let again = *keep == Keep::Inputs && (index + 1 < layout.layers.len());
-        let mut layer = Layer::within(if values.is_empty() { &mut block[..] } else { values }, n, sizes);
+        let last = index + 1 == config.num_hidden_layers;
+        let again = *keep == Keep::Inputs && !last;
+        let mut left = Layer::within(if values.is_empty() { &mut block[..] } else { values }, n, sizes);
+        let layer = network.layer(index);
         let forward = Block {
-            weights,
-            ranges,
+            layer,
             sizes,
             shape: &shape,
             table,
@@ -65,28 +69,29 @@ pub fn forward_backward(
             pool,
         };
         if again {
-            forward.attention(x, &mut layer, work, batch);
-            forward.feed_forward(&mut layer, work, None);
+            forward.attention(x, &mut left, work, batch);
+            forward.feed_forward(&mut left, work, None);
         }
         let mut backward = BlockBackward {
-            weights,
+            layer,
             gradients: &mut gradients[..length],
             start: start + index * length,
-            ranges,
             sizes,
             shape: &shape,
             table,
             precision: *precision,
             pool,
         };
-        backward.feed_forward(&layer, work, scratch);
-        backward.attention(x, &layer, work, scratch, batch);
+        backward.feed_forward(&left, work, scratch);
+        backward.attention(x, &left, work, scratch, batch);
     }
-    let table = &mut gradients[layout.embedding.clone()];
-    if layout.head != layout.embedding {
-        table.fill(0.0);
+    if let Some(layout) = whole {
+        let table = &mut gradients[layout.embedding.clone()];
+        if layout.head != layout.embedding {
+            table.fill(0.0);
+        }
+        embedding_backward(pool, table, &scratch.d_x, batch.tokens);
     }
-    embedding_backward(pool, table, &scratch.d_x, batch.tokens);
     sum(losses)
 }
 
@@ -95,7 +100,7 @@ pub fn forward_backward(
 /// gradient goes on from where the piece before left it, so the pieces' size
 /// does not change a bit.
 fn head_backward(
-    model: &Model,
+    network: Network<'_>,
     batch: &Batch<'_>,
     activations: &mut Activations,
     losses: &mut [f32],
@@ -106,8 +111,7 @@ fn head_backward(
     let Activations { x_norm, logits, head_rows, scratch, precision, sizes: Sizes { c, v, .. }, .. } = activations;
     let (c, v, head_rows, precision) = (*c, *v, *head_rows, *precision);
     let d_norm = &mut scratch.as_mut().expect("activations that were made for training").d_norm;
-    let head = Matrix::new(&model.weights()[model.layout().head.clone()], v, c);
-    let d_head = &mut gradients[model.layout().head.clone()];
+    let head = network.head();
     assert_eq!(losses.len(), batch.tokens.len(), "forward_backward: the number of losses");
 
     let pieces = x_norm.chunks(head_rows * c).zip(d_norm.chunks_mut(head_rows * c));
@@ -120,20 +124,21 @@ fn head_backward(
         softmax_cross_entropy(pool, logits, losses, targets, loss_scale);
         let d_logits = Matrix::new(logits, rows, v);
         matmul(pool, dx, Start::Zero, d_logits, head, precision);
-        let start = if index == 0 { Start::Zero } else { Start::Keep };
-        matmul(pool, d_head, start, d_logits.t(), x, precision);
+        if let Some(layout) = network.whole() {
+            let start = if index == 0 { Start::Zero } else { Start::Keep };
+            matmul(pool, &mut gradients[layout.head.clone()], start, d_logits.t(), x, precision);
+        }
     }
 }
 
 /// One transformer layer, backwards. The gradient of the residual stream is in
 /// `scratch.d_x` before and after.
 struct BlockBackward<'a> {
-    weights: &'a [f32],
-    /// Of this layer alone, overwritten.
+    layer: LayerWeights<'a>,
+    /// Of this layer alone, overwritten: of its weights, or of its adapters.
     gradients: &'a mut [f32],
     /// Where they begin among all.
     start: usize,
-    ranges: &'a LayerRanges,
     sizes: &'a Sizes,
     shape: &'a AttentionShape,
     table: &'a RopeTable,
@@ -146,34 +151,71 @@ impl BlockBackward<'_> {
         &mut self.gradients[range.start - self.start..range.end - self.start]
     }
 
-    /// dx = or += dy W, dW = or += dyᵗ x
-    fn product(
+    /// dx = or += dy W, and where the product has an adapter, whose dlow is
+    /// s dy B, += dlow A.
+    fn input(&self, dx: &mut [f32], start: Start<'_>, target: Target, dy: Matrix<'_>, beside: &mut Beside) {
+        let (pool, precision) = (self.pool, self.precision);
+        let weights = self.layer.matrix(target, self.sizes, &mut beside.widened, pool);
+        let Some(Adapter { a, b, scale: s }) = self.layer.adapter(target) else {
+            return matmul(pool, dx, start, dy, weights, precision);
+        };
+        let (n, rank) = (dy.rows(), self.sizes.rank);
+        let d_low = &mut beside.d_low[..n * rank];
+        matmul(pool, d_low, Start::Zero, dy, b, precision);
+        scale(pool, d_low, s);
+        matmul_two(pool, dx, start, (dy, weights), (Matrix::new(d_low, n, rank), a), precision);
+    }
+
+    /// dW = or += dyᵗ x. Of frozen weights nothing, and of the adapter, after
+    /// `input` has left dlow: dA = or += dlowᵗ x, dB = or += dyᵗ (s x Aᵗ).
+    fn weights(
         &mut self,
-        dx: &mut [f32],
-        dx_start: Start<'_>,
-        weight: &Range<usize>,
-        dw_start: Start<'_>,
+        start: Start<'_>,
+        target: Target,
         dy: Matrix<'_>,
         x: Matrix<'_>,
+        Beside { low, d_low, .. }: &mut Beside,
     ) {
         let (pool, precision) = (self.pool, self.precision);
-        let w = Matrix::new(&self.weights[weight.clone()], dy.cols(), x.cols());
-        matmul(pool, dx, dx_start, dy, w, precision);
-        matmul(pool, self.gradient(weight), dw_start, dy.t(), x, precision);
+        let adapters = match self.layer {
+            LayerWeights::Whole(_, ranges) => {
+                return matmul(pool, self.gradient(ranges.matrix(target)), start, dy.t(), x, precision);
+            }
+            LayerWeights::Frozen(_, adapters) => adapters,
+        };
+        if let (Some(Adapter { a, scale: s, .. }), Some((d_a, d_b))) = (adapters.of(target), adapters.place(target)) {
+            let (n, rank) = (dy.rows(), self.sizes.rank);
+            let (low, d_low) = (&mut low[..n * rank], Matrix::new(&d_low[..n * rank], n, rank));
+            matmul(pool, &mut self.gradients[d_a.clone()], start, d_low.t(), x, precision);
+            matmul(pool, low, Start::Zero, x, a.t(), precision);
+            scale(pool, low, s);
+            matmul(pool, &mut self.gradients[d_b.clone()], start, dy.t(), Matrix::new(low, n, rank), precision);
+        }
     }
 
     /// Adds the gradient of a branch, which is in `s.d_norm`, to the stream's,
-    /// through the norm that it began with.
-    fn norm(&mut self, weight: &Range<usize>, x: &[f32], inv_rms: &[f32], s: &mut Scratch) {
-        let (pool, w) = (self.pool, &self.weights[weight.clone()]);
-        let d_weight = self.gradient(weight);
+    /// through the norm of `weight` that it began with, of which `range` is
+    /// the place.
+    fn norm(
+        &mut self,
+        weight: &[f32],
+        range: fn(&LayerRanges) -> &Range<usize>,
+        x: &[f32],
+        inv_rms: &[f32],
+        s: &mut Scratch,
+    ) {
+        let pool = self.pool;
+        let d_weight = match self.layer {
+            LayerWeights::Whole(_, ranges) => self.gradient(range(ranges)),
+            LayerWeights::Frozen(..) => &mut [],
+        };
         d_weight.fill(0.0);
-        rms_norm_backward(pool, &mut s.d_branch, d_weight, &s.d_norm, x, w, inv_rms);
+        rms_norm_backward(pool, &mut s.d_branch, d_weight, &s.d_norm, x, weight, inv_rms);
         add_assign(pool, &mut s.d_x, &s.d_branch);
     }
 
     fn feed_forward(&mut self, layer: &Layer<'_>, work: &mut Work, s: &mut Scratch) {
-        let (pool, r, &Sizes { c, f, .. }, precision) = (self.pool, self.ranges, self.sizes, self.precision);
+        let (pool, &Sizes { c, f, .. }) = (self.pool, self.sizes);
 
         for piece in pieces(layer.h_inv_rms.len()) {
             let (n, start) = (piece.len(), if piece.start == 0 { Start::Zero } else { Start::Keep });
@@ -181,28 +223,31 @@ impl BlockBackward<'_> {
             let (activated, norm) = (&mut work.activated[..n * f], &mut work.norm[..n * c]);
             let (d_activated, d_norm) = (&mut s.d_activated[..n * f], &mut s.d_norm[by_c.clone()]);
             let (d_gate, d_up) = (&mut s.d_gate[..n * f], &mut s.d_up[..n * f]);
+            let beside = &mut work.beside;
 
             let d_out = Matrix::new(&s.d_x[by_c.clone()], n, c);
-            let down = Matrix::new(&self.weights[r.down.clone()], c, f);
-            matmul(pool, d_activated, Start::Zero, d_out, down, precision);
+            self.input(d_activated, Start::Zero, Target::Down, d_out, beside);
             swiglu_backward(pool, d_gate, d_up, activated, d_activated, &layer.gate[by_f.clone()], &layer.up[by_f]);
-            matmul(pool, self.gradient(&r.down), start, d_out.t(), Matrix::new(activated, n, f), precision);
-            let weight = &self.weights[r.post_attention_norm.clone()];
-            rms_norm_again(pool, norm, &layer.h[by_c], weight, &layer.h_inv_rms[piece]);
+            self.weights(start, Target::Down, d_out, Matrix::new(activated, n, f), beside);
+            rms_norm_again(pool, norm, &layer.h[by_c], self.layer.post_attention_norm(), &layer.h_inv_rms[piece]);
             let (norm, d_gate, d_up) = (Matrix::new(norm, n, c), Matrix::new(d_gate, n, f), Matrix::new(d_up, n, f));
-            self.product(d_norm, Start::Zero, &r.gate, start, d_gate, norm);
-            self.product(d_norm, Start::Keep, &r.up, start, d_up, norm);
+            self.input(d_norm, Start::Zero, Target::Gate, d_gate, beside);
+            self.weights(start, Target::Gate, d_gate, norm, beside);
+            self.input(d_norm, Start::Keep, Target::Up, d_up, beside);
+            self.weights(start, Target::Up, d_up, norm, beside);
         }
-        self.norm(&r.post_attention_norm, layer.h, layer.h_inv_rms, s);
+        let weight = self.layer.post_attention_norm();
+        self.norm(weight, |ranges| &ranges.post_attention_norm, layer.h, layer.h_inv_rms, s);
     }
 
     fn attention(&mut self, x: &[f32], layer: &Layer<'_>, work: &mut Work, s: &mut Scratch, batch: &Batch<'_>) {
-        let (pool, r, &Sizes { c, q, k, .. }) = (self.pool, self.ranges, self.sizes);
+        let (pool, &Sizes { c, q, k, .. }) = (self.pool, self.sizes);
         let n = batch.tokens.len();
         let AttentionShape { heads, kv_heads, .. } = *self.shape;
 
-        let attended = Matrix::new(layer.attended, n, q);
-        self.product(&mut s.d_attended, Start::Zero, &r.output, Start::Zero, Matrix::new(&s.d_x, n, c), attended);
+        let (attended, d_h) = (Matrix::new(layer.attended, n, q), Matrix::new(&s.d_x, n, c));
+        self.input(&mut s.d_attended, Start::Zero, Target::Output, d_h, &mut work.beside);
+        self.weights(Start::Zero, Target::Output, d_h, attended, &mut work.beside);
         attention_backward(
             pool,
             &mut s.d_query,
@@ -220,11 +265,18 @@ impl BlockBackward<'_> {
         );
         rope(pool, &mut s.d_query, heads, self.table, batch.positions, Direction::Backward);
         rope(pool, &mut s.d_key, kv_heads, self.table, batch.positions, Direction::Backward);
-        rms_norm_again(pool, &mut work.norm, x, &self.weights[r.input_norm.clone()], layer.x_inv_rms);
+        rms_norm_again(pool, &mut work.norm, x, self.layer.input_norm(), layer.x_inv_rms);
         let x_norm = Matrix::new(&work.norm, n, c);
-        self.product(&mut s.d_norm, Start::Zero, &r.query, Start::Zero, Matrix::new(&s.d_query, n, q), x_norm);
-        self.product(&mut s.d_norm, Start::Keep, &r.key, Start::Zero, Matrix::new(&s.d_key, n, k), x_norm);
-        self.product(&mut s.d_norm, Start::Keep, &r.value, Start::Zero, Matrix::new(&s.d_value, n, k), x_norm);
-        self.norm(&r.input_norm, x, layer.x_inv_rms, s);
+        let products = [
+            (Target::Query, Start::Zero, Matrix::new(&s.d_query, n, q)),
+            (Target::Key, Start::Keep, Matrix::new(&s.d_key, n, k)),
+            (Target::Value, Start::Keep, Matrix::new(&s.d_value, n, k)),
+        ];
+        for (target, start, dy) in products {
+            self.input(&mut s.d_norm, start, target, dy, &mut work.beside);
+            self.weights(Start::Zero, target, dy, x_norm, &mut work.beside);
+        }
+        let weight = self.layer.input_norm();
+        self.norm(weight, |ranges| &ranges.input_norm, x, layer.x_inv_rms, s);
     }
 }

@@ -4,73 +4,88 @@
 use std::{mem, ops::Range};
 
 use kwaya_math::{
-    AttentionShape, Direction, Matrix, Pool, Precision, RopeTable, Start, attention, cross_entropy_loss, embedding,
-    matmul, rms_norm, rope, swiglu,
+    AttentionShape, Direction, Matrix, Pool, Precision, RopeTable, Start, attention, cross_entropy_loss, matmul,
+    matmul_two, rms_norm, rope, scale, swiglu,
 };
 
 use crate::{
-    activations::{Activations, Batch, Keep, Layer, PIECE, Room, Sizes, Work},
-    model::{LayerRanges, Model},
+    activations::{Activations, Batch, Beside, Keep, Layer, PIECE, Room, Sizes, Work},
+    lora::{Adapter, Target},
+    network::{LayerWeights, Network},
 };
 
 /// The loss at every position, in nats: -ln of the probability that the model
 /// gives to the target; 0 where the target is ignored. `losses` is (N).
-pub fn loss(model: &Model, batch: &Batch<'_>, activations: &mut Activations, losses: &mut [f32], pool: &Pool) {
-    forward(model, batch, activations, None, pool);
+pub fn loss<'a>(
+    network: impl Into<Network<'a>>,
+    batch: &Batch<'_>,
+    activations: &mut Activations,
+    losses: &mut [f32],
+    pool: &Pool,
+) {
+    let network = network.into();
+    forward(network, batch, activations, None, pool);
     let Activations { x_norm, logits, head_rows, precision, sizes: Sizes { c, v, .. }, .. } = activations;
-    let head = Matrix::new(&model.weights()[model.layout().head.clone()], *v, *c);
     let targets = batch.targets.chunks(*head_rows);
     for ((x, targets), losses) in x_norm.chunks(*head_rows * *c).zip(targets).zip(losses.chunks_mut(*head_rows)) {
         let logits = &mut logits[..targets.len() * *v];
-        matmul(pool, logits, Start::Zero, Matrix::new(x, targets.len(), *c), head.t(), *precision);
+        let x = Matrix::new(x, targets.len(), *c);
+        matmul(pool, logits, Start::Zero, x, network.head().t(), *precision);
         cross_entropy_loss(pool, logits, losses, targets, *v);
     }
 }
 
 /// The logits at every position: `out` is (N, V). For tests and small inputs.
-pub fn logits(model: &Model, batch: &Batch<'_>, activations: &mut Activations, out: &mut [f32], pool: &Pool) {
-    forward(model, batch, activations, None, pool);
-    let Sizes { c, v, .. } = activations.sizes;
-    let head = Matrix::new(&model.weights()[model.layout().head.clone()], v, c);
-    let x = Matrix::new(&activations.x_norm, batch.tokens.len(), c);
-    matmul(pool, out, Start::Zero, x, head.t(), activations.precision);
+pub fn logits<'a>(
+    network: impl Into<Network<'a>>,
+    batch: &Batch<'_>,
+    activations: &mut Activations,
+    out: &mut [f32],
+    pool: &Pool,
+) {
+    let network = network.into();
+    forward(network, batch, activations, None, pool);
+    let x = Matrix::new(&activations.x_norm, batch.tokens.len(), activations.sizes.c);
+    matmul(pool, out, Start::Zero, x, network.head().t(), activations.precision);
 }
 
 /// Everything but the head: leaves the normed stream in `activations.x_norm`,
 /// and where there are `gradients`, in which nothing is lost, what the
 /// backward pass reads.
 pub(crate) fn forward(
-    model: &Model,
+    network: Network<'_>,
     batch: &Batch<'_>,
     activations: &mut Activations,
     gradients: Option<&mut [f32]>,
     pool: &Pool,
 ) -> AttentionShape {
-    let shape = activations.fit(&model.config, batch);
+    let config = network.config();
+    let shape = activations.fit(network, batch);
     let (n, left) = (batch.tokens.len(), activations.left(batch.tokens.len()));
-    let (weights, layout) = (model.weights(), model.layout());
     let Activations { keep, room, block, first_x, x, inv_rms, x_norm, work, rope: table, sizes, precision, .. } =
         activations;
-    let epsilon = model.config.rms_norm_eps as f32;
+    let epsilon = config.rms_norm_eps as f32;
     // The blocks of the layers after the first, and how far apart they begin.
     let blocks = match (room, gradients) {
         (_, None) | (Room::None, _) => None,
         (Room::Own(own), _) => Some((&mut own[..], left)),
-        (Room::Gradients, Some(gradients)) => Some((&mut gradients[layout.layers_start()..], layout.layer_length())),
+        (Room::Gradients, Some(gradients)) => {
+            let (start, length) = network.layer_gradients();
+            Some((&mut gradients[start..], length))
+        }
     };
 
-    embedding(pool, first_x, &weights[layout.embedding.clone()], batch.tokens);
-    let block_of =
-        |ranges| Block { weights, ranges, sizes, shape: &shape, table, epsilon, precision: *precision, pool };
+    network.embed(first_x, batch.tokens, pool);
+    let precision = *precision;
     if let Some((mut rest, step)) = blocks {
         let mut input: &mut [f32] = first_x;
         let mut values: &mut [f32] = block;
-        let mut ranges = layout.layers.iter().peekable();
-        while let Some(layer) = ranges.next() {
-            let here = block_of(layer);
+        for index in 0..config.num_hidden_layers {
+            let layer = network.layer(index);
+            let here = Block { layer, sizes, shape: &shape, table, epsilon, precision, pool };
             let mut left = Layer::within(values, n, sizes);
             here.attention(input, &mut left, work, batch);
-            if ranges.peek().is_none() {
+            if index + 1 == config.num_hidden_layers {
                 here.feed_forward(&mut left, work, Some(x));
                 break;
             }
@@ -85,8 +100,9 @@ pub(crate) fn forward(
             }
         }
     } else {
-        for layer in &layout.layers {
-            let here = block_of(layer);
+        for index in 0..config.num_hidden_layers {
+            let layer = network.layer(index);
+            let here = Block { layer, sizes, shape: &shape, table, epsilon, precision, pool };
             let mut values = Layer::within(block, n, sizes);
             here.attention(first_x, &mut values, work, batch);
             here.feed_forward(&mut values, work, Some(x));
@@ -94,14 +110,13 @@ pub(crate) fn forward(
         }
         mem::swap(x, first_x);
     }
-    rms_norm(pool, x_norm, inv_rms, x, &weights[layout.norm.clone()], epsilon);
+    rms_norm(pool, x_norm, inv_rms, x, network.norm(), epsilon);
     shape
 }
 
 /// One transformer layer.
 pub(crate) struct Block<'a> {
-    pub(crate) weights: &'a [f32],
-    pub(crate) ranges: &'a LayerRanges,
+    pub(crate) layer: LayerWeights<'a>,
     pub(crate) sizes: &'a Sizes,
     pub(crate) shape: &'a AttentionShape,
     pub(crate) table: &'a RopeTable,
@@ -113,15 +128,15 @@ pub(crate) struct Block<'a> {
 impl Block<'_> {
     /// h = x + Wo attention(rope(Wq norm(x)), rope(Wk norm(x)), Wv norm(x))
     pub(crate) fn attention(&self, x: &[f32], layer: &mut Layer<'_>, work: &mut Work, batch: &Batch<'_>) {
-        let (pool, w, r, &Sizes { c, q, k, .. }) = (self.pool, self.weights, self.ranges, self.sizes);
-        let (n, precision) = (batch.tokens.len(), self.precision);
+        let (pool, &Sizes { c, q, .. }) = (self.pool, self.sizes);
+        let (n, beside) = (batch.tokens.len(), &mut work.beside);
         let AttentionShape { heads, kv_heads, .. } = *self.shape;
 
-        rms_norm(pool, &mut work.norm, layer.x_inv_rms, x, &w[r.input_norm.clone()], self.epsilon);
+        rms_norm(pool, &mut work.norm, layer.x_inv_rms, x, self.layer.input_norm(), self.epsilon);
         let x_norm = Matrix::new(&work.norm, n, c);
-        matmul(pool, layer.query, Start::Zero, x_norm, Matrix::new(&w[r.query.clone()], q, c).t(), precision);
-        matmul(pool, layer.key, Start::Zero, x_norm, Matrix::new(&w[r.key.clone()], k, c).t(), precision);
-        matmul(pool, layer.value, Start::Zero, x_norm, Matrix::new(&w[r.value.clone()], k, c).t(), precision);
+        self.product(layer.query, Start::Zero, x_norm, Target::Query, beside);
+        self.product(layer.key, Start::Zero, x_norm, Target::Key, beside);
+        self.product(layer.value, Start::Zero, x_norm, Target::Value, beside);
         rope(pool, layer.query, heads, self.table, batch.positions, Direction::Forward);
         rope(pool, layer.key, kv_heads, self.table, batch.positions, Direction::Forward);
         attention(
@@ -136,33 +151,44 @@ impl Block<'_> {
             self.shape,
         );
         // The product starts from the stream, which saves a pass that adds.
-        let output = Matrix::new(&w[r.output.clone()], c, q);
-        matmul(pool, layer.h, Start::From(x), Matrix::new(layer.attended, n, q), output.t(), precision);
+        self.product(layer.h, Start::From(x), Matrix::new(layer.attended, n, q), Target::Output, beside);
     }
 
     /// gate = Wgate norm(h), up = Wup norm(h), and where it is wanted
     /// out = h + Wdown (silu(gate) * up): a piece of the batch at a time.
     pub(crate) fn feed_forward(&self, layer: &mut Layer<'_>, work: &mut Work, mut out: Option<&mut [f32]>) {
-        let (pool, w, r, precision) = (self.pool, self.weights, self.ranges, self.precision);
-        let &Sizes { c, f, .. } = self.sizes;
-        let matrix = |range: &Range<usize>, rows, cols| Matrix::new(&w[range.clone()], rows, cols);
-
+        let (pool, &Sizes { c, f, .. }) = (self.pool, self.sizes);
         for piece in pieces(layer.h_inv_rms.len()) {
-            let n = piece.len();
+            let (n, beside) = (piece.len(), &mut work.beside);
             let (by_c, by_f) = (piece.start * c..piece.end * c, piece.start * f..piece.end * f);
             let (h, norm) = (&layer.h[by_c.clone()], &mut work.norm[..n * c]);
             let (gate, up) = (&mut layer.gate[by_f.clone()], &mut layer.up[by_f]);
-            rms_norm(pool, norm, &mut layer.h_inv_rms[piece], h, &w[r.post_attention_norm.clone()], self.epsilon);
+            let weight = self.layer.post_attention_norm();
+            rms_norm(pool, norm, &mut layer.h_inv_rms[piece], h, weight, self.epsilon);
             let norm = Matrix::new(norm, n, c);
-            matmul(pool, gate, Start::Zero, norm, matrix(&r.gate, f, c).t(), precision);
-            matmul(pool, up, Start::Zero, norm, matrix(&r.up, f, c).t(), precision);
+            self.product(gate, Start::Zero, norm, Target::Gate, beside);
+            self.product(up, Start::Zero, norm, Target::Up, beside);
             if let Some(out) = &mut out {
                 let activated = &mut work.activated[..n * f];
                 swiglu(pool, activated, gate, up);
-                let activated = Matrix::new(activated, n, f);
-                matmul(pool, &mut out[by_c], Start::From(h), activated, matrix(&r.down, c, f).t(), precision);
+                self.product(&mut out[by_c], Start::From(h), Matrix::new(activated, n, f), Target::Down, beside);
             }
         }
+    }
+
+    /// y = x Wᵗ, from a start if there is one, and where the product has an
+    /// adapter + s (x Aᵗ) Bᵗ.
+    fn product(&self, y: &mut [f32], start: Start<'_>, x: Matrix<'_>, target: Target, beside: &mut Beside) {
+        let (pool, precision) = (self.pool, self.precision);
+        let weights = self.layer.matrix(target, self.sizes, &mut beside.widened, pool);
+        let Some(Adapter { a, b, scale: s }) = self.layer.adapter(target) else {
+            return matmul(pool, y, start, x, weights.t(), precision);
+        };
+        let (n, rank) = (x.rows(), self.sizes.rank);
+        let low = &mut beside.low[..n * rank];
+        matmul(pool, low, Start::Zero, x, a.t(), precision);
+        scale(pool, low, s);
+        matmul_two(pool, y, start, (x, weights.t()), (Matrix::new(low, n, rank), b.t()), precision);
     }
 }
 

@@ -8,7 +8,7 @@ use kwaya_math::{Pool, philox};
 use safetensors::Dtype;
 use serde::Serialize;
 
-use crate::{config::Config, tensors};
+use crate::{config::Config, lora::Target, tensors};
 
 /// The random numbers of fresh weights: the stage of tensor `i` is this + `i`.
 const INITIAL_WEIGHTS: u32 = 1 << 16;
@@ -38,6 +38,20 @@ pub(crate) struct LayerRanges {
     pub(crate) gate: Range<usize>,
     pub(crate) up: Range<usize>,
     pub(crate) down: Range<usize>,
+}
+
+impl LayerRanges {
+    pub(crate) fn matrix(&self, target: Target) -> &Range<usize> {
+        match target {
+            Target::Query => &self.query,
+            Target::Key => &self.key,
+            Target::Value => &self.value,
+            Target::Output => &self.output,
+            Target::Gate => &self.gate,
+            Target::Up => &self.up,
+            Target::Down => &self.down,
+        }
+    }
 }
 
 /// The places of all tensors, by what they are for.
@@ -182,7 +196,7 @@ impl Model {
     }
 }
 
-fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_string_pretty(value).expect("names and numbers become JSON");
     text.push('\n');
     files::write(path, text.as_bytes())

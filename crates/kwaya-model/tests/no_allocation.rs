@@ -7,7 +7,10 @@ use std::{
 };
 
 use kwaya_math::{AdamW, Pool, sum_squares};
-use kwaya_model::{Activations, Batch, Config, Keep, Model, Precision, forward_backward, loss};
+use kwaya_model::{
+    Activations, Adapters, Batch, Config, Frozen, Keep, Lora, Model, Network, Precision, Source, Target,
+    forward_backward, loss,
+};
 
 /// The system's allocator, counting.
 struct Counting;
@@ -88,6 +91,24 @@ fn a_step_takes_no_memory() {
         let taken: Vec<usize> = (1..=20).map(&mut step).collect();
         counted += taken[0];
         assert_eq!(taken[15..], [0; 5], "{threads} threads, {precision:?}, {keep:?}: {taken:?}");
+
+        let folder = tempfile::tempdir().unwrap();
+        model.save(folder.path()).unwrap();
+        let source = Source::open(folder.path()).unwrap();
+        let frozen = Frozen::new(&source, &pool).unwrap();
+        let lora = Lora { rank: 7, alpha: 8.0, targets: Target::ALL.to_vec() };
+        let adapters = Adapters::random(&config, lora, 1);
+        let network = Network::Adapted(&frozen, &adapters);
+        let mut activations = network.activations(rows, length, precision, keep);
+        gradients.truncate(adapters.weights().len());
+        let mut step = |_| {
+            let before = TAKEN.load(Ordering::Relaxed);
+            forward_backward(network, &batch, &mut activations, &mut losses, &mut gradients, 1e-3, &pool);
+            loss(network, &batch, &mut activations, &mut losses, &pool);
+            TAKEN.load(Ordering::Relaxed) - before
+        };
+        let taken: Vec<usize> = (1..=20).map(&mut step).collect();
+        assert_eq!(taken[15..], [0; 5], "adapters, {threads} threads, {precision:?}, {keep:?}: {taken:?}");
     }
     assert!(counted > 0, "the counting works");
 }

@@ -2,7 +2,7 @@
 //! in one safetensors file per checkpoint, `step-00001234.safetensors`.
 //!
 //! ```text
-//! weights, first_moment, second_moment    F32 (parameters), laid out as in the model
+//! weights, first_moment, second_moment    F32 (parameters), laid out as in the model, or the adapters
 //! metadata    version; step; identity: hash of all that decides the bits; log: JSON; checksum
 //! ```
 
@@ -13,10 +13,13 @@ use std::{
 };
 
 use kwaya_base::{Error, Progress, Result, error::At, say};
-use kwaya_model::{Config, Model, tensors};
+use kwaya_model::tensors;
 use safetensors::{Dtype, SafeTensors};
 
-use crate::{step::State, train::LogEntry};
+use crate::{
+    step::{Learner, State},
+    train::LogEntry,
+};
 
 /// The format of the checkpoints that this program writes and reads. Files
 /// from before it was stated count as "0".
@@ -56,16 +59,20 @@ impl<'a> Checkpoints<'a> {
         Ok(checkpoints)
     }
 
-    /// The newest checkpoint that is whole, or `None`. Damaged ones are passed
-    /// over with a warning.
+    /// The newest checkpoint that is whole, or `None`, read into what `blank`
+    /// makes. Damaged ones are passed over with a warning.
     ///
     /// # Errors
     /// `checkpoint-foreign` when the newest whole one belongs to another
     /// training, `checkpoint-version` when it was written by another version
     /// of the program: nothing is overwritten then.
-    pub(crate) fn latest(&self, config: &Config, progress: &dyn Progress) -> Result<Option<(State, Vec<LogEntry>)>> {
+    pub(crate) fn latest<L: Learner>(
+        &self,
+        blank: &dyn Fn() -> L,
+        progress: &dyn Progress,
+    ) -> Result<Option<(State<L>, Vec<LogEntry>)>> {
         for (_, path) in list(self.folder)?.into_iter().rev() {
-            match self.read(&path, config) {
+            match self.read(&path, blank) {
                 Ok(found) => return Ok(Some(found)),
                 Err(error) if matches!(error.key(), "checkpoint-foreign" | "checkpoint-version") => return Err(error),
                 Err(error) => {
@@ -80,9 +87,9 @@ impl<'a> Checkpoints<'a> {
     ///
     /// # Errors
     /// When it cannot be written; the older ones are then untouched.
-    pub(crate) fn write(&self, state: &State, log: &[LogEntry]) -> Result<()> {
+    pub(crate) fn write(&self, state: &State<impl Learner>, log: &[LogEntry]) -> Result<()> {
         let path = self.folder.join(format!("step-{:08}.safetensors", state.step));
-        let values = [state.model.weights(), &state.first_moment, &state.second_moment];
+        let values = [state.learner.weights(), &state.first_moment, &state.second_moment];
         let log = serde_json::to_string(log).expect("a log becomes JSON");
         let step = state.step.to_string();
         let mut checksum = start_checksum(&step, &self.identity, &log);
@@ -100,7 +107,7 @@ impl<'a> Checkpoints<'a> {
             ("log", log),
             ("checksum", checksum.finalize().to_string()),
         ]);
-        let shape = [state.model.weights().len()];
+        let shape = [state.learner.weights().len()];
         let entries: Vec<tensors::Entry<'_>> =
             TENSORS.into_iter().zip(values).map(|(name, values)| (name, &shape[..], values)).collect();
         tensors::write(&path, &metadata, &entries)?;
@@ -113,7 +120,7 @@ impl<'a> Checkpoints<'a> {
         Ok(())
     }
 
-    fn read(&self, path: &Path, config: &Config) -> Result<(State, Vec<LogEntry>)> {
+    fn read<L: Learner>(&self, path: &Path, blank: &dyn Fn() -> L) -> Result<(State<L>, Vec<LogEntry>)> {
         let damaged = || Error::new("checkpoint-damaged").path(path);
         let mapped = tensors::Mapped::open(path)?;
         let (_, header) = mapped.header(path)?;
@@ -141,11 +148,11 @@ impl<'a> Checkpoints<'a> {
             return Err(Error::usage("checkpoint-foreign").path(path));
         }
         let &[weights, first, second] = &values[..] else { return Err(damaged()) };
-        if values.iter().any(|bytes| bytes.len() as u64 != 4 * config.parameters()) {
+        let mut state = State::new(blank());
+        if values.iter().any(|bytes| bytes.len() != size_of_val(state.learner.weights())) {
             return Err(damaged());
         }
-        let mut state = State::new(Model::zeros(config.clone()));
-        tensors::read_values(state.model.weights_mut(), weights);
+        tensors::read_values(state.learner.weights_mut(), weights);
         tensors::read_values(&mut state.first_moment, first);
         tensors::read_values(&mut state.second_moment, second);
         state.step = step.parse().map_err(|_| damaged())?;

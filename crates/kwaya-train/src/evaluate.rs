@@ -2,7 +2,7 @@
 
 use kwaya_base::{Error, Progress, Result, Unit};
 use kwaya_math::Pool;
-use kwaya_model::{Activations, IGNORED, Model, loss};
+use kwaya_model::{Activations, IGNORED, Network, loss};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -20,7 +20,7 @@ pub const SAMPLED_TOKENS: u64 = 1 << 15;
 /// The mean loss over a sample of rows, in nats per token; `None` without
 /// tokens. The ranks share the work; the sum is in the order of the rows.
 pub(crate) fn sampled_loss(
-    model: &Model,
+    network: Network<'_>,
     rows: Rows<'_>,
     rows_at_once: usize,
     stepper: &mut Stepper<'_>,
@@ -35,7 +35,7 @@ pub(crate) fn sampled_loss(
     for places in &batches[tree::share(batches.len(), ranks.rank(), ranks.size())] {
         batch.fill(&rows, places.iter().copied());
         let batch = batch.batch();
-        let nats = stepper.losses(model, &batch).iter().map(|&nats| f64::from(nats)).sum::<f64>();
+        let nats = stepper.losses(network, &batch).iter().map(|&nats| f64::from(nats)).sum::<f64>();
         let targets = batch.targets.iter().filter(|&&target| target != IGNORED).count() as u64;
         mine.extend(nats.to_bits().to_le_bytes().into_iter().chain(targets.to_le_bytes()));
     }
@@ -76,24 +76,25 @@ pub struct LanguageScore {
 /// # Errors
 /// `interrupted` after a stop request; `token-file-unfit` when the file has
 /// tokens that the model lacks.
-pub fn bits_per_byte(
-    model: &Model,
+pub fn bits_per_byte<'a>(
+    network: impl Into<Network<'a>>,
     held_out: &TokenFile,
     context: usize,
     pool: &Pool,
     progress: &dyn Progress,
 ) -> Result<Vec<LanguageScore>> {
-    if held_out.vocab_size() as usize > model.config.vocab_size {
+    let network = network.into();
+    if held_out.vocab_size() as usize > network.config().vocab_size {
         return Err(TokenFile::unfit("vocab_size"));
     }
     // No window is longer than a document, whatever the model claims to read.
     let longest = held_out.documents().iter().map(|d| d.tokens.end - d.tokens.start).max().unwrap_or(1);
     let context = context.clamp(1, longest as usize);
     let mut scorer = Scorer {
-        model,
+        network,
         file: held_out,
         context,
-        activations: Activations::forward_only(&model.config, 1, context),
+        activations: network.forward_only(1, context),
         losses: vec![0.0; context],
         batch: BatchBuffer::default(),
         pool,
@@ -128,7 +129,7 @@ pub fn bits_per_byte(
 }
 
 struct Scorer<'a> {
-    model: &'a Model,
+    network: Network<'a>,
     file: &'a TokenFile,
     context: usize,
     activations: Activations,
@@ -151,7 +152,7 @@ impl Scorer<'_> {
             let tokens = std::iter::once(opening).chain((window..window_end - 1).map(|i| file.token(i)));
             self.batch.fill_whole(1, tokens, (window..window_end).map(|i| file.token(i)));
             let losses = &mut self.losses[..(window_end - window) as usize];
-            loss(self.model, &self.batch.batch(), &mut self.activations, losses, self.pool);
+            loss(self.network, &self.batch.batch(), &mut self.activations, losses, self.pool);
             nats += losses[(next - window) as usize..].iter().map(|&nats| f64::from(nats)).sum::<f64>();
             next = window_end;
             window += stride;

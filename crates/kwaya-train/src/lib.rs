@@ -18,14 +18,16 @@ mod step;
 mod tokens;
 mod train;
 mod tree;
+mod tune;
 
 pub use checkpoint::reached;
 pub use evaluate::{LanguageScore, SAMPLED_TOKENS, bits_per_byte};
 pub use kwaya_model::{Keep, Precision};
-pub use measure::{Measured, Memory, measure, measure_within, memory};
+pub use measure::{Measured, Memory, measure, measure_tuning, measure_within, memory, tuning_memory};
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
 pub use ranks::{Alone, Ranks, agree};
 pub use schedule::{Decay, Schedule};
 pub use tokens::{Document, TokenFile};
 pub use train::{LogEntry, Options, Outcome, train};
+pub use tune::tune;

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use kwaya_base::Result;
 use kwaya_math::{Pool, philox::Stream};
-use kwaya_model::{Activations, Config, Keep, Model};
+use kwaya_model::{Activations, Adapters, Config, Frozen, Keep, Lora, Model, Network};
 use serde::Serialize;
 
 use crate::{
     order::BatchBuffer,
     ranks::Alone,
     schedule::Schedule,
-    step::{State, Stepper},
+    step::{Adapted, Learner, State, Stepper},
     tree::tree_depth,
 };
 
@@ -61,6 +61,20 @@ pub fn memory(config: &Config, schedule: &Schedule, keep: Keep) -> Memory {
     }
 }
 
+/// The bytes that [`crate::tune`] takes, and the frozen weights beside their
+/// files, under `weights` with the adapters.
+pub fn tuning_memory(config: &Config, lora: &Lora, schedule: &Schedule, keep: Keep) -> Memory {
+    let adapters = 4 * lora.parameters(config);
+    let (rows, length) = (schedule.sequences_per_micro_batch, schedule.sequence_length);
+    Memory {
+        weights: adapters + Frozen::bytes(config),
+        gradients: adapters * tree_depth(schedule.micro_batches_per_step.max(1)) as u64,
+        optimiser: 2 * adapters,
+        activations: Activations::adapted_bytes(config, lora, rows, length, keep),
+        workspace: 20 * (rows * length) as u64 + LOG_BYTES * schedule.steps,
+    }
+}
+
 /// What steps on this machine cost.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measured {
@@ -101,17 +115,52 @@ pub fn measure_within(
 ) -> Result<Measured> {
     config.validate()?;
     schedule.validate(config)?;
-    let mut state = State::new(Model::random(config.clone(), schedule.seed, pool));
-    let mut stepper = Stepper::new(config, schedule, keep, pool, &Alone);
+    let model = Model::random(config.clone(), schedule.seed, pool);
+    Ok(measure_steps(model, memory(config, schedule, keep), schedule, keep, pool, steps, limit))
+}
+
+/// As [`measure`], of a training of `adapters` beside `frozen` weights.
+///
+/// # Errors
+/// When the schedule is not valid.
+///
+/// # Panics
+/// When the adapters are for another model.
+pub fn measure_tuning(
+    frozen: &Frozen<'_>,
+    adapters: Adapters,
+    schedule: &Schedule,
+    keep: Keep,
+    pool: &Pool,
+    steps: usize,
+) -> Result<Measured> {
+    assert!(adapters.fits(frozen.config()), "adapters of another model");
+    schedule.validate(frozen.config())?;
+    let planned = tuning_memory(frozen.config(), adapters.lora(), schedule, keep);
+    Ok(measure_steps(Adapted { frozen, adapters }, planned, schedule, keep, pool, steps, Duration::MAX))
+}
+
+fn measure_steps<L: Learner>(
+    learner: L,
+    planned: Memory,
+    schedule: &Schedule,
+    keep: Keep,
+    pool: &Pool,
+    steps: usize,
+    limit: Duration,
+) -> Measured {
+    let learned = 4 * learner.weights().len() as u64;
+    let mut state = State::new(learner);
+    let mut stepper = Stepper::new(state.learner.network(), schedule, keep, pool, &Alone);
     let targets = schedule.targets_per_step();
-    let batch = synthetic(config, schedule);
-    warm_up(&mut stepper, &state.model, schedule, &batch);
+    let batch = synthetic(state.learner.network().config(), schedule);
+    warm_up(&mut stepper, state.learner.network(), schedule, &batch);
     let (mut forward_backward, mut update, mut loss) = (Vec::new(), Vec::new(), 0.0);
     let began = Instant::now();
     while update.len() < 2 || (update.len() <= steps && began.elapsed() < limit) {
         let start = Instant::now();
         stepper.begin();
-        stepper.micro_batch(&state.model, &batch.batch(), targets);
+        stepper.micro_batch(state.learner.network(), &batch.batch(), targets);
         forward_backward.push(start.elapsed());
         let start = Instant::now();
         let (sum, norm) = stepper.finish(targets);
@@ -122,25 +171,24 @@ pub fn measure_within(
         update.push(start.elapsed());
     }
     let micro_batches = schedule.micro_batches_per_step as f64;
-    let planned = memory(config, schedule, keep);
-    let unused = planned.gradients.saturating_sub(2 * planned.weights) + LOG_BYTES * schedule.steps;
-    Ok(Measured {
+    let unused = planned.gradients.saturating_sub(2 * learned) + LOG_BYTES * schedule.steps;
+    Measured {
         seconds_per_step: micro_batches * median(&mut forward_backward[1..]) + median(&mut update[1..]),
         bytes: planned.total(),
         used_bytes: planned.total() - unused,
         loss,
-    })
+    }
 }
 
 /// Uses the memory that a training uses: two partial sums of a gradient, and a
 /// look at held-out text. What was taken and never touched would count as
 /// memory that is not needed.
-fn warm_up(stepper: &mut Stepper<'_>, model: &Model, schedule: &Schedule, batch: &BatchBuffer) {
+fn warm_up(stepper: &mut Stepper<'_>, network: Network<'_>, schedule: &Schedule, batch: &BatchBuffer) {
     stepper.begin();
     for _ in 0..schedule.micro_batches_per_step.min(2) {
-        stepper.micro_batch(model, &batch.batch(), schedule.targets_per_step());
+        stepper.micro_batch(network, &batch.batch(), schedule.targets_per_step());
     }
-    stepper.losses(model, &batch.batch());
+    stepper.losses(network, &batch.batch());
 }
 
 /// Rows of random tokens, each a single document: attention then costs the

@@ -13,7 +13,8 @@
 //!
 //! A query sees its own document alone (`starts`) and counts its position from
 //! the document's start in the row. Targets after the last full row are
-//! dropped, unless that row is the only one.
+//! dropped, unless that row is the only one. A token that the file's mask
+//! leaves out is read and not predicted.
 
 use kwaya_math::philox;
 use kwaya_model::{Batch, IGNORED};
@@ -48,10 +49,11 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// How many targets of the first row count: all, unless it is the only
-    /// row and short.
-    pub(crate) fn targets_in_first(&self) -> u64 {
-        self.file.tokens().min(self.length as u64)
+    /// How many targets of a row count: all, but for those that are masked,
+    /// and those missing where the only row is short.
+    pub(crate) fn targets(&self, row: u64) -> u64 {
+        let first = row * self.length as u64;
+        self.file.counted(first..self.file.tokens().min(first + self.length as u64))
     }
 
     /// The row that comes at place `index` of the endless sequence of epochs.
@@ -90,17 +92,19 @@ impl BatchBuffer {
         let mut start = 0;
         let mut token = if first == 0 { file.end_of_text() } else { file.token(first - 1) };
         for place in 0..length as u32 {
-            let target = if u64::from(place) < count { file.token(first + u64::from(place)) } else { IGNORED };
+            let index = first + u64::from(place);
+            // Past the end of a short row, each position is a document of its
+            // own that predicts nothing.
+            let next = if u64::from(place) < count { file.token(index) } else { file.end_of_text() };
+            let counts = u64::from(place) < count && file.counts(index);
             if token == file.end_of_text() {
                 start = place;
             }
             self.tokens.push(token);
-            self.targets.push(target);
+            self.targets.push(if counts { next } else { IGNORED });
             self.starts.push(start);
             self.positions.push(place - start);
-            // Past the end of a short row, each position is a document of its
-            // own that predicts nothing.
-            token = if target == IGNORED { file.end_of_text() } else { target };
+            token = next;
         }
         self.rows += 1;
     }
@@ -139,7 +143,7 @@ impl BatchBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tokens::tests::write;
+    use crate::tokens::tests::{masked, write};
 
     /// The example at the top of this file, with a = 1, b = 2, ... and E = 0.
     #[test]
@@ -163,12 +167,26 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = write(dir.path(), &[&[1, 2]]);
         let rows = Rows::new(&file, 5);
-        assert_eq!((rows.count(), rows.targets_in_first()), (1, 3));
+        assert_eq!((rows.count(), rows.targets(0)), (1, 3));
         let mut buffer = BatchBuffer::default();
         buffer.fill(&rows, [rows.shuffled(1, 7)].into_iter());
         assert_eq!(buffer.batch().tokens, [0, 1, 2, 0, 0]);
         assert_eq!(buffer.batch().targets, [1, 2, 0, IGNORED, IGNORED]);
         assert_eq!(buffer.batch().starts, [0, 0, 0, 3, 4]);
+    }
+
+    #[test]
+    fn what_is_masked_is_read_and_not_predicted() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = masked(dir.path(), &[&[1, 2, 3], &[4, 5, 6]], &[0, 0, 1, 1, 0, 1, 1, 0]).unwrap();
+        let rows = Rows::new(&file, 4);
+        assert_eq!((rows.targets(0), rows.targets(1)), (2, 2));
+        let mut buffer = BatchBuffer::default();
+        buffer.fill(&rows, 0..2);
+        let batch = buffer.batch();
+        assert_eq!(batch.tokens, [0, 1, 2, 3, 0, 4, 5, 6]);
+        assert_eq!(batch.targets, [IGNORED, IGNORED, 3, 0, IGNORED, 5, 6, IGNORED]);
+        assert_eq!(batch.starts, [0; 8]);
     }
 
     #[test]

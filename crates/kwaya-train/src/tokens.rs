@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! tokens             U16 or U32 (tokens)     each document's tokens, then one end-of-text
+//! loss_mask          U8  (tokens)            1 for tokens to be predicted, 0 for others; may be absent: all are
 //! document_ends      U64 (documents)         index after each document's end-of-text
 //! document_bytes     U32 (documents)         bytes of each document's UTF-8 text
 //! document_language  U8  (documents)         index into the metadata "languages"
@@ -35,6 +36,8 @@ pub struct TokenFile {
     tokens: Range<usize>,
     /// Bytes of one token: 2 or 4.
     width: usize,
+    /// Where the mask of the loss lies, if there is one.
+    mask: Option<Range<usize>>,
     documents: Vec<Document>,
     languages: Vec<String>,
     vocab_size: u32,
@@ -57,9 +60,10 @@ impl TokenFile {
             (Dtype::U32, range) => (4, range),
             _ => return Err(reader.refuse("tokens: dtype")),
         };
+        let mask = reader.mask(tokens.len() / width)?;
         let documents = reader.documents(tokens.len() / width, languages.len())?;
         let hash = blake3::hash(mapped.bytes());
-        let file = Self { tokens, width, documents, languages, vocab_size, end_of_text, hash, mapped };
+        let file = Self { tokens, width, mask, documents, languages, vocab_size, end_of_text, hash, mapped };
         file.check(path)?;
         Ok(file)
     }
@@ -96,6 +100,20 @@ impl TokenFile {
             [a, b, c, d] => u32::from_le_bytes([a, b, c, d]),
             _ => unreachable!("a token has 2 or 4 bytes"),
         }
+    }
+
+    /// Whether the token at `index` is to be predicted: of a conversation only
+    /// the answers are.
+    pub fn counts(&self, index: u64) -> bool {
+        self.mask.as_ref().is_none_or(|mask| self.mapped.bytes()[mask.clone()][index as usize] != 0)
+    }
+
+    /// How many of the tokens `range` are to be predicted.
+    pub(crate) fn counted(&self, range: Range<u64>) -> u64 {
+        let count = range.end - range.start;
+        let Some(mask) = &self.mask else { return count };
+        let mask = &self.mapped.bytes()[mask.clone()][range.start as usize..range.end as usize];
+        mask.iter().filter(|&&counts| counts != 0).count() as u64
     }
 
     /// The documents in order.
@@ -176,6 +194,18 @@ impl<'a> Reader<'a> {
         Ok(self.bytes[range].as_chunks().0)
     }
 
+    fn mask(&self, tokens: usize) -> Result<Option<Range<usize>>> {
+        if self.header.info("loss_mask").is_none() {
+            return Ok(None);
+        }
+        match self.tensor("loss_mask")? {
+            (Dtype::U8, range) if range.len() == tokens && self.bytes[range.clone()].iter().all(|&byte| byte < 2) => {
+                Ok(Some(range))
+            }
+            _ => Err(self.refuse("loss_mask")),
+        }
+    }
+
     fn documents(&self, tokens: usize, languages: usize) -> Result<Vec<Document>> {
         let ends = self.values::<8>("document_ends", Dtype::U64)?;
         let bytes = self.values::<4>("document_bytes", Dtype::U32)?;
@@ -236,6 +266,31 @@ pub(crate) mod tests {
             metadata.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
         fs::write(&path, safetensors::serialize(tensors, Some(metadata)).unwrap()).unwrap();
         TokenFile::open(&path).unwrap()
+    }
+
+    /// The same file with a mask.
+    pub(crate) fn masked(folder: &Path, documents: &[&[u16]], mask: &[u8]) -> Result<TokenFile> {
+        write(folder, documents);
+        let path = folder.join("tokens.safetensors");
+        let bytes = fs::read(&path).unwrap();
+        let read = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+        let mut tensors = read.tensors();
+        tensors.push(("loss_mask".into(), TensorView::new(Dtype::U8, vec![mask.len()], mask).unwrap()));
+        let path = folder.join("masked.safetensors");
+        fs::write(&path, safetensors::serialize(tensors, header.metadata().clone()).unwrap()).unwrap();
+        TokenFile::open(&path)
+    }
+
+    #[test]
+    fn a_mask_says_what_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = masked(dir.path(), &[&[1, 2], &[8]], &[0, 1, 1, 0, 0]).unwrap();
+        assert_eq!((0..5).map(|i| file.counts(i)).collect::<Vec<_>>(), [false, true, true, false, false]);
+        assert_eq!((file.counted(0..5), file.counted(1..2), file.counted(3..5)), (2, 1, 0));
+        for wrong in [&[1, 1][..], &[0, 1, 2, 0, 0]] {
+            assert_eq!(masked(dir.path(), &[&[1, 2], &[8]], wrong).err().unwrap().key(), "token-file-wrong");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
     order::{BatchBuffer, Rows},
     ranks::{Alone, Ranks, agree},
     schedule::Schedule,
-    step::{State, Stepper},
+    step::{Learner, State, Stepper},
     tokens::TokenFile,
 };
 
@@ -60,9 +60,9 @@ pub struct LogEntry {
 }
 
 /// A finished training.
-pub struct Outcome {
-    /// The trained model.
-    pub model: Model,
+pub struct Outcome<L = Model> {
+    /// What was trained.
+    pub model: L,
     /// Every step.
     pub log: Vec<LogEntry>,
     /// The step of the checkpoint that this run went on from.
@@ -97,101 +97,135 @@ pub fn train(
     pool: &Pool,
     progress: &dyn Progress,
 ) -> Result<Outcome> {
-    let ranks = options.ranks;
-    let prepare = || -> Result<_> {
-        check(config, schedule, training, held_out)?;
-        if ranks.rank() > 0 {
-            return Ok((None, None));
-        }
-        let checkpoints = Checkpoints::open(folder, identity(config, schedule, training, held_out), options.keep)?;
-        let found = checkpoints.latest(config, progress)?;
-        Ok((Some(checkpoints), found))
+    let plan = (config, schedule);
+    let task = Task {
+        config,
+        schedule,
+        training,
+        held_out,
+        plan: serde_json::to_string(&plan).expect("numbers become JSON"),
+        blank: &|| Model::zeros(config.clone()),
+        fresh: &|| Model::random(config.clone(), schedule.seed, pool),
     };
-    let (checkpoints, found) = agree(ranks, prepare(), &inputs(config, schedule, training, held_out))?;
-    let resumed_at = found.as_ref().map(|(state, _)| state.step);
-    let (state, log) = begin(config, schedule, pool, ranks, found);
-    let mut run = Run::new(schedule, training, held_out, options, pool, state, log);
-    run.rehearse()?;
+    task.run(folder, options, pool, progress)
+}
 
-    progress.begin("train-steps", schedule.steps, Unit::Steps);
-    progress.at(run.state.step);
-    let (first, sent) = (run.state.step, ranks.sent());
-    let mut written = (run.state.step, Instant::now());
-    while run.state.step < schedule.steps {
-        let mut stepped = run.step(progress);
-        let finished = run.state.step == schedule.steps;
-        if finished && !run.state.is_finite() {
-            stepped = Err(run.not_finite(run.state.step, f32::NAN));
-        }
-        // A step that failed left the state before it, which is kept if it is
-        // still made of numbers: an update can be what breaks it.
-        let due = stepped.is_err() || finished || written.1.elapsed() >= options.checkpoint_every;
-        if let Some(checkpoints) = &checkpoints
-            && due
-            && run.state.step > written.0
-            && run.state.is_finite()
-        {
-            if let Err(error) = checkpoints.write(&run.state, &run.log) {
-                run.leave(stepped.is_err());
-                return Err(error);
+/// All that decides the bits of a training.
+pub(crate) struct Task<'a, L> {
+    pub(crate) config: &'a Config,
+    pub(crate) schedule: &'a Schedule,
+    pub(crate) training: &'a TokenFile,
+    pub(crate) held_out: &'a TokenFile,
+    /// The numbers that decide bits, beside the tokens, as JSON.
+    pub(crate) plan: String,
+    /// Makes a learner of the right size.
+    pub(crate) blank: &'a dyn Fn() -> L,
+    /// Makes the one that a training begins with.
+    pub(crate) fresh: &'a dyn Fn() -> L,
+}
+
+impl<L: Learner> Task<'_, L> {
+    /// The training, as [`train`] has it.
+    pub(crate) fn run(
+        &self,
+        folder: &Path,
+        options: &Options<'_>,
+        pool: &Pool,
+        progress: &dyn Progress,
+    ) -> Result<Outcome<L>> {
+        let (schedule, ranks) = (self.schedule, options.ranks);
+        let prepare = || -> Result<_> {
+            check(self.config, schedule, self.training, self.held_out)?;
+            if ranks.rank() > 0 {
+                return Ok((None, None));
             }
-            written = (run.state.step, Instant::now());
+            let checkpoints = Checkpoints::open(folder, self.identity(), options.keep)?;
+            let found = checkpoints.latest(self.blank, progress)?;
+            Ok((Some(checkpoints), found))
+        };
+        let (checkpoints, found) = agree(ranks, prepare(), &self.inputs())?;
+        let resumed_at = found.as_ref().map(|(state, _)| state.step);
+        let (state, log) = self.begin(ranks, found);
+        let mut run = Run::new(schedule, self.training, self.held_out, options, pool, state, log);
+        run.rehearse()?;
+
+        progress.begin("train-steps", schedule.steps, Unit::Steps);
+        progress.at(run.state.step);
+        let (first, sent) = (run.state.step, ranks.sent());
+        let mut written = (run.state.step, Instant::now());
+        while run.state.step < schedule.steps {
+            let mut stepped = run.step(progress);
+            let finished = run.state.step == schedule.steps;
+            if finished && !run.state.is_finite() {
+                stepped = Err(run.not_finite(run.state.step, f32::NAN));
+            }
+            // A step that failed left the state before it, which is kept if it is
+            // still made of numbers: an update can be what breaks it.
+            let due = stepped.is_err() || finished || written.1.elapsed() >= options.checkpoint_every;
+            if let Some(checkpoints) = &checkpoints
+                && due
+                && run.state.step > written.0
+                && run.state.is_finite()
+            {
+                if let Err(error) = checkpoints.write(&run.state, &run.log) {
+                    run.leave(stepped.is_err());
+                    return Err(error);
+                }
+                written = (run.state.step, Instant::now());
+            }
+            stepped.map_err(|error| run.kept(error, written.0, folder))?;
         }
-        stepped.map_err(|error| run.kept(error, written.0, folder))?;
+        progress.end();
+        let Run { state, log, .. } = run;
+        let (seconds, tokens) = log.last().map_or((0.0, 0), |entry| (entry.seconds, entry.tokens));
+        Ok(Outcome {
+            model: state.learner,
+            log,
+            resumed_at,
+            seconds,
+            tokens_per_second: tokens as f64 / seconds.max(1e-9),
+            bytes_per_step: (ranks.sent() - sent) / (schedule.steps - first).max(1),
+        })
     }
-    progress.end();
-    let Run { state, log, .. } = run;
-    let (seconds, tokens) = log.last().map_or((0.0, 0), |entry| (entry.seconds, entry.tokens));
-    Ok(Outcome {
-        model: state.model,
-        log,
-        resumed_at,
-        seconds,
-        tokens_per_second: tokens as f64 / seconds.max(1e-9),
-        bytes_per_step: (ranks.sent() - sent) / (schedule.steps - first).max(1),
-    })
-}
 
-/// Gives every rank what rank 0 has `found`. A training that begins takes
-/// nothing from the network: its weights come from the seed.
-fn begin(
-    config: &Config,
-    schedule: &Schedule,
-    pool: &Pool,
-    ranks: &dyn Ranks,
-    found: Option<(State, Vec<LogEntry>)>,
-) -> (State, Vec<LogEntry>) {
-    let mine = found.as_ref().map_or(0, |(state, _)| state.step);
-    let step = match ranks.size() {
-        1 => mine,
-        _ => serde_json::from_slice(&ranks.gather(mine.to_string().as_bytes())[0]).expect("rank 0 has sent a step"),
-    };
-    if step == 0 {
-        return (State::new(Model::random(config.clone(), schedule.seed, pool)), Vec::new());
+    /// Gives every rank what rank 0 has `found`. A training that begins takes
+    /// nothing from the network: its weights come from the seed.
+    fn begin(&self, ranks: &dyn Ranks, found: Option<(State<L>, Vec<LogEntry>)>) -> (State<L>, Vec<LogEntry>) {
+        let mine = found.as_ref().map_or(0, |(state, _)| state.step);
+        let step = match ranks.size() {
+            1 => mine,
+            _ => serde_json::from_slice(&ranks.gather(mine.to_string().as_bytes())[0]).expect("rank 0 has sent a step"),
+        };
+        if step == 0 {
+            return (State::new((self.fresh)()), Vec::new());
+        }
+        let (mut state, log) = found.unwrap_or_else(|| (State::new((self.blank)()), Vec::new()));
+        state.step = step;
+        ranks.broadcast(state.learner.weights_mut());
+        ranks.broadcast(&mut state.first_moment);
+        ranks.broadcast(&mut state.second_moment);
+        (state, log)
     }
-    let (mut state, log) = found.unwrap_or_else(|| (State::new(Model::zeros(config.clone())), Vec::new()));
-    state.step = step;
-    ranks.broadcast(state.model.weights_mut());
-    ranks.broadcast(&mut state.first_moment);
-    ranks.broadcast(&mut state.second_moment);
-    (state, log)
-}
 
-/// What must be the same on all ranks, with its name for people.
-fn inputs(
-    config: &Config,
-    schedule: &Schedule,
-    training: &TokenFile,
-    held_out: &TokenFile,
-) -> [(&'static str, String); 4] {
-    let short = |hash: blake3::Hash| hash.to_hex()[..16].to_owned();
-    let plan = serde_json::to_vec(&(config, schedule)).expect("numbers become JSON");
-    [
-        ("version", env!("CARGO_PKG_VERSION").to_owned()),
-        ("plan", short(blake3::hash(&plan))),
-        ("training", short(training.hash())),
-        ("held-out", short(held_out.hash())),
-    ]
+    /// What must be the same on all ranks, with its name for people.
+    fn inputs(&self) -> [(&'static str, String); 4] {
+        let short = |hash: blake3::Hash| hash.to_hex()[..16].to_owned();
+        [
+            ("version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("plan", short(blake3::hash(self.plan.as_bytes()))),
+            ("training", short(self.training.hash())),
+            ("held-out", short(self.held_out.hash())),
+        ]
+    }
+
+    /// The hash of all that decides the bits of the checkpoints.
+    fn identity(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.training.hash().as_bytes());
+        hasher.update(self.held_out.hash().as_bytes());
+        hasher.update(self.plan.as_bytes());
+        hasher.finalize().to_string()
+    }
 }
 
 fn check(config: &Config, schedule: &Schedule, training: &TokenFile, held_out: &TokenFile) -> Result<()> {
@@ -210,38 +244,28 @@ fn check(config: &Config, schedule: &Schedule, training: &TokenFile, held_out: &
     Ok(())
 }
 
-/// The hash of all that decides the bits of the checkpoints.
-fn identity(config: &Config, schedule: &Schedule, training: &TokenFile, held_out: &TokenFile) -> String {
-    let json = serde_json::to_string(&(config, schedule)).expect("numbers become JSON");
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(training.hash().as_bytes());
-    hasher.update(held_out.hash().as_bytes());
-    hasher.update(json.as_bytes());
-    hasher.finalize().to_string()
-}
-
-struct Run<'a> {
+struct Run<'a, L> {
     schedule: &'a Schedule,
     ranks: &'a dyn Ranks,
     rows: Rows<'a>,
     held_out: &'a TokenFile,
     stepper: Stepper<'a>,
     batch: BatchBuffer,
-    state: State,
+    state: State<L>,
     log: Vec<LogEntry>,
     started: Instant,
     /// Seconds of the runs before this one.
     before: f64,
 }
 
-impl<'a> Run<'a> {
+impl<'a, L: Learner> Run<'a, L> {
     fn new(
         schedule: &'a Schedule,
         training: &'a TokenFile,
         held_out: &'a TokenFile,
         options: &Options<'a>,
         pool: &'a Pool,
-        state: State,
+        state: State<L>,
         log: Vec<LogEntry>,
     ) -> Self {
         Self {
@@ -249,7 +273,7 @@ impl<'a> Run<'a> {
             ranks: options.ranks,
             rows: Rows::new(training, schedule.sequence_length),
             held_out,
-            stepper: Stepper::new(&state.model.config, schedule, options.activations, pool, options.ranks),
+            stepper: Stepper::new(state.learner.network(), schedule, options.activations, pool, options.ranks),
             batch: BatchBuffer::default(),
             state,
             before: log.last().map_or(0.0, |entry| entry.seconds),
@@ -261,7 +285,7 @@ impl<'a> Run<'a> {
     /// One step. On an error the state is as it was before the step.
     fn step(&mut self, progress: &dyn Progress) -> Result<()> {
         let step = self.state.step + 1;
-        let targets = self.schedule.targets_per_step().min(self.targets_of_short_data());
+        let targets = self.targets(step);
         self.stepper.begin();
         let mut stopped = progress.stopped();
         for micro_batch in self.stepper.share() {
@@ -288,7 +312,7 @@ impl<'a> Run<'a> {
         let first = ((step - 1) * self.schedule.micro_batches_per_step as u64 + micro_batch) * count;
         let indices = (first..first + count).map(|index| self.rows.shuffled(self.schedule.seed, index));
         self.batch.fill(&self.rows, indices);
-        self.stepper.micro_batch(&self.state.model, &self.batch.batch(), targets);
+        self.stepper.micro_batch(self.state.learner.network(), &self.batch.batch(), targets);
     }
 
     /// Before the first step every rank computes the same micro-batch. Where
@@ -319,11 +343,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Targets of a step whose rows are all the single short row that very
-    /// little data makes.
-    fn targets_of_short_data(&self) -> u64 {
+    /// Targets of a step that count: fewer than there are positions where
+    /// some are masked, or where very little data makes a single short row.
+    fn targets(&self, step: u64) -> u64 {
         let rows = (self.schedule.micro_batches_per_step * self.schedule.sequences_per_micro_batch) as u64;
-        rows * self.rows.targets_in_first()
+        let indices = (step - 1) * rows..step * rows;
+        indices.map(|index| self.rows.targets(self.rows.shuffled(self.schedule.seed, index))).sum()
     }
 
     fn record(&mut self, loss: f32, gradient_norm: f32, targets: u64, progress: &dyn Progress) {
@@ -332,7 +357,14 @@ impl<'a> Run<'a> {
         let held_out = if due {
             let rows = Rows::new(self.held_out, self.schedule.sequence_length);
             let at_once = self.schedule.sequences_per_micro_batch;
-            evaluate::sampled_loss(&self.state.model, rows, at_once, &mut self.stepper, &mut self.batch, self.ranks)
+            evaluate::sampled_loss(
+                self.state.learner.network(),
+                rows,
+                at_once,
+                &mut self.stepper,
+                &mut self.batch,
+                self.ranks,
+            )
         } else {
             None
         };
@@ -351,13 +383,13 @@ impl<'a> Run<'a> {
 
     /// Names the first tensor that is no longer made of numbers.
     fn not_finite(&self, step: u64, loss: f32) -> Error {
-        let (model, gradient) = (&self.state.model, self.stepper.gradient());
+        let (learner, gradient) = (&self.state.learner, self.stepper.gradient());
         let broken = |values: &[f32]| {
-            let tensor = model.tensors().iter().find(|t| values[t.range.clone()].iter().any(|v| !v.is_finite()));
+            let tensor = learner.tensors().iter().find(|t| values[t.range.clone()].iter().any(|v| !v.is_finite()));
             tensor.map(|t| t.name.as_str())
         };
         // Finite values whose norm overflows have no first tensor.
-        let tensor = broken(model.weights()).or_else(|| broken(gradient)).unwrap_or("-");
+        let tensor = broken(learner.weights()).or_else(|| broken(gradient)).unwrap_or("-");
         Error::new("train-not-finite")
             .arg("step", step)
             .arg("loss", loss)
@@ -426,9 +458,9 @@ mod tests {
         }
         println!("worst relative difference {worst:.1e}");
         assert_eq!(run.log[9].held_out.is_some(), schedule.evaluate_every == 10);
-        for tensor in run.state.model.tensors() {
+        for tensor in run.state.learner.tensors() {
             let expected = expected["weights_sum_and_sum_of_absolutes"][&tensor.name][1].as_f64().unwrap();
-            let weights = &run.state.model.weights()[tensor.range.clone()];
+            let weights = &run.state.learner.weights()[tensor.range.clone()];
             let found: f64 = weights.iter().map(|&w| f64::from(w.abs())).sum();
             assert!((found - expected).abs() < 1e-3 * expected, "{}: {found}, PyTorch has {expected}", tensor.name);
         }

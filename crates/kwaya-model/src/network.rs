@@ -1,0 +1,306 @@
+//! What the forward and the backward pass go through: a [`Model`], all of
+//! whose weights are learned, or [`Frozen`] weights with [`Adapters`] beside
+//! them, which alone are learned.
+
+use kwaya_base::{Error, Result};
+use kwaya_math::{Matrix, Pool, Precision, blocks::dequantise_rows, embedding};
+
+use crate::{
+    activations::{Activations, Keep, Sizes},
+    architecture,
+    config::Config,
+    lora::{Adapter, Adapters, LayerAdapters, Target},
+    model::{LayerRanges, Layout, Model},
+    source::{Source, View},
+};
+
+/// The weights of a plain Llama as they lie in their files, in any format.
+///
+/// A matrix is made f32 when it is multiplied with, in the forward pass and
+/// again in the backward pass: beside the files they take the memory of one
+/// matrix, which stays in the cache, and of the head.
+pub struct Frozen<'a> {
+    source: &'a Source,
+    config: Config,
+    embedding: View<'a>,
+    layers: Vec<FrozenLayer<'a>>,
+    norm: Vec<f32>,
+    head: Vec<f32>, // (V, C)
+}
+
+/// One layer of them.
+pub(crate) struct FrozenLayer<'a> {
+    input_norm: Vec<f32>,
+    post_attention_norm: Vec<f32>,
+    /// In the order of [`Target::ALL`].
+    matrices: [View<'a>; 7],
+}
+
+impl<'a> Frozen<'a> {
+    /// The weights of `source`, checked whole.
+    ///
+    /// # Errors
+    /// What [`Source::check`] says; `lora-family` for a model that is no plain
+    /// Llama; `model-not-finite` for weights that are no finite numbers.
+    pub fn new(source: &'a Source, pool: &Pool) -> Result<Self> {
+        source.check()?;
+        let config = source.architecture().config().ok_or_else(|| {
+            let family = source.architecture().family.name();
+            Error::new("lora-family").path(source.path()).arg("family", family)
+        })?;
+        // Each matrix is made f32 once, for the check alone; the head stays.
+        let mut head = kwaya_math::zeros(config.vocab_size * config.hidden_size);
+        let mut room = vec![0.0; widest(&Sizes::of(&config))];
+        let layers = (0..config.num_hidden_layers).map(|layer| {
+            let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
+            let mut matrix = |target: Target| {
+                let (rows, cols) = target.shape(&Sizes::of(&config));
+                checked(source, &name(&target.place()), &mut room[..rows * cols], pool)
+            };
+            let matrices = [
+                matrix(Target::Query)?,
+                matrix(Target::Key)?,
+                matrix(Target::Value)?,
+                matrix(Target::Output)?,
+                matrix(Target::Gate)?,
+                matrix(Target::Up)?,
+                matrix(Target::Down)?,
+            ];
+            let norm = |part: &str| checked_vector(source, &name(part), config.hidden_size, pool);
+            let (input_norm, post_attention_norm) = (norm("input_layernorm")?, norm("post_attention_layernorm")?);
+            Ok(FrozenLayer { input_norm, post_attention_norm, matrices })
+        });
+        let layers = layers.collect::<Result<_>>()?;
+        let embedding = checked(source, architecture::EMBEDDING, &mut head, pool)?;
+        if !config.tie_word_embeddings {
+            checked(source, architecture::HEAD, &mut head, pool)?;
+        }
+        let norm = checked_vector(source, architecture::NORM, config.hidden_size, pool)?;
+        Ok(Self { source, config, embedding, layers, norm, head })
+    }
+
+    /// Its sizes.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Where they are.
+    pub fn source(&self) -> &'a Source {
+        self.source
+    }
+
+    /// The bytes of memory that it takes, beside the files.
+    pub fn bytes(config: &Config) -> u64 {
+        4 * (config.vocab_size + 1 + 2 * config.num_hidden_layers) as u64 * config.hidden_size as u64
+    }
+
+    /// A model with these weights and `adapters`, if any, merged into them.
+    ///
+    /// # Panics
+    /// When the adapters are for another model.
+    pub fn merged(&self, adapters: Option<&Adapters>, pool: &Pool) -> Model {
+        assert!(adapters.is_none_or(|adapters| adapters.fits(&self.config)), "adapters of another model");
+        let mut model = Model::zeros(self.config.clone());
+        let (ranges, norm) = (model.layout().layers.clone(), model.layout().norm.clone());
+        let (embedding, head) = (model.layout().embedding.clone(), model.layout().head.clone());
+        let weights = model.weights_mut();
+        widen(&self.embedding, &mut weights[embedding], pool);
+        weights[head].copy_from_slice(&self.head);
+        weights[norm].copy_from_slice(&self.norm);
+        for (index, (layer, ranges)) in self.layers.iter().zip(&ranges).enumerate() {
+            weights[ranges.input_norm.clone()].copy_from_slice(&layer.input_norm);
+            weights[ranges.post_attention_norm.clone()].copy_from_slice(&layer.post_attention_norm);
+            for (target, view) in Target::ALL.into_iter().zip(&layer.matrices) {
+                let weights = &mut weights[ranges.matrix(target).clone()];
+                widen(view, weights, pool);
+                if let Some(adapters) = adapters {
+                    adapters.merge(index, target, weights, pool);
+                }
+            }
+        }
+        model
+    }
+}
+
+/// The values of the largest matrix of a layer.
+pub(crate) fn widest(sizes: &Sizes) -> usize {
+    Target::ALL.map(|target| target.shape(sizes)).map(|(rows, cols)| rows * cols).into_iter().max().unwrap_or(0)
+}
+
+/// The tensor `name`, and its values in `room`, which are all finite.
+fn checked<'a>(source: &'a Source, name: &str, room: &mut [f32], pool: &Pool) -> Result<View<'a>> {
+    let view = source.tensor(name)?;
+    widen(&view, room, pool);
+    if !room.iter().all(|value| value.is_finite()) {
+        return Err(Error::new("model-not-finite").path(source.path()).arg("tensor", name));
+    }
+    Ok(view)
+}
+
+fn checked_vector(source: &Source, name: &str, length: usize, pool: &Pool) -> Result<Vec<f32>> {
+    let mut values = vec![0.0; length];
+    checked(source, name, &mut values, pool)?;
+    Ok(values)
+}
+
+/// A tensor as f32.
+fn widen(view: &View<'_>, out: &mut [f32], pool: &Pool) {
+    dequantise_rows(pool, view.format, view.rows, |row| view.row(row), out);
+}
+
+/// What a forward pass goes through.
+#[derive(Clone, Copy)]
+pub enum Network<'a> {
+    /// All of whose weights are learned.
+    Whole(&'a Model),
+    /// Of which the adapters alone are learned. They are for a model of these
+    /// sizes.
+    Adapted(&'a Frozen<'a>, &'a Adapters),
+}
+
+impl<'a> From<&'a Model> for Network<'a> {
+    fn from(model: &'a Model) -> Self {
+        Self::Whole(model)
+    }
+}
+
+impl<'a> Network<'a> {
+    /// Its sizes.
+    pub fn config(self) -> &'a Config {
+        match self {
+            Self::Whole(model) => &model.config,
+            Self::Adapted(frozen, _) => &frozen.config,
+        }
+    }
+
+    /// What is learned: the gradient is laid out like it.
+    pub fn learned(self) -> &'a [f32] {
+        match self {
+            Self::Whole(model) => model.weights(),
+            Self::Adapted(_, adapters) => adapters.weights(),
+        }
+    }
+
+    /// Memory for training on batches of up to `rows` x `tokens_per_row`.
+    pub fn activations(self, rows: usize, tokens_per_row: usize, precision: Precision, keep: Keep) -> Activations {
+        match self {
+            Self::Whole(model) => Activations::new(&model.config, rows, tokens_per_row, precision, keep),
+            Self::Adapted(frozen, adapters) => {
+                Activations::adapted(&frozen.config, adapters.lora(), rows, tokens_per_row, precision, keep)
+            }
+        }
+    }
+
+    /// Memory for [`crate::loss`] and [`crate::logits`] alone, in f32.
+    pub fn forward_only(self, rows: usize, tokens_per_row: usize) -> Activations {
+        match self {
+            Self::Whole(model) => Activations::forward_only(&model.config, rows, tokens_per_row),
+            Self::Adapted(frozen, adapters) => {
+                Activations::adapted_forward_only(&frozen.config, adapters.lora(), rows, tokens_per_row)
+            }
+        }
+    }
+
+    /// Where everything lies, if all of it is learned.
+    pub(crate) fn whole(self) -> Option<&'a Layout> {
+        match self {
+            Self::Whole(model) => Some(model.layout()),
+            Self::Adapted(..) => None,
+        }
+    }
+
+    /// Where the gradient of the first layer begins, and how long each is.
+    pub(crate) fn layer_gradients(self) -> (usize, usize) {
+        match self {
+            Self::Whole(model) => (model.layout().layers_start(), model.layout().layer_length()),
+            Self::Adapted(_, adapters) => (0, adapters.layer_length()),
+        }
+    }
+
+    /// The rows of the embedding table that `tokens` name.
+    pub(crate) fn embed(self, out: &mut [f32], tokens: &[u32], pool: &Pool) {
+        match self {
+            Self::Whole(model) => embedding(pool, out, &model.weights()[model.layout().embedding.clone()], tokens),
+            Self::Adapted(frozen, _) => {
+                let row = |i: usize| frozen.embedding.row(tokens[i] as usize);
+                dequantise_rows(pool, frozen.embedding.format, tokens.len(), row, out);
+            }
+        }
+    }
+
+    pub(crate) fn layer(self, index: usize) -> LayerWeights<'a> {
+        match self {
+            Self::Whole(model) => LayerWeights::Whole(model.weights(), &model.layout().layers[index]),
+            Self::Adapted(frozen, adapters) => LayerWeights::Frozen(&frozen.layers[index], adapters.layer(index)),
+        }
+    }
+
+    /// (C) the weights of the last norm.
+    pub(crate) fn norm(self) -> &'a [f32] {
+        match self {
+            Self::Whole(model) => &model.weights()[model.layout().norm.clone()],
+            Self::Adapted(frozen, _) => &frozen.norm,
+        }
+    }
+
+    /// (V, C) the weights of the head.
+    pub(crate) fn head(self) -> Matrix<'a> {
+        let weights = match self {
+            Self::Whole(model) => &model.weights()[model.layout().head.clone()],
+            Self::Adapted(frozen, _) => &frozen.head,
+        };
+        Matrix::new(weights, self.config().vocab_size, self.config().hidden_size)
+    }
+}
+
+/// The weights of one layer.
+#[derive(Clone, Copy)]
+pub(crate) enum LayerWeights<'a> {
+    /// All weights of the model, and where those of the layer lie in them.
+    Whole(&'a [f32], &'a LayerRanges),
+    /// With what is learned beside them.
+    Frozen(&'a FrozenLayer<'a>, LayerAdapters<'a>),
+}
+
+impl<'a> LayerWeights<'a> {
+    /// (out, in) the weights of a product, in `room` if they have to be made
+    /// f32.
+    pub(crate) fn matrix<'r>(&self, target: Target, sizes: &Sizes, room: &'r mut [f32], pool: &Pool) -> Matrix<'r>
+    where
+        'a: 'r,
+    {
+        let (rows, cols) = target.shape(sizes);
+        match *self {
+            Self::Whole(weights, ranges) => Matrix::new(&weights[ranges.matrix(target).clone()], rows, cols),
+            Self::Frozen(layer, _) => {
+                let room = &mut room[..rows * cols];
+                widen(&layer.matrices[target as usize], room, pool);
+                Matrix::new(room, rows, cols)
+            }
+        }
+    }
+
+    /// What is learned beside frozen weights.
+    pub(crate) fn adapter(&self, target: Target) -> Option<Adapter<'a>> {
+        match self {
+            Self::Whole(..) => None,
+            Self::Frozen(_, adapters) => adapters.of(target),
+        }
+    }
+
+    /// (C)
+    pub(crate) fn input_norm(&self) -> &'a [f32] {
+        match *self {
+            Self::Whole(weights, ranges) => &weights[ranges.input_norm.clone()],
+            Self::Frozen(layer, _) => &layer.input_norm,
+        }
+    }
+
+    /// (C)
+    pub(crate) fn post_attention_norm(&self) -> &'a [f32] {
+        match *self {
+            Self::Whole(weights, ranges) => &weights[ranges.post_attention_norm.clone()],
+            Self::Frozen(layer, _) => &layer.post_attention_norm,
+        }
+    }
+}
