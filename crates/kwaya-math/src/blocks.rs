@@ -8,7 +8,7 @@
 //! block and nothing else.
 
 use crate::{
-    half::widen,
+    half::{narrow, widen},
     isa::kernel,
     pool::{Pool, Shards},
 };
@@ -277,36 +277,18 @@ fn check(operation: &str, format: Format, values: usize, bytes: usize) {
     assert!(format.bytes(values) == Some(bytes), "{operation}: {values} values of {name} in {bytes} bytes");
 }
 
-/// An IEEE 754 half as a float, exactly.
+/// An IEEE 754 half as a float, exactly; a NaN becomes quiet.
 #[inline(always)]
 pub fn f16_to_f32(bits: u16) -> f32 {
-    let (sign, rest) = (u32::from(bits & 0x8000) << 16, u32::from(bits & 0x7fff));
-    let value = match rest {
-        // Below the normal numbers a half counts steps of 2^-24, which is the
-        // last bit of 0.5. No denormal f32 is touched, so no mode of the
-        // processor matters.
-        0..0x0400 => (f32::from_bits(0x3f00_0000 | rest) - 0.5).to_bits(),
-        0x0400..0x7c00 => (rest << 13) + (112 << 23),
-        0x7c00 => 0x7f80_0000,
-        _ => 0x7fc0_0000 | rest << 13,
-    };
-    f32::from_bits(sign | value)
+    let value = widen(bits);
+    if value.is_nan() { f32::from_bits(value.to_bits() | 0x0040_0000) } else { value }
 }
 
 /// The half nearest to `x`, ties to even; beyond the halves infinity, and for
 /// a NaN the quiet one of its sign.
 #[inline]
 pub fn f32_to_f16(x: f32) -> u16 {
-    let (sign, rest) = ((x.to_bits() >> 16) as u16 & 0x8000, x.to_bits() & 0x7fff_ffff);
-    let value = match rest {
-        // Adding 0.5 rounds to steps of 2^-24.
-        0..0x3880_0000 => (f32::from_bits(rest) + 0.5).to_bits() - 0x3f00_0000,
-        // From 65520 on the nearest half would be 65536, which there is not.
-        0x3880_0000..0x477f_f000 => (rest + 0xfff + (rest >> 13 & 1) - (112 << 23)) >> 13,
-        0x477f_f000..=0x7f80_0000 => 0x7c00,
-        _ => 0x7e00,
-    };
-    sign | value as u16
+    if x.is_nan() { (x.to_bits() >> 16) as u16 & 0x8000 | 0x7e00 } else { narrow(x) }
 }
 
 /// A bfloat16 number as a float, exactly.
