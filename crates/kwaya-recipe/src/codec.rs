@@ -5,11 +5,12 @@
 use std::{fs, io::ErrorKind, path::Path, sync::OnceLock};
 
 use kwaya_base::{Error, Result, error::At};
-use kwaya_model::{Gguf, Source, gguf::Value};
+use kwaya_model::{Gguf, Source, gguf};
 use kwaya_text::{
     chat::{Message, Setting, Template},
     vocabulary::Vocabulary,
 };
+use serde_json::Value;
 use tokenizers::Tokenizer;
 
 /// A tokenizer and what belongs to it.
@@ -28,8 +29,8 @@ pub struct Codec {
     eos: String,
 }
 
-/// The largest `tokenizer_config.json` or template.
-const FILE_BYTES_MAX: u64 = 16 << 20;
+/// The largest tokenizer file: Gemma's, of 262,144 tokens, has 33 MB.
+const FILE_BYTES_MAX: u64 = 128 << 20;
 
 impl Codec {
     /// The codec of a model's files.
@@ -184,7 +185,7 @@ pub fn vocabulary_of(file: &Gguf) -> Result<Vocabulary> {
 fn kinds(file: &Gguf, key: &str) -> Result<Option<Vec<i32>>> {
     match file.metadata.get(key) {
         None => Ok(None),
-        Some(Value::Unsigneds(kinds)) => Ok(Some(kinds.iter().map(|kind| *kind as i32).collect())),
+        Some(gguf::Value::Unsigneds(kinds)) => Ok(Some(kinds.iter().map(|kind| *kind as i32).collect())),
         Some(_) => Ok(Some(file.signeds(key)?.iter().map(|kind| *kind as i32).collect())),
     }
 }
@@ -225,13 +226,18 @@ pub fn vocabulary_in(folder: &Path, bos: Option<u32>) -> Result<Vocabulary> {
 /// The tokenizer of a folder, what its files say, and the token to begin with.
 fn in_folder(folder: &Path, bos: Option<u32>) -> Result<(Tokenizer, Vocabulary, Option<u32>)> {
     let path = folder.join("tokenizer.json");
-    let json = fs::read(&path).at(&path)?;
+    let json = read(&path)?.ok_or_else(|| Error::io(&path, ErrorKind::NotFound.into()))?;
     let config_path = folder.join("tokenizer_config.json");
     let config = read(&config_path)?;
     let tokenizer =
         Tokenizer::from_bytes(&json).map_err(|cause| Error::new("tokenizer-failed").path(&path).arg("cause", cause))?;
-    // What a GGUF file could not say does not matter here.
-    let mut vocabulary = Vocabulary::of(&json, config.as_deref()).unwrap_or_default();
+    // What a GGUF file could not say of the tokens does not matter here; the
+    // template does.
+    let mut vocabulary = Vocabulary::of(&json, config.as_deref()).unwrap_or_else(|_| {
+        let config: Option<Value> = config.as_deref().and_then(|json| serde_json::from_slice(json).ok());
+        let template = config.and_then(|config| config["chat_template"].as_str().map(str::to_owned));
+        Vocabulary { chat_template: template, ..Vocabulary::default() }
+    });
     if let Some(template) = read(&folder.join("chat_template.jinja"))? {
         vocabulary.chat_template = Some(String::from_utf8_lossy(&template).into_owned());
     }
@@ -239,4 +245,24 @@ fn in_folder(folder: &Path, bos: Option<u32>) -> Result<(Tokenizer, Vocabulary, 
     let puts = tokenizer.encode_fast("", true).map_err(failed)?.get_ids().first().copied();
     let first = bos.filter(|bos| vocabulary.add_bos == Some(true) && puts != Some(*bos));
     Ok((tokenizer, vocabulary, first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// GGUF knows no tokenizer of whole words; a folder may have one.
+    #[test]
+    fn a_template_is_kept_beside_any_tokenizer() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = serde_json::json!({ "type": "WordLevel", "vocab": { "a": 0, "b": 1 }, "unk_token": "a" });
+        let tokenizer = serde_json::json!({ "version": "1.0", "added_tokens": [], "model": model });
+        fs::write(folder.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
+        assert_eq!(in_folder(folder.path(), None).unwrap().1.chat_template, None);
+        let config = serde_json::json!({ "chat_template": "{{ messages }}" });
+        fs::write(folder.path().join("tokenizer_config.json"), config.to_string()).unwrap();
+        assert_eq!(in_folder(folder.path(), None).unwrap().1.chat_template.as_deref(), Some("{{ messages }}"));
+        fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
+        assert_eq!(in_folder(folder.path(), None).unwrap_err().key(), "io-not-found");
+    }
 }
