@@ -40,7 +40,7 @@ pub use forward::{logits, loss};
 pub use gguf::{Gguf, GgufTensor};
 /// A target that counts for nothing: loss 0, gradient 0.
 pub use kwaya_math::{IGNORED, Precision};
-pub use lora::{Adapters, Lora, Target};
+pub use lora::{Adapters, Lora, Target, Tokens};
 pub use model::{Model, Tensor};
 pub use network::{Frozen, Network};
 pub use sampler::{Sampler, SamplerOptions};

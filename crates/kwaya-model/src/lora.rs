@@ -9,6 +9,10 @@
 //! A begins random and B at 0, so that at first nothing is changed. All
 //! adapters lie in one buffer, layer after layer, as the weights of a
 //! [`crate::Model`] do, so that a training treats both alike.
+//!
+//! Where tokens were added to a vocabulary, their rows of the embedding table
+//! and of the head are learned as well, in place of those of the base. They
+//! lie after the layers.
 
 use std::ops::Range;
 
@@ -16,7 +20,13 @@ use kwaya_base::Result;
 use kwaya_math::{Matrix, Pool, Precision, Start, add_assign, matmul, philox::Stream, scale};
 use serde::{Deserialize, Serialize};
 
-use crate::{activations::Sizes, config::Config, model::Tensor};
+use crate::{
+    activations::Sizes,
+    architecture::{EMBEDDING, HEAD},
+    config::Config,
+    model::Tensor,
+    network::Frozen,
+};
 
 /// The random numbers of fresh adapters: the stage of tensor `i` is this + `i`.
 const INITIAL_ADAPTERS: u32 = 6 << 16;
@@ -26,6 +36,11 @@ const INITIAL_ADAPTERS: u32 = 6 << 16;
 const RANK_MAX: usize = 1 << 12;
 /// Bounds that keep `s` and what it multiplies inside f32.
 const ALPHA: (f64, f64) = (1e-6, 1e6);
+/// More than any vocabulary has.
+const TOKENS_MAX: usize = 1 << 24;
+
+/// What PEFT adds to the name of a table whose rows are learned.
+const ROWS: &str = "token_adapter.trainable_tokens_delta";
 
 /// A product of a layer, whose weights are a matrix.
 #[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -95,6 +110,25 @@ pub struct Lora {
     /// Which products of each layer have one, in the order of
     /// [`Target::ALL`], each once.
     pub targets: Vec<Target>,
+    /// The tokens whose rows are learned too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Tokens>,
+}
+
+/// Tokens that follow one another.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tokens {
+    /// The first of them.
+    pub first: u32,
+    /// How many there are, one at least.
+    pub count: u32,
+}
+
+impl Tokens {
+    /// Their numbers.
+    pub(crate) fn range(self) -> Range<usize> {
+        self.first as usize..self.first as usize + self.count as usize
+    }
 }
 
 impl Lora {
@@ -114,6 +148,9 @@ impl Lora {
             let names: Vec<&str> = self.targets.iter().map(|target| target.name()).collect();
             return refuse("targets", names.join(", "), Target::ALL.map(Target::name).join(", "));
         }
+        if let Some(tokens) = self.tokens.filter(|tokens| tokens.count == 0 || tokens.range().end > TOKENS_MAX) {
+            return refuse("tokens", format!("{:?}", tokens.range()), format!("0 - {TOKENS_MAX}"));
+        }
         Ok(())
     }
 
@@ -126,8 +163,14 @@ impl Lora {
 
     /// How many numbers are learned.
     pub fn parameters(&self, config: &Config) -> u64 {
-        config.num_hidden_layers as u64 * self.layer_parameters(config) as u64
+        let rows = self.tokens.map_or(0, |tokens| tokens.range().len()) * tables(config).len();
+        config.num_hidden_layers as u64 * self.layer_parameters(config) as u64 + (rows * config.hidden_size) as u64
     }
+}
+
+/// The tables that have a row for each token.
+fn tables(config: &Config) -> &'static [&'static str] {
+    if config.tie_word_embeddings { &[EMBEDDING] } else { &[EMBEDDING, HEAD] }
 }
 
 /// Adapters for all layers of a model.
@@ -173,7 +216,15 @@ impl Adapters {
                 }
             }
         }
-        let weights = kwaya_math::zeros(config.num_hidden_layers * layer_length);
+        let mut end = config.num_hidden_layers * layer_length;
+        for table in lora.tokens.iter().flat_map(|_| tables(config)) {
+            let count = lora.tokens.map_or(0, |tokens| tokens.range().len());
+            let name = format!("{}.{ROWS}", table.trim_end_matches(".weight"));
+            let range = end..end + count * config.hidden_size;
+            end = range.end;
+            tensors.push(Tensor { name, shape: vec![count, config.hidden_size], range, decays: false });
+        }
+        let weights = kwaya_math::zeros(end);
         Self { lora, weights, tensors, places, layer_length }
     }
 
@@ -195,6 +246,42 @@ impl Adapters {
             }
         }
         adapters
+    }
+
+    /// Adapters to begin with beside `frozen` weights: random, and the rows of
+    /// tokens as they are there.
+    ///
+    /// # Panics
+    /// As [`Adapters::zeros`], and where there are no such tokens.
+    pub fn fresh(frozen: &Frozen<'_>, lora: Lora, seed: u64) -> Self {
+        let config = frozen.config();
+        let mut adapters = Self::random(config, lora, seed);
+        if let Some(tokens) = adapters.lora.tokens {
+            let c = config.hidden_size;
+            let places: Vec<Range<usize>> = adapters.row_places().collect();
+            frozen.embedding_rows(tokens.range(), &mut adapters.weights[places[0].clone()]);
+            if let [_, head] = &places[..] {
+                let rows = tokens.range();
+                adapters.weights[head.clone()].copy_from_slice(&frozen.head()[rows.start * c..rows.end * c]);
+            }
+        }
+        adapters
+    }
+
+    /// Where the rows of tokens lie, of the embedding table and, if it is
+    /// another, of the head.
+    pub(crate) fn row_places(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        self.tensors.iter().filter(|tensor| tensor.name.ends_with(ROWS)).map(|tensor| tensor.range.clone())
+    }
+
+    /// The tokens whose rows are learned, with (count, C) their rows of the
+    /// embedding table and of the head, and where the latter lie.
+    pub(crate) fn rows(&self) -> Option<Rows<'_>> {
+        let tokens = self.lora.tokens?.range();
+        let mut places = self.row_places();
+        let embedding = places.next()?;
+        let head = places.next().unwrap_or_else(|| embedding.clone());
+        Some(Rows { tokens, weights: &self.weights, embedding, head })
     }
 
     /// What they are.
@@ -222,7 +309,9 @@ impl Adapters {
     pub fn fits(&self, config: &Config) -> bool {
         let (rank, sizes) = (self.lora.rank, Sizes::of(config));
         let mut places = self.lora.targets.iter().zip(self.places.iter().flatten());
-        config.num_hidden_layers * self.layer_length == self.weights.len()
+        self.lora.parameters(config) == self.weights.len() as u64
+            && config.num_hidden_layers * self.layer_length <= self.weights.len()
+            && self.lora.tokens.is_none_or(|tokens| tokens.range().end <= config.vocab_size)
             && places.all(|(target, (a, b))| {
                 let (rows, cols) = target.shape(&sizes);
                 (a.len(), b.len()) == (rank * cols, rank * rows)
@@ -243,6 +332,34 @@ impl Adapters {
         add_assign(pool, weights, &delta);
     }
 
+    /// Makes `values`, which are those of the matrix that Hugging Face calls
+    /// `name`, into what they are with these adapters. False where they stay
+    /// as they are: whether they do does not depend on the values.
+    ///
+    /// # Panics
+    /// When there are too few or too many values.
+    pub fn merge_named(&self, name: &str, values: &mut [f32], pool: &Pool) -> bool {
+        let place = name.strip_prefix("model.layers.").and_then(|rest| {
+            let (layer, rest) = rest.split_once('.')?;
+            let part = rest.strip_suffix(".weight")?;
+            let target = Target::ALL.into_iter().find(|target| target.place() == part)?;
+            Some((layer.parse::<usize>().ok()?, target))
+        });
+        if let Some((layer, target)) = place {
+            self.merge(layer, target, values, pool);
+            return self.lora.targets.contains(&target);
+        }
+        let Some(rows) = self.rows() else { return false };
+        let learned = match name {
+            EMBEDDING => rows.embedding(),
+            HEAD => rows.head(),
+            _ => return false,
+        };
+        let c = learned.len() / rows.tokens.len();
+        values[rows.tokens.start * c..rows.tokens.end * c].copy_from_slice(learned);
+        true
+    }
+
     /// How many numbers the adapters of one layer have.
     pub(crate) fn layer_length(&self) -> usize {
         self.layer_length
@@ -255,6 +372,30 @@ impl Adapters {
             rank: self.lora.rank,
             scale: self.lora.alpha / self.lora.rank as f32,
         }
+    }
+}
+
+/// Rows of tokens that are learned.
+#[derive(Clone)]
+pub(crate) struct Rows<'a> {
+    /// The tokens.
+    pub(crate) tokens: Range<usize>,
+    weights: &'a [f32],
+    /// Where their rows of the embedding table lie among what is learned.
+    pub(crate) embedding: Range<usize>,
+    /// And those of the head: the same where the two are tied.
+    pub(crate) head: Range<usize>,
+}
+
+impl<'a> Rows<'a> {
+    /// (count, C)
+    pub(crate) fn embedding(&self) -> &'a [f32] {
+        &self.weights[self.embedding.clone()]
+    }
+
+    /// (count, C)
+    pub(crate) fn head(&self) -> &'a [f32] {
+        &self.weights[self.head.clone()]
     }
 }
 

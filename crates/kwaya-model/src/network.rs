@@ -2,14 +2,20 @@
 //! whose weights are learned, or [`Frozen`] weights with [`Adapters`] beside
 //! them, which alone are learned.
 
+use std::ops::Range;
+
 use kwaya_base::{Error, Result};
-use kwaya_math::{Matrix, Pool, Precision, blocks::dequantise_rows, embedding};
+use kwaya_math::{
+    Matrix, Pool, Precision,
+    blocks::{dequantise, dequantise_rows},
+    embedding,
+};
 
 use crate::{
     activations::{Activations, Keep, Sizes},
     architecture,
     config::Config,
-    lora::{Adapter, Adapters, LayerAdapters, Target},
+    lora::{Adapter, Adapters, LayerAdapters, Rows, Target},
     model::{LayerRanges, Layout, Model},
     source::{Source, View},
 };
@@ -43,11 +49,7 @@ impl<'a> Frozen<'a> {
     /// What [`Source::check`] says; `lora-family` for a model that is no plain
     /// Llama; `model-not-finite` for weights that are no finite numbers.
     pub fn new(source: &'a Source, pool: &Pool) -> Result<Self> {
-        source.check()?;
-        let config = source.architecture().config().ok_or_else(|| {
-            let family = source.architecture().family.name();
-            Error::new("lora-family").path(source.path()).arg("family", family)
-        })?;
+        let config = checked_config(source)?;
         // Each matrix is made f32 once, for the check alone; the head stays.
         let mut head = kwaya_math::zeros(config.vocab_size * config.hidden_size);
         let mut room = vec![0.0; widest(&Sizes::of(&config))];
@@ -84,6 +86,18 @@ impl<'a> Frozen<'a> {
         &self.config
     }
 
+    /// Rows of the embedding table, as f32.
+    pub(crate) fn embedding_rows(&self, rows: Range<usize>, out: &mut [f32]) {
+        for (row, out) in rows.zip(out.chunks_mut(self.config.hidden_size)) {
+            dequantise(self.embedding.format, self.embedding.row(row), out);
+        }
+    }
+
+    /// (V, C)
+    pub(crate) fn head(&self) -> &[f32] {
+        &self.head
+    }
+
     /// Where they are.
     pub fn source(&self) -> &'a Source {
         self.source
@@ -118,8 +132,40 @@ impl<'a> Frozen<'a> {
                 }
             }
         }
+        if let Some(rows) = adapters.and_then(Adapters::rows) {
+            let c = self.config.hidden_size;
+            let (embedding, head) = (model.layout().embedding.start, model.layout().head.start);
+            for (table, learned) in [(embedding, rows.embedding()), (head, rows.head())] {
+                let place = table + rows.tokens.start * c;
+                model.weights_mut()[place..place + learned.len()].copy_from_slice(learned);
+            }
+        }
         model
     }
+}
+
+impl Model {
+    /// A model with the weights of `source`, checked whole, as f32.
+    ///
+    /// # Errors
+    /// As [`Frozen::new`].
+    pub fn from_source(source: &Source, pool: &Pool) -> Result<Self> {
+        let config = checked_config(source)?;
+        let mut model = Self::zeros(config);
+        for tensor in model.tensors().to_vec() {
+            checked(source, &tensor.name, &mut model.weights_mut()[tensor.range], pool)?;
+        }
+        Ok(model)
+    }
+}
+
+/// The sizes of a plain Llama, whose tensors are all there.
+fn checked_config(source: &Source) -> Result<Config> {
+    source.check()?;
+    source.architecture().config().ok_or_else(|| {
+        let family = source.architecture().family.name();
+        Error::new("lora-family").path(source.path()).arg("family", family)
+    })
 }
 
 /// The values of the largest matrix of a layer.
@@ -226,6 +272,23 @@ impl<'a> Network<'a> {
                 dequantise_rows(pool, frozen.embedding.format, tokens.len(), row, out);
             }
         }
+        if let Some(rows) = self.rows() {
+            let (c, learned) = (self.config().hidden_size, rows.embedding());
+            for (&token, out) in tokens.iter().zip(out.chunks_mut(c)) {
+                if rows.tokens.contains(&(token as usize)) {
+                    let at = (token as usize - rows.tokens.start) * c;
+                    out.copy_from_slice(&learned[at..at + c]);
+                }
+            }
+        }
+    }
+
+    /// Rows of tokens that are learned beside frozen ones.
+    pub(crate) fn rows(self) -> Option<Rows<'a>> {
+        match self {
+            Self::Whole(_) => None,
+            Self::Adapted(_, adapters) => adapters.rows(),
+        }
     }
 
     pub(crate) fn layer(self, index: usize) -> LayerWeights<'a> {
@@ -243,7 +306,8 @@ impl<'a> Network<'a> {
         }
     }
 
-    /// (V, C) the weights of the head.
+    /// (V, C) the weights of the head; those of [`Network::rows`] stand in
+    /// place of theirs.
     pub(crate) fn head(self) -> Matrix<'a> {
         let weights = match self {
             Self::Whole(model) => &model.weights()[model.layout().head.clone()],

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     config::{self, Config},
-    lora::{Adapters, Lora, Target, lora_value},
+    lora::{Adapters, Lora, Target, Tokens, lora_value},
     model::write_json,
     tensors::{self, Mapped},
 };
@@ -19,10 +19,14 @@ use crate::{
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
 const PREFIX: &str = "base_model.model.";
+/// The tables that have a row for each token.
+const MODULES: [&str; 2] = ["embed_tokens", "lm_head"];
+/// A run of tokens this long is a mistake or an attack.
+const TOKENS_MAX: usize = 1 << 20;
 
 /// What would change the computation or the model beneath, and is not
 /// computed here: it must be absent, false or empty.
-const ABSENT: [&str; 17] = [
+const ABSENT: [&str; 16] = [
     "alora_invocation_tokens",
     "alpha_pattern",
     "arrow_config",
@@ -36,7 +40,6 @@ const ABSENT: [&str; 17] = [
     "monteclora_config",
     "rank_pattern",
     "target_parameters",
-    "trainable_token_indices",
     "use_bdlora",
     "use_dora",
     "use_qalora",
@@ -59,7 +62,12 @@ impl Adapters {
             tensors.iter().map(|(name, t)| (&**name, &*t.shape, &self.weights()[t.range.clone()])).collect();
         let metadata = BTreeMap::from([("format", "pt".to_owned())]);
         tensors::write(&folder.join(WEIGHTS), &metadata, &entries)?;
-        let Lora { rank, alpha, targets } = self.lora();
+        let Lora { rank, alpha, targets, tokens } = self.lora();
+        let indices = tokens.map(|tokens| {
+            let indices: Vec<usize> = tokens.range().collect();
+            let tables = [MODULES[0], MODULES[1]].into_iter().take(self.row_places().count());
+            tables.map(|table| (table.to_owned(), json!(indices))).collect::<Map<String, Value>>()
+        });
         // PEFT has whole numbers there, though others work.
         let alpha = if alpha.fract() == 0.0 { json!(*alpha as i64) } else { json!(alpha) };
         let config = json!({
@@ -78,6 +86,7 @@ impl Adapters {
             "rank_pattern": {},
             "target_modules": targets,
             "task_type": "CAUSAL_LM",
+            "trainable_token_indices": indices,
             "use_dora": false,
             "use_rslora": false,
         });
@@ -95,7 +104,7 @@ impl Adapters {
     /// `model-not-finite`.
     pub fn load(folder: &Path, config: &Config) -> Result<Self> {
         let path = &folder.join(CONFIG);
-        let lora = read_config(path)?;
+        let lora = read_config(path, config)?;
         let path = &folder.join(WEIGHTS);
         let mapped = Mapped::open(path)?;
         let (start, header) = mapped.header(path)?;
@@ -135,7 +144,7 @@ impl Adapters {
     }
 }
 
-fn read_config(path: &Path) -> Result<Lora> {
+fn read_config(path: &Path, model: &Config) -> Result<Lora> {
     let text = config::read_text(path, config::FILE_BYTES_MAX)?;
     let malformed = |error| Error::new("model-config-malformed").path(path).arg("cause", &error).source(error);
     let map: Map<String, Value> = serde_json::from_str(&text).map_err(malformed)?;
@@ -175,10 +184,43 @@ fn read_config(path: &Path) -> Result<Lora> {
         return refuse("target_modules", &Target::ALL.map(Target::name).join(", "));
     };
     targets.sort_unstable();
+    let Ok(tokens) = tokens(get("trainable_token_indices"), model) else {
+        let last = model.vocab_size - 1;
+        return refuse("trainable_token_indices", &format!("null, {{\"embed_tokens\": [{last}]}}"));
+    };
     let rank = usize::try_from(rank).unwrap_or(usize::MAX);
-    let lora = Lora { rank, alpha: alpha as f32, targets };
+    let lora = Lora { rank, alpha: alpha as f32, targets, tokens };
     lora.validate()?;
     Ok(lora)
+}
+
+/// The tokens whose rows are learned: one run of them, of all tables that the
+/// model has.
+fn tokens(stated: &Value, model: &Config) -> Result<Option<Tokens>, ()> {
+    let tables = match stated {
+        Value::Null => return Ok(None),
+        Value::Object(tables) if tables.is_empty() => return Ok(None),
+        Value::Object(tables) => tables,
+        _ => return Err(()),
+    };
+    let needed = if model.tie_word_embeddings { &MODULES[..1] } else { &MODULES };
+    if tables.len() != needed.len() {
+        return Err(());
+    }
+    let mut found = None;
+    for table in needed {
+        let indices = tables.get(*table).and_then(Value::as_array).ok_or(())?;
+        let first = indices.first().and_then(Value::as_u64).ok_or(())?;
+        let run = (first..).zip(indices).all(|(expected, index)| index.as_u64() == Some(expected));
+        let (first, count) = (u32::try_from(first).map_err(|_| ())?, indices.len());
+        let fits = count <= TOKENS_MAX && first as usize + count <= model.vocab_size;
+        let tokens = Tokens { first, count: count as u32 };
+        if !run || !fits || found.is_some_and(|found| found != tokens) {
+            return Err(());
+        }
+        found = Some(tokens);
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -201,7 +243,7 @@ mod tests {
     }
 
     fn lora() -> Lora {
-        Lora { rank: 3, alpha: 6.0, targets: vec![Target::Query, Target::Value, Target::Down] }
+        Lora { rank: 3, alpha: 6.0, targets: vec![Target::Query, Target::Value, Target::Down], tokens: None }
     }
 
     #[test]

@@ -96,7 +96,7 @@ fn a_step_takes_no_memory() {
         model.save(folder.path()).unwrap();
         let source = Source::open(folder.path()).unwrap();
         let frozen = Frozen::new(&source, &pool).unwrap();
-        let lora = Lora { rank: 7, alpha: 8.0, targets: Target::ALL.to_vec() };
+        let lora = Lora { rank: 7, alpha: 8.0, targets: Target::ALL.to_vec(), tokens: None };
         let adapters = Adapters::random(&config, lora, 1);
         let network = Network::Adapted(&frozen, &adapters);
         let mut activations = network.activations(rows, length, precision, keep);

@@ -9,7 +9,7 @@ use crate::{
     order::{BatchBuffer, Rows},
     ranks::Ranks,
     step::Stepper,
-    tokens::TokenFile,
+    tokens::{Document, TokenFile},
     tree,
 };
 
@@ -70,8 +70,9 @@ pub struct LanguageScore {
 /// Scores every document of `held_out`, each alone, from its opening
 /// end-of-text to its closing one, by language. A document longer than
 /// `context` is read in windows that overlap by half, and each token is scored
-/// once, with at least half a window before it. Languages without documents
-/// are left out.
+/// once, with at least half a window before it. Tokens that are not to be
+/// predicted are read and not scored. Languages without documents are left
+/// out.
 ///
 /// # Errors
 /// `interrupted` after a stop request; `token-file-unfit` when the file has
@@ -116,8 +117,8 @@ pub fn bits_per_byte<'a>(
         let score = &mut scores[usize::from(document.language)];
         score.documents += 1;
         score.bytes += u64::from(document.bytes);
-        score.tokens += document.tokens.end - document.tokens.start;
-        score.nats += scorer.nats(document.tokens.start, document.tokens.end);
+        score.tokens += held_out.counted(document.tokens.clone());
+        score.nats += scorer.nats(document);
         progress.at(document.tokens.end);
     }
     progress.end();
@@ -139,21 +140,22 @@ struct Scorer<'a> {
 }
 
 impl Scorer<'_> {
-    /// The nats of the document whose tokens are `start..end`.
-    fn nats(&mut self, start: u64, end: u64) -> f64 {
-        let file = self.file;
+    /// The nats of a document.
+    fn nats(&mut self, document: &Document) -> f64 {
+        let (file, start, end) = (self.file, document.tokens.start, document.tokens.end);
         let (context, stride) = (self.context as u64, (self.context / 2).max(1) as u64);
         let mut nats = 0.0;
         // The first target not scored yet, and where the window begins.
         let (mut next, mut window) = (start, start);
         while next < end {
             let window_end = (window + context).min(end);
-            let opening = if window == start { file.end_of_text() } else { file.token(window - 1) };
+            let opening = if window == start { document.opening } else { file.token(window - 1) };
             let tokens = std::iter::once(opening).chain((window..window_end - 1).map(|i| file.token(i)));
             self.batch.fill_whole(1, tokens, (window..window_end).map(|i| file.token(i)));
             let losses = &mut self.losses[..(window_end - window) as usize];
             loss(self.network, &self.batch.batch(), &mut self.activations, losses, self.pool);
-            nats += losses[(next - window) as usize..].iter().map(|&nats| f64::from(nats)).sum::<f64>();
+            let scored = (next..).zip(&losses[(next - window) as usize..]).filter(|(index, _)| file.counts(*index));
+            nats += scored.map(|(_, &nats)| f64::from(nats)).sum::<f64>();
             next = window_end;
             window += stride;
         }

@@ -7,7 +7,7 @@ use std::{
 
 use kwaya_base::{Error, Progress, Result, Unit, say};
 use kwaya_math::Pool;
-use kwaya_model::{Config, Keep, Model, tensors};
+use kwaya_model::{Config, Keep, Model, Source, tensors};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     schedule::Schedule,
     step::{Learner, State, Stepper},
     tokens::TokenFile,
+    tune::weights_hash,
 };
 
 /// What does not decide bits.
@@ -76,6 +77,14 @@ pub struct Outcome<L = Model> {
     pub bytes_per_step: u64,
 }
 
+impl<L> Outcome<L> {
+    /// The same training of something else.
+    pub fn map<M>(self, what: impl FnOnce(L) -> M) -> Outcome<M> {
+        let Self { model, log, resumed_at, seconds, tokens_per_second, bytes_per_step } = self;
+        Outcome { model: what(model), log, resumed_at, seconds, tokens_per_second, bytes_per_step }
+    }
+}
+
 /// Trains a model, or goes on with a training whose checkpoints are in
 /// `folder`: the same bits either way. With several ranks each calls this;
 /// rank 0 alone reads and writes checkpoints, and all have the model at the
@@ -106,6 +115,37 @@ pub fn train(
         plan: serde_json::to_string(&plan).expect("numbers become JSON"),
         blank: &|| Model::zeros(config.clone()),
         fresh: &|| Model::random(config.clone(), schedule.seed, pool),
+    };
+    task.run(folder, options, pool, progress)
+}
+
+/// As [`train`], of a model that begins with the weights of `source`.
+///
+/// # Errors
+/// As [`train`], and what is wrong with the source.
+#[expect(clippy::too_many_arguments, reason = "each is one thing that a training needs")]
+pub fn train_from(
+    source: &Source,
+    schedule: &Schedule,
+    training: &TokenFile,
+    held_out: &TokenFile,
+    folder: &Path,
+    options: &Options<'_>,
+    pool: &Pool,
+    progress: &dyn Progress,
+) -> Result<Outcome> {
+    // Read twice where a training begins, and for nothing where it goes on:
+    // what is wrong with it must be told before anything is done.
+    let config = Model::from_source(source, pool)?.config;
+    let plan = (&config, schedule, weights_hash(source)?.to_string());
+    let task = Task {
+        config: &config,
+        schedule,
+        training,
+        held_out,
+        plan: serde_json::to_string(&plan).expect("numbers become JSON"),
+        blank: &|| Model::zeros(config.clone()),
+        fresh: &|| Model::from_source(source, pool).expect("it was read before"),
     };
     task.run(folder, options, pool, progress)
 }

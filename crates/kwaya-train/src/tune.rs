@@ -43,7 +43,7 @@ pub fn tune(
         Ok::<(), std::convert::Infallible>(())
     })
     .unwrap_or_else(|never| match never {});
-    let plan = (config, schedule, lora, hash(frozen.source())?.to_string(), first.finalize().to_string());
+    let plan = (config, schedule, lora, weights_hash(frozen.source())?.to_string(), first.finalize().to_string());
     let task = Task {
         config,
         schedule,
@@ -53,14 +53,15 @@ pub fn tune(
         blank: &|| Adapted { frozen, adapters: Adapters::zeros(config, lora.clone()) },
         fresh: &|| Adapted { frozen, adapters: adapters.clone() },
     };
-    let Outcome { model, log, resumed_at, seconds, tokens_per_second, bytes_per_step } =
-        task.run(folder, options, pool, progress)?;
-    Ok(Outcome { model: model.adapters, log, resumed_at, seconds, tokens_per_second, bytes_per_step })
+    Ok(task.run(folder, options, pool, progress)?.map(|learner| learner.adapters))
 }
 
 /// The hash of the weights of `source`, in the numbers of their file: of what
 /// decides bits, whatever else is in the files and however they are named.
-fn hash(source: &Source) -> Result<blake3::Hash> {
+///
+/// # Errors
+/// When a tensor is missing or cannot be read.
+pub fn weights_hash(source: &Source) -> Result<blake3::Hash> {
     let mut hasher = blake3::Hasher::new();
     for (name, shape) in source.architecture().tensors() {
         let view = source.tensor(&name)?;

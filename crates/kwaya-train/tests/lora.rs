@@ -100,7 +100,7 @@ fn six_steps_match_peft() {
     let source = Source::open(&golden.join("../../../kwaya-model/tests/golden/tied")).unwrap();
     let frozen = Frozen::new(&source, &pool).unwrap();
     let adapters = Adapters::load(&golden.join("lora"), frozen.config()).unwrap();
-    assert_eq!(adapters.lora(), &Lora { rank: 3, alpha: 7.0, targets: Target::ALL.to_vec() });
+    assert_eq!(adapters.lora(), &Lora { rank: 3, alpha: 7.0, targets: Target::ALL.to_vec(), tokens: None });
     let file = TokenFile::open(&golden.join("tokens.safetensors")).unwrap();
 
     let rows = Rows::of(&file, 6, schedule.sequence_length);
@@ -176,7 +176,7 @@ fn config() -> Config {
 }
 
 fn lora() -> Lora {
-    Lora { rank: 5, alpha: 8.0, targets: Target::ALL.to_vec() }
+    Lora { rank: 5, alpha: 8.0, targets: Target::ALL.to_vec(), tokens: None }
 }
 
 /// Adapters whose B is not 0.
@@ -501,7 +501,7 @@ fn a_trial_tells_what_a_step_costs() {
     assert_eq!(planned.optimiser, 8 * first.weights().len() as u64);
     let less = tuning_memory(frozen.config(), first.lora(), &schedule(), Keep::Inputs);
     assert!(less.activations < planned.activations);
-    let measured = measure_tuning(&frozen, first, &schedule(), Keep::Everything, &pool, 2).unwrap();
+    let measured = measure_tuning(&frozen, first, &schedule(), Keep::Everything, &pool, 2, Duration::MAX).unwrap();
     assert_eq!(measured.bytes, planned.total());
     assert!(measured.seconds_per_step > 0.0 && measured.loss.is_finite());
 }
