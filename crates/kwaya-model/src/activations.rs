@@ -284,6 +284,12 @@ impl Activations {
         activations
     }
 
+    /// The same memory for products of another precision.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
     fn take(config: &Config, sizes: Sizes, rows: usize, tokens_per_row: usize, precision: Precision) -> Self {
         let capacity = rows * tokens_per_row;
         let head_rows = head_rows(&sizes, capacity);

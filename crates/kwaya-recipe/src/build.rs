@@ -141,6 +141,8 @@ pub struct Built {
     pub model: PathBuf,
     /// Where its adapters are, in the format of PEFT.
     pub adapter: Option<PathBuf>,
+    /// The licence of its base, as the files of that state it.
+    pub base_licence: Option<String>,
     /// Where the report is.
     pub report: PathBuf,
     /// The stages in order.
@@ -348,6 +350,7 @@ pub fn build(context: &Context<'_>, within: Duration, announce: &mut dyn FnMut(&
         learned,
         model,
         adapter,
+        base_licence: base.and_then(|base| base.source.architecture().licence.clone()),
         report: shop.folder.join("report.html"),
         stages,
         corpus,

@@ -7,7 +7,7 @@ use kwaya_base::{Progress, Result};
 use kwaya_math::Pool;
 use kwaya_model::{Adapters, Frozen, Lora, Model, Network, SamplerOptions, Source, Target};
 use kwaya_text::{chat::Message, compressor, tokenizer};
-use kwaya_train::{LanguageScore, TokenFile};
+use kwaya_train::{LanguageScore, Precision, TokenFile};
 use serde::{Deserialize, Serialize};
 
 use crate::text_model::{Options, TextModel};
@@ -16,6 +16,10 @@ use crate::text_model::{Options, TextModel};
 const PROMPT_WORDS: usize = 6;
 /// Tokens of a sample.
 const SAMPLE_TOKENS: usize = 60;
+/// Held-out text that a base and what became of it are measured on, in bytes:
+/// it is ten times the size of what is trained from nothing, and so is the
+/// time that a byte takes.
+pub(crate) const SAMPLED_BYTES: u64 = 100_000;
 
 /// The figures on held-out text of one language, in bits per byte.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -75,6 +79,8 @@ pub enum Before<'a> {
         held_out: &'a TokenFile,
         /// Tokens that are read at once.
         context: usize,
+        /// The numbers that products are made of, as in the training.
+        precision: Precision,
     },
 }
 
@@ -103,10 +109,10 @@ pub fn evaluate<I: Iterator<Item = Result<tokenizer::Text>>>(
             let (trained, config) = score(Model::load(folder)?)?;
             (trained, score(Model::random(config, seed, pool))?.0)
         }
-        Before::Base { source, held_out: before, context } => (
-            of_source(&Source::open(folder)?, held_out, context, pool, progress)?,
-            of_source(source, before, context, pool, progress)?,
-        ),
+        Before::Base { source, held_out: before, context, precision } => {
+            let score = |source: &Source, text| of_source(source, text, context, precision, pool, progress);
+            (score(&Source::open(folder)?, held_out)?, score(source, before)?)
+        }
     };
     let packed = compressor::bits_per_byte(texts()?)?;
     let samples = samples(&TextModel::load(folder, pool.threads())?, texts()?)?;
@@ -121,6 +127,7 @@ fn of_source(
     source: &Source,
     held_out: &TokenFile,
     context: usize,
+    precision: Precision,
     pool: &Pool,
     progress: &dyn Progress,
 ) -> Result<Vec<LanguageScore>> {
@@ -128,7 +135,8 @@ fn of_source(
     // The smallest adapters there are, which change nothing.
     let nothing = Lora { rank: 1, alpha: 1.0, targets: vec![Target::Query], tokens: None };
     let nothing = Adapters::zeros(frozen.config(), nothing);
-    kwaya_train::bits_per_byte(Network::Adapted(&frozen, &nothing), held_out, context, pool, progress)
+    let network = Network::Adapted(&frozen, &nothing);
+    kwaya_train::sampled_bits_per_byte(network, held_out, context, precision, SAMPLED_BYTES, pool, progress)
 }
 
 /// All three figures come from the same documents, so each language that one

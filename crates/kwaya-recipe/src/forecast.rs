@@ -13,6 +13,7 @@ use kwaya_train::Schedule;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    evaluation::SAMPLED_BYTES,
     learning::Learning,
     lock::Lock,
     machine,
@@ -100,12 +101,12 @@ pub fn forecast(
     machine::release_memory();
     let tokens = (corpus.training_bytes + corpus.held_out_bytes) as f64 / corpus.bytes_per_token(lock.vocabulary);
     let training_bytes = program + measured.bytes + 4 * tokens as u64;
-    let pace = Pace::new(&lock.train, measured.seconds_per_step);
+    let pace = Pace::new(learning, &lock.train, measured.seconds_per_step);
     let training_seconds = training_seconds(&lock.train, pace, corpus, lock.vocabulary);
     let checkpoints = 1.0 + (training_seconds / checkpoint_every.as_secs_f64()).floor();
     let training_seconds = training_seconds + checkpoints * 12.0 * learning.parameters() as f64 / CHECKPOINT_SPEED;
     Ok(Cost {
-        seconds: training_seconds + other_seconds(corpus, lock.vocabulary, config, pace),
+        seconds: training_seconds + other_seconds(corpus, lock.vocabulary, learning, pace),
         training_seconds,
         memory_bytes: Some(training_bytes.max(text_bytes(corpus)).max(figures_bytes(config))),
         disk_bytes: disk(learning, corpus, lock.vocabulary, checkpoints),
@@ -118,13 +119,14 @@ pub(crate) struct Pace {
     /// Seconds of a step.
     pub(crate) step: f64,
     /// Seconds of a token that is only read: a forward pass is a third of the
-    /// work of a step.
+    /// work of a step, or half of it where no gradients of weights are made.
     pub(crate) forward: f64,
 }
 
 impl Pace {
-    pub(crate) fn new(schedule: &Schedule, seconds_per_step: f64) -> Self {
-        Self { step: seconds_per_step, forward: seconds_per_step / schedule.targets_per_step() as f64 / 3.0 }
+    pub(crate) fn new(learning: &Learning<'_>, schedule: &Schedule, seconds_per_step: f64) -> Self {
+        let passes = if learning.lora.is_some() { 2.0 } else { 3.0 };
+        Self { step: seconds_per_step, forward: seconds_per_step / schedule.targets_per_step() as f64 / passes }
     }
 }
 
@@ -140,14 +142,16 @@ pub(crate) fn look_tokens(corpus: CorpusSize, vocabulary: usize) -> f64 {
 }
 
 /// Seconds of everything but the training.
-pub(crate) fn other_seconds(corpus: CorpusSize, vocabulary: usize, config: &Config, pace: Pace) -> f64 {
+pub(crate) fn other_seconds(corpus: CorpusSize, vocabulary: usize, learning: &Learning<'_>, pace: Pace) -> f64 {
     // The figures read each document in windows that overlap by half, for the
     // trained and the untrained model.
-    let figures = 4.0 * corpus.held_out_bytes as f64 / corpus.bytes_per_token(vocabulary) * pace.forward;
+    let most = if learning.base.is_some() { SAMPLED_BYTES } else { u64::MAX };
+    let held_out = corpus.held_out_bytes.min(most) as f64 / corpus.bytes_per_token(vocabulary);
+    let figures = 4.0 * held_out * pace.forward;
     let text = (corpus.training_bytes + corpus.held_out_bytes) as f64 / 1e6;
     let looked_back_at = corpus.training_bytes.min(COMPRESSOR_TEXT_MAX) as f64 / 1e6;
     // A sample for each language and one more; each token reads all weights.
-    let samples = 60.0 * (1 + corpus.languages) as f64 * 4.0 * config.parameters() as f64 / 1e10;
+    let samples = 60.0 * (1 + corpus.languages) as f64 * 4.0 * learning.config.parameters() as f64 / 1e10;
     let compressor = COMPRESSOR_SECONDS_PER_MEGABYTE * looked_back_at * corpus.languages as f64;
     figures + TOKENIZE_SECONDS_PER_MEGABYTE * text + compressor + samples + 0.5
 }

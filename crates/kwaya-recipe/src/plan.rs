@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use kwaya_base::{Error, Progress, Result, Unit};
 use kwaya_math::Pool;
-use kwaya_model::{Config, Lora, Target};
+use kwaya_model::{Lora, Target};
 use kwaya_train::{Decay, Schedule};
 use serde::Serialize;
 
@@ -209,13 +209,13 @@ pub fn choose(
         // many times more as it has more weights.
         if let Some(last) = rungs.last() {
             let step = last.seconds_per_step * learning.parameters() as f64 / last.parameters as f64;
-            if epochs(time.steps(&learning, Pace::new(&trial, step))) < EPOCHS_MIN / 2.0 {
+            if epochs(time.steps(&learning, Pace::new(&learning, &trial, step))) < EPOCHS_MIN / 2.0 {
                 break;
             }
         }
         let keep = memory::way(&learning, &share, room.bytes).activations;
         let step = learning.measure(&share, keep, pool, TIMED_STEPS, time.of_a_rung())?.seconds_per_step;
-        let pace = Pace::new(&trial, step);
+        let pace = Pace::new(&learning, &trial, step);
         let affordable = time.steps(&learning, pace);
         if best.is_none() && affordable < STEPS_MIN && wishes.steps.is_none() {
             return Err(time.too_short(&learning, pace));
@@ -271,7 +271,7 @@ pub fn choose_for_base(
     if progress.stopped() {
         return Err(Error::new("interrupted"));
     }
-    let pace = Pace::new(&trial, step);
+    let pace = Pace::new(learning, &trial, step);
     let affordable = time.steps(learning, pace);
     if affordable < STEPS_MIN && wishes.steps.is_none() {
         return Err(time.too_short(learning, pace));
@@ -360,7 +360,7 @@ impl Time {
 
     /// Steps that there is time for, with the looks between them.
     fn steps(&self, learning: &Learning<'_>, pace: Pace) -> u64 {
-        let other = forecast::other_seconds(self.corpus, self.vocabulary, &learning.config, pace);
+        let other = forecast::other_seconds(self.corpus, self.vocabulary, learning, pace);
         let left = (self.within.as_secs_f64() - self.gone()) * (1.0 - SPARE) - other;
         let looks = LOOKS as f64 * forecast::look_tokens(self.corpus, self.vocabulary) * pace.forward;
         // All looks, or where they would take too much, fewer.
@@ -371,12 +371,12 @@ impl Time {
     fn too_short(&self, learning: &Learning<'_>, pace: Pace) -> Error {
         Error::usage("time-too-short")
             .arg("within", words::duration(self.within.as_secs_f64()))
-            .arg("needed", format!("{}s", self.needed(&learning.config, pace)))
+            .arg("needed", format!("{}s", self.needed(learning, pace)))
     }
 
     /// Whole seconds in which the fewest steps can be done.
-    fn needed(&self, config: &Config, pace: Pace) -> f64 {
-        let other = forecast::other_seconds(self.corpus, self.vocabulary, config, pace);
+    fn needed(&self, learning: &Learning<'_>, pace: Pace) -> f64 {
+        let other = forecast::other_seconds(self.corpus, self.vocabulary, learning, pace);
         let steps = STEPS_MIN as f64 * pace.step * (1.0 + LOOKS_SHARE);
         ((steps + other) / (1.0 - SPARE) + self.gone()).ceil() + 1.0
     }

@@ -361,16 +361,19 @@ impl Work<'_> {
             inputs.push(Named { name: "base".into(), hash: base.hash.clone() });
             inputs.extend(tokens.extended.iter().map(|(_, before)| before.output(HELD_OUT).clone()));
         }
-        let stage =
-            Stage { name: "evaluate", revision: 2, options: &lock.model.context, inputs: &inputs, outputs: &[] };
+        let revision = if self.base.is_some() { 3 } else { 2 };
+        let stage = Stage { name: "evaluate", revision, options: &lock.model.context, inputs: &inputs, outputs: &[] };
         let (pool, progress, context) = (self.pool, self.context.progress, lock.model.context);
         let held_out = self.token_file(&tokens.tokenize, HELD_OUT)?;
         let before = tokens.extended.as_ref().map(|(_, before)| self.token_file(before, HELD_OUT)).transpose()?;
         let before = match self.base {
             None => Before::Random { seed: lock.train.seed },
-            Some(base) => {
-                Before::Base { source: &base.source, held_out: before.as_ref().unwrap_or(&held_out), context }
-            }
+            Some(base) => Before::Base {
+                source: &base.source,
+                held_out: before.as_ref().unwrap_or(&held_out),
+                context,
+                precision: lock.train.precision,
+            },
         };
         self.shop.run(&stage, |shop, _| {
             let documents = shop.artefact(&inputs[2]);

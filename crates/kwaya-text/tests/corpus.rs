@@ -178,3 +178,46 @@ fn nothing_to_read_is_an_error() {
     assert_eq!(scan(dir.path()), "source-empty");
     assert_eq!(scan(&dir.path().join("none")), "source-missing");
 }
+
+#[test]
+fn each_line_of_json_lines_is_a_document() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, out) = (dir.path().join("in"), dir.path().join("out"));
+    fs::create_dir(&folder).unwrap();
+    let chat = |number: usize| {
+        let answer = format!("Andika kwa a.b@c.co.tz. {}", swahili(number));
+        serde_json::json!({ "messages": [
+            { "role": "user", "content": format!("Eleza habari za {number}") },
+            { "role": "assistant", "content": answer },
+        ] })
+    };
+    let short = serde_json::json!({ "messages": [{ "role": "assistant", "content": "Habari za leo ni nzuri." }] });
+    let lines = [
+        serde_json::json!({ "text": swahili(1) }).to_string(),
+        chat(2).to_string(),
+        "{\"messages\": []}".to_owned(),
+        chat(2).to_string(),
+        short.to_string(),
+        serde_json::json!({ "text": "fupi" }).to_string(),
+        "{".to_owned(),
+    ];
+    fs::write(folder.join("mazungumzo.jsonl"), lines.join("\n")).unwrap();
+    let stats = build(&folder, &out, 2);
+    let documents = documents(&out);
+    assert_eq!(stats.formats, BTreeMap::from([("chat".to_owned(), 2), ("jsonl".to_owned(), 1)]));
+    let [text, chat, short] = &documents[..] else { panic!("{documents:?}") };
+    assert_eq!((text.text.as_str(), text.messages()), (swahili(1).trim_end(), None));
+    let messages = chat.messages().unwrap();
+    assert_eq!(messages.iter().map(|m| m.role.as_str()).collect::<Vec<_>>(), ["user", "assistant"]);
+    assert!(messages[1].content.starts_with("Andika kwa <email>"), "{messages:?}");
+    assert_eq!(stats.emails_redacted, 1);
+    assert_eq!(short.messages().unwrap().len(), 1, "a chat may be short");
+    let dropped = corpus::dropped(&out.join("dropped.parquet")).unwrap().map(Result::unwrap);
+    let dropped: Vec<_> = dropped.map(|d| (d.reason, d.detail)).collect();
+    let reasons: Vec<Reason> = dropped.iter().map(|(reason, _)| *reason).collect();
+    assert_eq!(reasons, [Reason::BadLine, Reason::ExactDuplicate, Reason::TooShort, Reason::BadLine]);
+    assert!(dropped[0].1.starts_with("line 3: ") && dropped[3].1.starts_with("line 7: "), "{dropped:?}");
+    let first = fs::read(out.join("documents.parquet")).unwrap();
+    build(&folder, &dir.path().join("again"), 1);
+    assert!(first == fs::read(dir.path().join("again/documents.parquet")).unwrap(), "threads do not show");
+}

@@ -25,7 +25,10 @@ mod with_mpirun {
         time::{Duration, Instant},
     };
 
-    use crate::common::{Place, Ran, TINY, ledger, scratch};
+    use crate::{
+        common::{Place, Ran, TINY, ledger, scratch},
+        taught::{self, QUICK},
+    };
 
     /// The program with `arguments` on `ranks` processes.
     fn mpirun(place: &Place, ranks: usize, arguments: &[&str]) -> Command {
@@ -80,6 +83,22 @@ mod with_mpirun {
         let alone = unbuilt(&place, TINY);
         alone.run(["build", "m"]).good();
         assert_eq!(place.model_hash(), alone.model_hash());
+    }
+
+    #[test]
+    fn a_base_is_taught_by_any_number_of_processes() {
+        for method in ["\"lora\"\nnew_tokens = 40\nrank = 4", "\"full\""] {
+            let train = format!("{QUICK}micro_batches = 3\nmethod = {method}\n");
+            let alone = taught::place(&train);
+            alone.run(["build", "m"]).good();
+            for ranks in [2, 3] {
+                let place = taught::place(&train);
+                place.write("m/kwaya.lock", alone.bytes("m/kwaya.lock"));
+                let built = run(&place, ranks, &["build", "m", "--json"]).good().json();
+                assert_eq!(place.model_hash(), alone.model_hash(), "{ranks} processes, {method}");
+                assert_eq!(built["training"]["ranks"], ranks);
+            }
+        }
     }
 
     /// The processes that mpirun has started, rank 0 first.

@@ -13,11 +13,11 @@ const TEMPLATE: &str = "{% for m in messages %}{{ m.role }}: {{ m.content }}<|en
                         {% if add_generation_prompt %}assistant: {% endif %}";
 
 /// Teaches little, but in a blink.
-const QUICK: &str = "[train]\nbase = \"../base\"\nsteps = 20\ncontext = 32\nlearning_rate = 0.01\n";
+pub(crate) const QUICK: &str = "[train]\nbase = \"../base\"\nsteps = 20\ncontext = 32\nlearning_rate = 0.01\n";
 
 /// A place with a base that was built from other documents, and a recipe that
 /// teaches it.
-fn place(train: &str) -> Place {
+pub(crate) fn place(train: &str) -> Place {
     let place = Place::built();
     fs::rename(place.path("m/build/model"), place.path("base")).unwrap();
     fs::remove_dir_all(place.path("m")).unwrap();
