@@ -9,7 +9,7 @@ use crate::{
     order::{BatchBuffer, Rows},
     ranks::Ranks,
     step::Stepper,
-    tokens::TokenFile,
+    tokens::{Document, TokenFile},
     tree,
 };
 
@@ -58,7 +58,8 @@ pub struct LanguageScore {
     pub documents: u64,
     /// Bytes of their texts, in UTF-8.
     pub bytes: u64,
-    /// Tokens predicted, end-of-text ones among them.
+    /// Tokens predicted, end-of-text ones among them: those that the mask of
+    /// the file leaves.
     pub tokens: u64,
     /// -ln of the probability of all of them.
     pub nats: f64,
@@ -67,11 +68,12 @@ pub struct LanguageScore {
     pub bits_per_byte: f64,
 }
 
-/// Scores every document of `held_out`, each alone, from its opening
-/// end-of-text to its closing one, by language. A document longer than
+/// Scores every document of `held_out`, each alone, from its opening to its
+/// closing end-of-text, by language. A document longer than
 /// `context` is read in windows that overlap by half, and each token is scored
-/// once, with at least half a window before it. Languages without documents
-/// are left out.
+/// once, with at least half a window before it. Tokens that are not to be
+/// predicted are read and not scored. Languages without documents are left
+/// out.
 ///
 /// # Errors
 /// `interrupted` after a stop request; `token-file-unfit` when the file has
@@ -116,8 +118,8 @@ pub fn bits_per_byte<'a>(
         let score = &mut scores[usize::from(document.language)];
         score.documents += 1;
         score.bytes += u64::from(document.bytes);
-        score.tokens += document.tokens.end - document.tokens.start;
-        score.nats += scorer.nats(document.tokens.start, document.tokens.end);
+        score.tokens += held_out.counted(document.tokens.clone());
+        score.nats += scorer.nats(document);
         progress.at(document.tokens.end);
     }
     progress.end();
@@ -139,24 +141,78 @@ struct Scorer<'a> {
 }
 
 impl Scorer<'_> {
-    /// The nats of the document whose tokens are `start..end`.
-    fn nats(&mut self, start: u64, end: u64) -> f64 {
-        let file = self.file;
+    /// The nats of a document.
+    fn nats(&mut self, document: &Document) -> f64 {
+        let (file, start, end) = (self.file, document.tokens.start, document.tokens.end);
         let (context, stride) = (self.context as u64, (self.context / 2).max(1) as u64);
         let mut nats = 0.0;
         // The first target not scored yet, and where the window begins.
         let (mut next, mut window) = (start, start);
         while next < end {
             let window_end = (window + context).min(end);
-            let opening = if window == start { file.end_of_text() } else { file.token(window - 1) };
+            let opening = if window == start { document.opening } else { file.token(window - 1) };
             let tokens = std::iter::once(opening).chain((window..window_end - 1).map(|i| file.token(i)));
             self.batch.fill_whole(1, tokens, (window..window_end).map(|i| file.token(i)));
             let losses = &mut self.losses[..(window_end - window) as usize];
             loss(self.network, &self.batch.batch(), &mut self.activations, losses, self.pool);
-            nats += losses[(next - window) as usize..].iter().map(|&nats| f64::from(nats)).sum::<f64>();
+            let scored = (next..).zip(&losses[(next - window) as usize..]).filter(|(index, _)| file.counts(*index));
+            nats += scored.map(|(_, &nats)| f64::from(nats)).sum::<f64>();
             next = window_end;
             window += stride;
         }
         nats
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kwaya_base::Silent;
+    use kwaya_model::{Config, Model};
+
+    use super::*;
+    use crate::tokens::tests::{opened, with};
+
+    /// The losses of one document, read after `opening`, as the model has them.
+    fn losses(model: &Model, opening: u32, tokens: &[u32], pool: &Pool) -> Vec<f64> {
+        let mut batch = BatchBuffer::default();
+        let read = std::iter::once(opening).chain(tokens[..tokens.len() - 1].iter().copied());
+        batch.fill_whole(1, read, tokens.iter().copied());
+        let mut losses = vec![0.0; tokens.len()];
+        let mut activations = Activations::forward_only(&model.config, 1, tokens.len());
+        loss(model, &batch.batch(), &mut activations, &mut losses, pool);
+        losses.into_iter().map(f64::from).collect()
+    }
+
+    #[test]
+    fn documents_are_scored_after_their_openings_and_where_they_count() {
+        let (dir, pool) = (tempfile::tempdir().unwrap(), Pool::new(1));
+        let config = Config {
+            vocab_size: 9,
+            hidden_size: 16,
+            intermediate_size: 24,
+            num_hidden_layers: 2,
+            num_attention_heads: 2,
+            num_key_value_heads: 1,
+            head_dim: 8,
+            initializer_range: 0.5,
+            ..Config::default()
+        };
+        let model = Model::random(config, 4, &pool);
+        let score = |file: &TokenFile, context| bits_per_byte(&model, file, context, &pool, &Silent).unwrap();
+        let (one, other) = (losses(&model, 7, &[1, 0, 3, 0], &pool), losses(&model, 8, &[4, 0], &pool));
+
+        let documents: [&[u16]; 2] = [&[1, 0, 3], &[4]];
+        let file = opened(dir.path(), &documents, &[7, 8]).unwrap();
+        let [first, second] = &score(&file, 16)[..] else { panic!("two languages") };
+        assert_eq!((first.tokens, first.nats), (4, one.iter().sum()));
+        assert_eq!((second.tokens, second.nats), (2, other.iter().sum()));
+        let file = with(dir.path(), &documents, Some(&[0, 1, 0, 1, 0, 0]), Some(&[7, 8])).unwrap();
+        let [first, second] = &score(&file, 16)[..] else { panic!("two languages") };
+        assert_eq!((first.tokens, first.nats), (2, one[1] + one[3]));
+        assert_eq!((second.documents, second.tokens, second.nats), (1, 0, 0.0));
+        // In windows of two: the last two are read after the second alone.
+        let [first, _] = &score(&file, 2)[..] else { panic!("two languages") };
+        let last = losses(&model, 0, &[3, 0], &pool);
+        assert_eq!((first.tokens, first.nats), (2, one[1] + last[1]));
     }
 }

@@ -1,12 +1,13 @@
 //! The order of the data: the documents one after the other, cut into rows of
 //! equal length, and the rows shuffled anew in each epoch.
 //!
-//! A document is read as `[end-of-text, t1, t2, ...]` and predicted as
-//! `[t1, t2, ..., end-of-text]`, so the end of one document opens the next,
-//! and the first is opened by an end-of-text that the file does not hold:
+//! A document is read as `[opening, t1, t2, ...]` and predicted as
+//! `[t1, t2, ..., end-of-text]`. The opening is a token of the document that
+//! is not among its tokens; for most it is end-of-text too, so that the end of
+//! one opens the next:
 //!
 //! ```text
-//! stream   E a b c E d e E f ...        E = end-of-text
+//! stream   a b c E d e E f ...          E = end-of-text
 //! row 0    reads  E a b c     predicts a b c E     (4 targets a row)
 //! row 1    reads  E d e E     predicts d e E f
 //! ```
@@ -89,22 +90,31 @@ impl BatchBuffer {
         let (file, length) = (rows.file, rows.length);
         let first = row * length as u64;
         let count = (file.tokens() - first).min(length as u64);
+        let mut document = file.document_of(first);
         let mut start = 0;
-        let mut token = if first == 0 { file.end_of_text() } else { file.token(first - 1) };
         for place in 0..length as u32 {
             let index = first + u64::from(place);
             // Past the end of a short row, each position is a document of its
             // own that predicts nothing.
-            let next = if u64::from(place) < count { file.token(index) } else { file.end_of_text() };
-            let counts = u64::from(place) < count && file.counts(index);
-            if token == file.end_of_text() {
+            let (mut token, mut target) = (file.end_of_text(), IGNORED);
+            if u64::from(place) < count {
+                let at = &file.documents()[document];
+                let begins = index == at.tokens.start;
+                token = if begins { at.opening } else { file.token(index - 1) };
+                if begins {
+                    start = place;
+                }
+                if file.counts(index) {
+                    target = file.token(index);
+                }
+                document += usize::from(index + 1 == at.tokens.end);
+            } else {
                 start = place;
             }
             self.tokens.push(token);
-            self.targets.push(if counts { next } else { IGNORED });
+            self.targets.push(target);
             self.starts.push(start);
             self.positions.push(place - start);
-            token = next;
         }
         self.rows += 1;
     }
@@ -143,7 +153,7 @@ impl BatchBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tokens::tests::{masked, write};
+    use crate::tokens::tests::{masked, opened, write};
 
     /// The example at the top of this file, with a = 1, b = 2, ... and E = 0.
     #[test]
@@ -173,6 +183,20 @@ mod tests {
         assert_eq!(buffer.batch().tokens, [0, 1, 2, 0, 0]);
         assert_eq!(buffer.batch().targets, [1, 2, 0, IGNORED, IGNORED]);
         assert_eq!(buffer.batch().starts, [0, 0, 0, 3, 4]);
+    }
+
+    #[test]
+    fn documents_open_with_their_own_tokens() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = opened(dir.path(), &[&[1, 0, 3], &[4], &[5, 6]], &[7, 8, 7]).unwrap();
+        let rows = Rows::new(&file, 3);
+        let mut buffer = BatchBuffer::default();
+        buffer.fill(&rows, 0..3);
+        let batch = buffer.batch();
+        assert_eq!(batch.tokens, [7, 1, 0, 3, 8, 4, 7, 5, 6]);
+        assert_eq!(batch.targets, [1, 0, 3, 0, 4, 0, 5, 6, 0]);
+        assert_eq!(batch.starts, [0, 0, 0, 0, 1, 1, 0, 0, 0]);
+        assert_eq!(batch.positions, [0, 1, 2, 0, 0, 1, 0, 1, 2]);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! tokens             U16 or U32 (tokens)     each document's tokens, then one end-of-text
 //! loss_mask          U8  (tokens)            1 for tokens to be predicted, 0 for others; may be absent: all are
 //! document_ends      U64 (documents)         index after each document's end-of-text
-//! document_bytes     U32 (documents)         bytes of each document's UTF-8 text
+//! document_opening   U32 (documents)         the token that each document is read after; may be absent: end-of-text
+//! document_bytes     U32 (documents)         bytes of each document's UTF-8 text, or of what of it is to be predicted
 //! document_language  U8  (documents)         index into the metadata "languages"
 //! metadata           vocab_size, end_of_text, languages (comma-separated tags)
 //! ```
@@ -23,7 +24,9 @@ use safetensors::Dtype;
 pub struct Document {
     /// Its tokens, with the end-of-text that closes it.
     pub tokens: Range<u64>,
-    /// The bytes of its text in UTF-8.
+    /// The token that it is read after.
+    pub opening: u32,
+    /// The bytes of its text in UTF-8, as far as it is to be predicted.
     pub bytes: u32,
     /// An index into [`TokenFile::languages`].
     pub language: u8,
@@ -61,15 +64,14 @@ impl TokenFile {
             _ => return Err(reader.refuse("tokens: dtype")),
         };
         let mask = reader.mask(tokens.len() / width)?;
-        let documents = reader.documents(tokens.len() / width, languages.len())?;
+        let documents = reader.documents(tokens.len() / width, languages.len(), end_of_text)?;
         let hash = blake3::hash(mapped.bytes());
         let file = Self { tokens, width, mask, documents, languages, vocab_size, end_of_text, hash, mapped };
         file.check(path)?;
         Ok(file)
     }
 
-    /// Every token is in the vocabulary, and end-of-text ends documents and
-    /// nothing else: the order of training relies on it.
+    /// Every token is in the vocabulary, and end-of-text ends each document.
     fn check(&self, path: &Path) -> Result<()> {
         let refuse = |what: &str| Err(Error::new("token-file-wrong").path(path).arg("what", what));
         if self.end_of_text >= self.vocab_size {
@@ -79,9 +81,12 @@ impl TokenFile {
             let last = document.tokens.end - 1;
             for index in document.tokens.clone() {
                 let token = self.token(index);
-                if token >= self.vocab_size || (token == self.end_of_text) != (index == last) {
+                if token >= self.vocab_size || (index == last && token != self.end_of_text) {
                     return refuse(&format!("tokens[{index}] = {token}"));
                 }
+            }
+            if document.opening >= self.vocab_size {
+                return refuse(&format!("document_opening = {}", document.opening));
             }
         }
         Ok(())
@@ -114,6 +119,11 @@ impl TokenFile {
         let Some(mask) = &self.mask else { return count };
         let mask = &self.mapped.bytes()[mask.clone()][range.start as usize..range.end as usize];
         mask.iter().filter(|&&counts| counts != 0).count() as u64
+    }
+
+    /// The place of the document that the token at `index` belongs to.
+    pub(crate) fn document_of(&self, index: u64) -> usize {
+        self.documents.partition_point(|document| document.tokens.end <= index)
     }
 
     /// The documents in order.
@@ -206,11 +216,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn documents(&self, tokens: usize, languages: usize) -> Result<Vec<Document>> {
+    fn documents(&self, tokens: usize, languages: usize, end_of_text: u32) -> Result<Vec<Document>> {
         let ends = self.values::<8>("document_ends", Dtype::U64)?;
         let bytes = self.values::<4>("document_bytes", Dtype::U32)?;
         let language = self.values::<1>("document_language", Dtype::U8)?;
-        if bytes.len() != ends.len() || language.len() != ends.len() {
+        let opening = match self.header.info("document_opening") {
+            None => None,
+            Some(_) => Some(self.values::<4>("document_opening", Dtype::U32)?),
+        };
+        let openings = opening.map_or(ends.len(), <[_]>::len);
+        if [bytes.len(), language.len(), openings] != [ends.len(); 3] {
             return Err(self.refuse("documents"));
         }
         let mut start = 0;
@@ -220,7 +235,8 @@ impl<'a> Reader<'a> {
             if end <= start || end > tokens as u64 || usize::from(language) >= languages {
                 return Err(self.refuse(&format!("documents[{}]", documents.len())));
             }
-            documents.push(Document { tokens: start..end, bytes: u32::from_le_bytes(bytes), language });
+            let opening = opening.map_or(end_of_text, |opening| u32::from_le_bytes(opening[documents.len()]));
+            documents.push(Document { tokens: start..end, opening, bytes: u32::from_le_bytes(bytes), language });
             start = end;
         }
         if start != tokens as u64 {
@@ -270,14 +286,36 @@ pub(crate) mod tests {
 
     /// The same file with a mask.
     pub(crate) fn masked(folder: &Path, documents: &[&[u16]], mask: &[u8]) -> Result<TokenFile> {
+        with(folder, documents, Some(mask), None)
+    }
+
+    /// The same file with openings.
+    pub(crate) fn opened(folder: &Path, documents: &[&[u16]], opening: &[u32]) -> Result<TokenFile> {
+        with(folder, documents, None, Some(opening))
+    }
+
+    /// The same file with a mask, openings, or both.
+    pub(crate) fn with(
+        folder: &Path,
+        documents: &[&[u16]],
+        mask: Option<&[u8]>,
+        opening: Option<&[u32]>,
+    ) -> Result<TokenFile> {
         write(folder, documents);
         let path = folder.join("tokens.safetensors");
         let bytes = fs::read(&path).unwrap();
         let read = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
         let mut tensors = read.tensors();
-        tensors.push(("loss_mask".into(), TensorView::new(Dtype::U8, vec![mask.len()], mask).unwrap()));
-        let path = folder.join("masked.safetensors");
+        let opening = opening.map(|opening| opening.iter().flat_map(|token| token.to_le_bytes()).collect::<Vec<u8>>());
+        if let Some(mask) = mask {
+            tensors.push(("loss_mask".into(), TensorView::new(Dtype::U8, vec![mask.len()], mask).unwrap()));
+        }
+        if let Some(bytes) = &opening {
+            let view = TensorView::new(Dtype::U32, vec![bytes.len() / 4], bytes).unwrap();
+            tensors.push(("document_opening".into(), view));
+        }
+        let path = folder.join("more.safetensors");
         fs::write(&path, safetensors::serialize(tensors, header.metadata().clone()).unwrap()).unwrap();
         TokenFile::open(&path)
     }
@@ -294,14 +332,42 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_document_may_open_with_a_token_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        // The end of a text may stand in a document too.
+        let file = opened(dir.path(), &[&[1, 0, 2], &[8]], &[5, 6]).unwrap();
+        assert_eq!(file.documents().iter().map(|d| d.opening).collect::<Vec<_>>(), [5, 6]);
+        assert_eq!([0, 3, 4, 5].map(|index| file.document_of(index)), [0, 0, 1, 1]);
+        for wrong in [&[][..], &[5], &[5, 9], &[5, 6, 7]] {
+            assert_eq!(opened(dir.path(), &[&[1, 2], &[8]], wrong).err().unwrap().key(), "token-file-wrong");
+        }
+    }
+
+    #[test]
     fn what_is_written_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let file = write(dir.path(), &[&[1, 2], &[], &[8]]);
         assert_eq!((file.tokens(), file.bytes(), file.vocab_size(), file.end_of_text()), (6, 3, 9, 0));
         assert_eq!((0..6).map(|i| file.token(i)).collect::<Vec<_>>(), [1, 2, 0, 0, 8, 0]);
-        assert_eq!(file.documents()[2], Document { tokens: 4..6, bytes: 1, language: 0 });
+        assert_eq!(file.documents()[2], Document { tokens: 4..6, opening: 0, bytes: 1, language: 0 });
         assert_eq!(file.languages(), ["sw", "en"]);
         assert_eq!(write(dir.path(), &[]).tokens(), 0);
+        assert_eq!(opened(dir.path(), &[], &[]).unwrap().tokens(), 0);
+    }
+
+    #[test]
+    fn a_document_ends_with_end_of_text() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &[&[1, 2], &[8]]);
+        let path = dir.path().join("tokens.safetensors");
+        let mut bytes = fs::read(&path).unwrap();
+        // The file ends in five tokens, of which the third closes a document,
+        // and two languages.
+        let at = bytes.len() - 8;
+        bytes[at] = 3;
+        fs::write(&path, &bytes).unwrap();
+        let error = TokenFile::open(&path).err().unwrap();
+        assert!(error.key() == "token-file-wrong" && error.to_string().contains("tokens[2] = 3"), "{error}");
     }
 
     /// Damage is refused or leaves a file that is as consistent as a good one.
@@ -309,8 +375,8 @@ pub(crate) mod tests {
     fn random_damage_never_panics() {
         const CASES: u64 = 3000;
         let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), &[&[1, 2, 3], &[4; 9], &[5, 6], &[7]]);
-        let path = dir.path().join("tokens.safetensors");
+        opened(dir.path(), &[&[1, 2, 3], &[4; 9], &[5, 6], &[7]], &[8, 0, 8, 1]).unwrap();
+        let path = dir.path().join("more.safetensors");
         let good = fs::read(&path).unwrap();
         let mut opened = 0;
         for case in 0..CASES {
@@ -331,6 +397,7 @@ pub(crate) mod tests {
                 opened += 1;
                 assert!((0..file.tokens()).all(|i| file.token(i) < file.vocab_size()), "case {case}");
                 assert!(file.documents().iter().all(|d| usize::from(d.language) < file.languages().len()));
+                assert!(file.documents().iter().all(|d| d.opening < file.vocab_size()), "case {case}");
             }
         }
         println!("{opened} of {CASES} damaged files were still consistent");
