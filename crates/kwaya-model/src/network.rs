@@ -10,7 +10,7 @@ use crate::{
     architecture,
     config::Config,
     lora::{Adapter, Adapters, LayerAdapters, Target},
-    model::{LayerRanges, Layout, Model},
+    model::{LayerRanges, Layout, Model, Tensor},
     source::{Source, View},
 };
 
@@ -44,10 +44,7 @@ impl<'a> Frozen<'a> {
     /// Llama; `model-not-finite` for weights that are no finite numbers.
     pub fn new(source: &'a Source, pool: &Pool) -> Result<Self> {
         source.check()?;
-        let config = source.architecture().config().ok_or_else(|| {
-            let family = source.architecture().family.name();
-            Error::new("lora-family").path(source.path()).arg("family", family)
-        })?;
+        let config = source.config()?;
         // Each matrix is made f32 once, for the check alone; the head stays.
         let mut head = kwaya_math::zeros(config.vocab_size * config.hidden_size);
         let mut room = vec![0.0; widest(&Sizes::of(&config))];
@@ -119,6 +116,22 @@ impl<'a> Frozen<'a> {
             }
         }
         model
+    }
+}
+
+impl Model {
+    /// A model with the weights of `source`, which are made f32 and checked
+    /// whole.
+    ///
+    /// # Errors
+    /// As [`Frozen::new`].
+    pub fn from_source(source: &Source, pool: &Pool) -> Result<Self> {
+        source.check()?;
+        let mut model = Self::zeros(source.config()?);
+        for Tensor { name, range, .. } in model.tensors().to_vec() {
+            checked(source, &name, &mut model.weights_mut()[range], pool)?;
+        }
+        Ok(model)
     }
 }
 

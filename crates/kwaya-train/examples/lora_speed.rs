@@ -10,7 +10,7 @@
 //! everything | inputs, which is what is kept for the backward pass, and the
 //! rank. `benches/peers/lora.py` alternates it with PEFT.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use kwaya_math::Pool;
 use kwaya_model::{Adapters, Frozen, Lora, Source, Target};
@@ -49,7 +49,7 @@ fn main() -> kwaya_base::Result<()> {
     let lora = Lora { rank, alpha: 32.0, targets: Target::ALL.to_vec() };
     let adapters = Adapters::random(frozen.config(), lora, 1);
     let steps = steps.parse().expect("a number of steps");
-    let measured = measure_tuning(&frozen, adapters, &schedule, keep, &pool, steps)?;
+    let measured = measure_tuning(&frozen, adapters, &schedule, keep, &pool, steps, Duration::MAX)?;
     let speed = schedule.targets_per_step() as f64 / measured.seconds_per_step;
     #[expect(clippy::print_stdout, reason = "a program, not a library")]
     {

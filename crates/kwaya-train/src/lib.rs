@@ -29,5 +29,5 @@ pub use mpi::Mpi;
 pub use ranks::{Alone, Ranks, agree};
 pub use schedule::{Decay, Schedule};
 pub use tokens::{Document, TokenFile};
-pub use train::{LogEntry, Options, Outcome, train};
-pub use tune::tune;
+pub use train::{LogEntry, Options, Outcome, train, train_from};
+pub use tune::{tune, weights_hash};

@@ -119,7 +119,7 @@ pub fn measure_within(
     Ok(measure_steps(model, memory(config, schedule, keep), schedule, keep, pool, steps, limit))
 }
 
-/// As [`measure`], of a training of `adapters` beside `frozen` weights.
+/// As [`measure_within`], of a training of `adapters` beside `frozen` weights.
 ///
 /// # Errors
 /// When the schedule is not valid.
@@ -133,11 +133,12 @@ pub fn measure_tuning(
     keep: Keep,
     pool: &Pool,
     steps: usize,
+    limit: Duration,
 ) -> Result<Measured> {
     assert!(adapters.fits(frozen.config()), "adapters of another model");
     schedule.validate(frozen.config())?;
     let planned = tuning_memory(frozen.config(), adapters.lora(), schedule, keep);
-    Ok(measure_steps(Adapted { frozen, adapters }, planned, schedule, keep, pool, steps, Duration::MAX))
+    Ok(measure_steps(Adapted { frozen, adapters }, planned, schedule, keep, pool, steps, limit))
 }
 
 fn measure_steps<L: Learner>(

@@ -7,7 +7,7 @@ use std::{
 
 use kwaya_base::{Error, Progress, Result, Unit, say};
 use kwaya_math::Pool;
-use kwaya_model::{Config, Keep, Model, tensors};
+use kwaya_model::{Config, Keep, Model, Source, tensors};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     schedule::Schedule,
     step::{Learner, State, Stepper},
     tokens::TokenFile,
+    tune::weights_hash,
 };
 
 /// What does not decide bits.
@@ -76,6 +77,14 @@ pub struct Outcome<L = Model> {
     pub bytes_per_step: u64,
 }
 
+impl<L> Outcome<L> {
+    /// The same training of something else.
+    pub fn map<M>(self, what: impl FnOnce(L) -> M) -> Outcome<M> {
+        let Self { model, log, resumed_at, seconds, tokens_per_second, bytes_per_step } = self;
+        Outcome { model: what(model), log, resumed_at, seconds, tokens_per_second, bytes_per_step }
+    }
+}
+
 /// Trains a model, or goes on with a training whose checkpoints are in
 /// `folder`: the same bits either way. With several ranks each calls this;
 /// rank 0 alone reads and writes checkpoints, and all have the model at the
@@ -105,7 +114,38 @@ pub fn train(
         held_out,
         plan: serde_json::to_string(&plan).expect("numbers become JSON"),
         blank: &|| Model::zeros(config.clone()),
-        fresh: &|| Model::random(config.clone(), schedule.seed, pool),
+        fresh: &|| Ok(Model::random(config.clone(), schedule.seed, pool)),
+    };
+    task.run(folder, options, pool, progress)
+}
+
+/// As [`train`], of a model that has the sizes of `source`, a plain Llama in
+/// any format, and begins with its weights. Each rank reads a copy of its own.
+///
+/// # Errors
+/// As [`train`], and as [`Model::from_source`].
+#[expect(clippy::too_many_arguments, reason = "each is one thing that a training needs")]
+pub fn train_from(
+    source: &Source,
+    schedule: &Schedule,
+    training: &TokenFile,
+    held_out: &TokenFile,
+    folder: &Path,
+    options: &Options<'_>,
+    pool: &Pool,
+    progress: &dyn Progress,
+) -> Result<Outcome> {
+    let look = || Ok((source.config()?, weights_hash(source)?.to_string()));
+    let (config, weights) = agree(options.ranks, look(), &[])?;
+    let plan = (&config, schedule, weights);
+    let task = Task {
+        config: &config,
+        schedule,
+        training,
+        held_out,
+        plan: serde_json::to_string(&plan).expect("numbers become JSON"),
+        blank: &|| Model::zeros(config.clone()),
+        fresh: &|| Model::from_source(source, pool),
     };
     task.run(folder, options, pool, progress)
 }
@@ -121,7 +161,7 @@ pub(crate) struct Task<'a, L> {
     /// Makes a learner of the right size.
     pub(crate) blank: &'a dyn Fn() -> L,
     /// Makes the one that a training begins with.
-    pub(crate) fresh: &'a dyn Fn() -> L,
+    pub(crate) fresh: &'a dyn Fn() -> Result<L>,
 }
 
 impl<L: Learner> Task<'_, L> {
@@ -145,7 +185,7 @@ impl<L: Learner> Task<'_, L> {
         };
         let (checkpoints, found) = agree(ranks, prepare(), &self.inputs())?;
         let resumed_at = found.as_ref().map(|(state, _)| state.step);
-        let (state, log) = self.begin(ranks, found);
+        let (state, log) = self.begin(ranks, found)?;
         let mut run = Run::new(schedule, self.training, self.held_out, options, pool, state, log);
         run.rehearse()?;
 
@@ -189,22 +229,22 @@ impl<L: Learner> Task<'_, L> {
     }
 
     /// Gives every rank what rank 0 has `found`. A training that begins takes
-    /// nothing from the network: its weights come from the seed.
-    fn begin(&self, ranks: &dyn Ranks, found: Option<(State<L>, Vec<LogEntry>)>) -> (State<L>, Vec<LogEntry>) {
+    /// nothing from the network: its weights come from the seed or from files.
+    fn begin(&self, ranks: &dyn Ranks, found: Option<(State<L>, Vec<LogEntry>)>) -> Result<(State<L>, Vec<LogEntry>)> {
         let mine = found.as_ref().map_or(0, |(state, _)| state.step);
         let step = match ranks.size() {
             1 => mine,
             _ => serde_json::from_slice(&ranks.gather(mine.to_string().as_bytes())[0]).expect("rank 0 has sent a step"),
         };
         if step == 0 {
-            return (State::new((self.fresh)()), Vec::new());
+            return Ok((State::new(agree(ranks, (self.fresh)(), &[])?), Vec::new()));
         }
         let (mut state, log) = found.unwrap_or_else(|| (State::new((self.blank)()), Vec::new()));
         state.step = step;
         ranks.broadcast(state.learner.weights_mut());
         ranks.broadcast(&mut state.first_moment);
         ranks.broadcast(&mut state.second_moment);
-        (state, log)
+        Ok((state, log))
     }
 
     /// What must be the same on all ranks, with its name for people.

@@ -8,6 +8,7 @@ use kwaya_math::Pool;
 use kwaya_model::{Adapters, Frozen, Source, tensors};
 
 use crate::{
+    ranks::agree,
     schedule::Schedule,
     step::Adapted,
     tokens::TokenFile,
@@ -34,16 +35,20 @@ pub fn tune(
     progress: &dyn Progress,
 ) -> Result<Outcome<Adapters>> {
     let (config, lora) = (frozen.config(), adapters.lora());
-    if !adapters.fits(config) {
-        return Err(Error::new("lora-unfit"));
-    }
+    let look = || {
+        if !adapters.fits(config) {
+            return Err(Error::new("lora-unfit"));
+        }
+        Ok(weights_hash(frozen.source())?.to_string())
+    };
+    let weights = agree(options.ranks, look(), &[])?;
     let mut first = blake3::Hasher::new();
     tensors::for_each_block(adapters.weights(), |bytes| {
         first.update(bytes);
         Ok::<(), std::convert::Infallible>(())
     })
     .unwrap_or_else(|never| match never {});
-    let plan = (config, schedule, lora, hash(frozen.source())?.to_string(), first.finalize().to_string());
+    let plan = (config, schedule, lora, weights, first.finalize().to_string());
     let task = Task {
         config,
         schedule,
@@ -51,16 +56,17 @@ pub fn tune(
         held_out,
         plan: serde_json::to_string(&plan).expect("numbers become JSON"),
         blank: &|| Adapted { frozen, adapters: Adapters::zeros(config, lora.clone()) },
-        fresh: &|| Adapted { frozen, adapters: adapters.clone() },
+        fresh: &|| Ok(Adapted { frozen, adapters: adapters.clone() }),
     };
-    let Outcome { model, log, resumed_at, seconds, tokens_per_second, bytes_per_step } =
-        task.run(folder, options, pool, progress)?;
-    Ok(Outcome { model: model.adapters, log, resumed_at, seconds, tokens_per_second, bytes_per_step })
+    Ok(task.run(folder, options, pool, progress)?.map(|learner| learner.adapters))
 }
 
 /// The hash of the weights of `source`, in the numbers of their file: of what
 /// decides bits, whatever else is in the files and however they are named.
-fn hash(source: &Source) -> Result<blake3::Hash> {
+///
+/// # Errors
+/// When a tensor is missing or cannot be read.
+pub fn weights_hash(source: &Source) -> Result<blake3::Hash> {
     let mut hasher = blake3::Hasher::new();
     for (name, shape) in source.architecture().tensors() {
         let view = source.tensor(&name)?;

@@ -267,7 +267,10 @@ fn formats_threads_and_memory_change_no_bit() {
         let frozen = Frozen::new(&source, &pool).unwrap();
         assert_eq!(frozen.config().num_key_value_heads, config.num_key_value_heads);
         fs::create_dir(&folder).unwrap();
-        frozen.merged(None, &pool).save(&folder).unwrap();
+        let merged = frozen.merged(None, &pool);
+        let read = Model::from_source(&source, &pool).unwrap();
+        assert!(read.config == merged.config && read.weights() == merged.weights(), "{}", format.name());
+        merged.save(&folder).unwrap();
         let plain = Source::open(&folder).unwrap();
         let plain = Frozen::new(&plain, &pool).unwrap();
 
@@ -501,7 +504,7 @@ fn a_trial_tells_what_a_step_costs() {
     assert_eq!(planned.optimiser, 8 * first.weights().len() as u64);
     let less = tuning_memory(frozen.config(), first.lora(), &schedule(), Keep::Inputs);
     assert!(less.activations < planned.activations);
-    let measured = measure_tuning(&frozen, first, &schedule(), Keep::Everything, &pool, 2).unwrap();
+    let measured = measure_tuning(&frozen, first, &schedule(), Keep::Everything, &pool, 2, Duration::MAX).unwrap();
     assert_eq!(measured.bytes, planned.total());
     assert!(measured.seconds_per_step > 0.0 && measured.loss.is_finite());
 }
@@ -514,6 +517,7 @@ fn other_families_are_refused() {
         let source = Source::open(&families.join(name)).unwrap();
         let error = Frozen::new(&source, &Pool::new(1)).err().unwrap();
         assert_eq!((error.key(), &*error.args()[1].1), ("lora-family", family));
+        assert_eq!(Model::from_source(&source, &Pool::new(1)).err().unwrap().key(), "lora-family");
     }
     let source = Source::open(&families.join("llama2.gguf")).unwrap();
     assert!(Frozen::new(&source, &Pool::new(1)).is_ok());
