@@ -47,6 +47,8 @@ pub(crate) struct Sizes {
     pub(crate) heads: usize,
     /// The rank of the adapters, where there are any.
     pub(crate) rank: usize,
+    /// How many rows of tokens are learned beside frozen ones.
+    pub(crate) tokens: usize,
 }
 
 impl Sizes {
@@ -59,11 +61,13 @@ impl Sizes {
             v: config.vocab_size,
             heads: config.num_attention_heads,
             rank: 0,
+            tokens: 0,
         }
     }
 
     fn adapted(config: &Config, lora: &Lora) -> Self {
-        Self { rank: lora.rank, ..Self::of(config) }
+        let tokens = lora.tokens.map_or(0, |tokens| tokens.count as usize);
+        Self { rank: lora.rank, tokens, ..Self::of(config) }
     }
 }
 
@@ -214,6 +218,8 @@ pub struct Activations {
     pub(crate) inv_rms: Vec<f32>, // (N)
     pub(crate) x_norm: Vec<f32>,  // (N, C) what the head reads
     pub(crate) logits: Vec<f32>,  // (head_rows, V) at a time
+    /// (head_rows, tokens) those of the tokens whose rows are learned
+    pub(crate) token_logits: Vec<f32>,
     pub(crate) head_rows: usize,
     pub(crate) work: Work,
     /// Absent when only the forward pass is wanted.
@@ -292,6 +298,7 @@ impl Activations {
             inv_rms: Vec::new(),
             x_norm: Vec::new(),
             logits: zeros(head_rows * sizes.v),
+            token_logits: zeros(head_rows * sizes.tokens),
             head_rows,
             work: Work::default(),
             scratch: None,
@@ -315,7 +322,7 @@ impl Activations {
         let values = |buffers: &[(&mut Vec<f32>, usize)]| buffers.iter().map(|(_, values)| *values).sum::<usize>();
         let buffers = values(&Work::default().buffers(sizes, n)) + values(&Scratch::default().buffers(sizes, n));
         let per_position = Layer::width(sizes) + 3 * sizes.c + 1;
-        let (room, logits) = (own_room(config, sizes, n, keep), head_rows(sizes, n) * sizes.v);
+        let (room, logits) = (own_room(config, sizes, n, keep), head_rows(sizes, n) * (sizes.v + sizes.tokens));
         let rope = tokens_per_row * config.head_dim;
         4 * (n * per_position + buffers + room + logits + rope) as u64
     }

@@ -11,7 +11,7 @@ use kwaya_math::{
 
 use crate::{
     activations::{Activations, Batch, Beside, Keep, Layer, Room, Scratch, Sizes, Work},
-    forward::{Block, forward, pieces},
+    forward::{Block, forward, head as head_forward, pieces},
     lora::{Adapter, Target},
     model::LayerRanges,
     network::{LayerWeights, Network},
@@ -92,6 +92,18 @@ pub fn forward_backward<'a>(
         }
         embedding_backward(pool, table, &scratch.d_x, batch.tokens);
     }
+    if let Some(rows) = network.rows() {
+        let [embedding, head] = rows.places;
+        let table = &mut gradients[embedding.clone()];
+        if head != embedding {
+            table.fill(0.0);
+        }
+        for (&token, d_x) in batch.tokens.iter().zip(scratch.d_x.chunks(sizes.c)) {
+            if let Some(place) = rows.place(token) {
+                table[place].iter_mut().zip(d_x).for_each(|(sum, d)| *sum += d);
+            }
+        }
+    }
     sum(losses)
 }
 
@@ -108,7 +120,8 @@ fn head_backward(
     loss_scale: f32,
     pool: &Pool,
 ) {
-    let Activations { x_norm, logits, head_rows, scratch, precision, sizes: Sizes { c, v, .. }, .. } = activations;
+    let Activations { x_norm, logits, token_logits, head_rows, scratch, precision, sizes: Sizes { c, v, .. }, .. } =
+        activations;
     let (c, v, head_rows, precision) = (*c, *v, *head_rows, *precision);
     let d_norm = &mut scratch.as_mut().expect("activations that were made for training").d_norm;
     let head = network.head();
@@ -120,12 +133,27 @@ fn head_backward(
         let rows = targets.len();
         let x = Matrix::new(x, rows, c);
         let logits = &mut logits[..rows * v];
-        matmul(pool, logits, Start::Zero, x, head.t(), precision);
+        head_forward(network, logits, token_logits, x, precision, pool);
         softmax_cross_entropy(pool, logits, losses, targets, loss_scale);
+        let start = if index == 0 { Start::Zero } else { Start::Keep };
+        let learned = network.rows();
+        if let Some(learned) = &learned {
+            // Their part goes through the rows that stand in, and to them.
+            let count = learned.tokens.len();
+            for (logits, d_learned) in logits.chunks_mut(v).zip(token_logits.chunks_mut(count)) {
+                d_learned.copy_from_slice(&logits[learned.tokens.clone()]);
+                logits[learned.tokens.clone()].fill(0.0);
+            }
+        }
         let d_logits = Matrix::new(logits, rows, v);
         matmul(pool, dx, Start::Zero, d_logits, head, precision);
+        if let Some(learned) = learned {
+            let count = learned.tokens.len();
+            let d_learned = Matrix::new(&token_logits[..rows * count], rows, count);
+            matmul(pool, dx, Start::Keep, d_learned, learned.head(), precision);
+            matmul(pool, &mut gradients[learned.places[1].clone()], start, d_learned.t(), x, precision);
+        }
         if let Some(layout) = network.whole() {
-            let start = if index == 0 { Start::Zero } else { Start::Keep };
             matmul(pool, &mut gradients[layout.head.clone()], start, d_logits.t(), x, precision);
         }
     }

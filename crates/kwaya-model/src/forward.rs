@@ -25,12 +25,12 @@ pub fn loss<'a>(
 ) {
     let network = network.into();
     forward(network, batch, activations, None, pool);
-    let Activations { x_norm, logits, head_rows, precision, sizes: Sizes { c, v, .. }, .. } = activations;
+    let Activations { x_norm, logits, token_logits, head_rows, precision, sizes: Sizes { c, v, .. }, .. } = activations;
     let targets = batch.targets.chunks(*head_rows);
     for ((x, targets), losses) in x_norm.chunks(*head_rows * *c).zip(targets).zip(losses.chunks_mut(*head_rows)) {
         let logits = &mut logits[..targets.len() * *v];
         let x = Matrix::new(x, targets.len(), *c);
-        matmul(pool, logits, Start::Zero, x, network.head().t(), *precision);
+        head(network, logits, token_logits, x, *precision, pool);
         cross_entropy_loss(pool, logits, losses, targets, *v);
     }
 }
@@ -46,7 +46,28 @@ pub fn logits<'a>(
     let network = network.into();
     forward(network, batch, activations, None, pool);
     let x = Matrix::new(&activations.x_norm, batch.tokens.len(), activations.sizes.c);
-    matmul(pool, out, Start::Zero, x, network.head().t(), activations.precision);
+    let mut token_logits = vec![0.0; batch.tokens.len() * activations.sizes.tokens];
+    head(network, out, &mut token_logits, x, activations.precision, pool);
+}
+
+/// `logits` (n, V) of the normed stream `x` (n, C). Those of tokens whose rows
+/// are learned come from these, by way of `token_logits`.
+pub(crate) fn head(
+    network: Network<'_>,
+    logits: &mut [f32],
+    token_logits: &mut [f32],
+    x: Matrix<'_>,
+    precision: Precision,
+    pool: &Pool,
+) {
+    matmul(pool, logits, Start::Zero, x, network.head().t(), precision);
+    let Some(rows) = network.rows() else { return };
+    let (count, v) = (rows.tokens.len(), network.config().vocab_size);
+    let token_logits = &mut token_logits[..x.rows() * count];
+    matmul(pool, token_logits, Start::Zero, x, rows.head().t(), precision);
+    for (logits, learned) in logits.chunks_mut(v).zip(token_logits.chunks(count)) {
+        logits[rows.tokens.clone()].copy_from_slice(learned);
+    }
 }
 
 /// Everything but the head: leaves the normed stream in `activations.x_norm`,

@@ -40,8 +40,9 @@ pub use forward::{logits, loss};
 pub use gguf::{Gguf, GgufTensor};
 /// A target that counts for nothing: loss 0, gradient 0.
 pub use kwaya_math::{IGNORED, Precision};
-pub use lora::{Adapters, Lora, Target};
+pub use lora::{Adapters, Lora, Target, Tokens};
 pub use model::{Model, Tensor};
 pub use network::{Frozen, Network};
+pub use peft::peft_base;
 pub use sampler::{Sampler, SamplerOptions};
 pub use source::{Layout, Source, View};

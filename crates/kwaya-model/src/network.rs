@@ -2,14 +2,20 @@
 //! whose weights are learned, or [`Frozen`] weights with [`Adapters`] beside
 //! them, which alone are learned.
 
+use std::ops::Range;
+
 use kwaya_base::{Error, Result};
-use kwaya_math::{Matrix, Pool, Precision, blocks::dequantise_rows, embedding};
+use kwaya_math::{
+    Matrix, Pool, Precision,
+    blocks::{dequantise, dequantise_rows},
+    embedding,
+};
 
 use crate::{
     activations::{Activations, Keep, Sizes},
     architecture,
     config::Config,
-    lora::{Adapter, Adapters, LayerAdapters, Target},
+    lora::{Adapter, Adapters, LayerAdapters, Rows, Target},
     model::{LayerRanges, Layout, Model, Tensor},
     source::{Source, View},
 };
@@ -81,6 +87,19 @@ impl<'a> Frozen<'a> {
         &self.config
     }
 
+    /// (rows, C) of the embedding table.
+    pub(crate) fn embedding_rows(&self, rows: Range<usize>, out: &mut [f32]) {
+        for (row, out) in rows.zip(out.chunks_mut(self.config.hidden_size)) {
+            dequantise(self.embedding.format, self.embedding.row(row), out);
+        }
+    }
+
+    /// (rows, C) of the head.
+    pub(crate) fn head_rows(&self, rows: Range<usize>, out: &mut [f32]) {
+        let c = self.config.hidden_size;
+        out.copy_from_slice(&self.head[rows.start * c..rows.end * c]);
+    }
+
     /// Where they are.
     pub fn source(&self) -> &'a Source {
         self.source
@@ -104,15 +123,16 @@ impl<'a> Frozen<'a> {
         widen(&self.embedding, &mut weights[embedding], pool);
         weights[head].copy_from_slice(&self.head);
         weights[norm].copy_from_slice(&self.norm);
-        for (index, (layer, ranges)) in self.layers.iter().zip(&ranges).enumerate() {
+        for (layer, ranges) in self.layers.iter().zip(&ranges) {
             weights[ranges.input_norm.clone()].copy_from_slice(&layer.input_norm);
             weights[ranges.post_attention_norm.clone()].copy_from_slice(&layer.post_attention_norm);
             for (target, view) in Target::ALL.into_iter().zip(&layer.matrices) {
-                let weights = &mut weights[ranges.matrix(target).clone()];
-                widen(view, weights, pool);
-                if let Some(adapters) = adapters {
-                    adapters.merge(index, target, weights, pool);
-                }
+                widen(view, &mut weights[ranges.matrix(target).clone()], pool);
+            }
+        }
+        if let Some(adapters) = adapters {
+            for Tensor { name, range, .. } in model.tensors().to_vec() {
+                adapters.merge_named(&name, &mut model.weights_mut()[range], pool);
             }
         }
         model
@@ -239,6 +259,21 @@ impl<'a> Network<'a> {
                 dequantise_rows(pool, frozen.embedding.format, tokens.len(), row, out);
             }
         }
+        if let Some(rows) = self.rows() {
+            for (&token, out) in tokens.iter().zip(out.chunks_mut(self.config().hidden_size)) {
+                if let Some(place) = rows.place(token) {
+                    out.copy_from_slice(&rows.embedding[place]);
+                }
+            }
+        }
+    }
+
+    /// Rows of tokens that are learned beside frozen ones.
+    pub(crate) fn rows(self) -> Option<Rows<'a>> {
+        match self {
+            Self::Whole(_) => None,
+            Self::Adapted(_, adapters) => adapters.rows(),
+        }
     }
 
     pub(crate) fn layer(self, index: usize) -> LayerWeights<'a> {
@@ -256,7 +291,8 @@ impl<'a> Network<'a> {
         }
     }
 
-    /// (V, C) the weights of the head.
+    /// (V, C) the weights of the head, for which those of [`Network::rows`]
+    /// stand in.
     pub(crate) fn head(self) -> Matrix<'a> {
         let weights = match self {
             Self::Whole(model) => &model.weights()[model.layout().head.clone()],

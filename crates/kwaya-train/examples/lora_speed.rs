@@ -46,7 +46,7 @@ fn main() -> kwaya_base::Result<()> {
     let pool = Pool::new(threads.parse().expect("a number of threads"));
     let source = Source::open(Path::new(model))?;
     let frozen = Frozen::new(&source, &pool)?;
-    let lora = Lora { rank, alpha: 32.0, targets: Target::ALL.to_vec() };
+    let lora = Lora { rank, alpha: 32.0, targets: Target::ALL.to_vec(), tokens: None };
     let adapters = Adapters::random(frozen.config(), lora, 1);
     let steps = steps.parse().expect("a number of steps");
     let measured = measure_tuning(&frozen, adapters, &schedule, keep, &pool, steps, Duration::MAX)?;
