@@ -26,6 +26,16 @@ recipe-wrong = The recipe { $path } has a mistake:
     .remedy = Correct that line and run the same command again.
 recipe-value = The recipe { $path } says { $key } = { $value }, which cannot be followed
     .remedy = Allowed: { $allowed }
+recipe-together = The recipe { $path } says { $key }, which does not go with the rest: { $needs ->
+        [base] it is about teaching a model that exists, and no base is named
+        [lora] it is about adapters, and the method is another
+       *[other] the sizes are those of the base
+    }
+    .remedy = { $needs ->
+        [base] Write base = "MODEL" under [train], or take { $key } away.
+        [lora] Write method = "lora" under [train], or take { $key } away.
+       *[other] Take { $key } away, or take base away to train a model from nothing. For a larger vocabulary: new_tokens.
+    }
 recipe-exists = There is already a recipe in { $path }
     .remedy = Edit it, or choose another folder for the new one.
 lock-wrong = The lock { $path } cannot be read:
@@ -37,6 +47,8 @@ lock-documents = The documents have changed since the plan in { $path } was made
     .remedy = Plan again with: kwaya plan { $folder }, or put the documents back as they were.
 lock-recipe = The recipe has changed since the plan in { $path } was made
     .remedy = Plan again with: kwaya plan { $folder }
+lock-base = The base is not the one that the plan in { $path } was made with
+    .remedy = Put that model back, or plan again with: kwaya plan { $folder }
 ledger-broken = Line { $line } of the ledger { $path } is not as it was written
     .remedy = Somebody or something changed the file. Put a copy back, or move the build folder away and build again.
 folder-busy = Another build is at work in { $path } (process { $process })
@@ -55,6 +67,12 @@ memory-lock = The plan in { $path } needs { $needed } of memory; { $room } may b
         { $lines }
 memory-none = { $needed } of memory are needed; { $room } may be used, and { $free } are free. No model is small enough for that
     .remedy = Close other programs, allow more with --memory, or build on a machine with more memory.
+memory-base = To teach the base in this way takes { $needed } of memory; { $room } may be used, and { $free } are free
+    .remedy =
+        Close other programs and run the same command again. Or write this in the recipe under [train], which takes { $fits }, and plan again:
+        { $lines }
+memory-base-none = To teach the base takes { $needed } of memory; { $room } may be used, and { $free } are free
+    .remedy = Close other programs, allow more with --memory, or take a smaller base, such as one that is quantised: a GGUF file in Q4_0 or Q8_0.
 memory-wrong = { $value } is not an amount of memory
     .remedy = Write it as 800MB, 2GB or 1.5GB.
 
@@ -96,10 +114,16 @@ model-tensor-wrong = In { $path } the weights { $tensor } are { $found } where {
     .remedy = Get the model in a format that is needed, with the config.json that belongs to it.
 lora-value = The adapter's { $key } is { $value }; possible here: { $possible }
     .remedy = Choose another { $key }; if the adapter came from elsewhere, use another one.
-lora-family = { $path } is a model of the family { $family } that is not a plain Llama; only those can be fine-tuned
+lora-family = { $path } is a model of the family { $family } that is not a plain Llama; only those can be taught further
     .remedy = Use a Llama, or another model of that form, such as SmolLM 2.
 lora-too-short = { $path } has { $bytes } bytes, which is less than its adapter_config.json needs for this model
     .remedy = The two files do not belong together, or the adapter was made for another model: copy the folder again.
+adapter-alone = { $path } holds adapters, which do nothing without the model that they were made for
+    .remedy = Make one model of both: kwaya import MODEL OUT --adapter { $path }
+adapter-missing = There are no adapters in { $path }
+    .remedy = Name the folder of a recipe that was built with base and method = "lora" under [train].
+base-without-end = The base names no token that ends a text
+    .remedy = Use another base.
 lora-unfit = The adapter was made for a model of other sizes
     .remedy = Use the adapter with the model that it was made for.
 tensors-damaged = { $path } is damaged or not a safetensors file: { $cause }
@@ -146,6 +170,7 @@ exchange-done =
     Weights take { $after }; before they took { $before }
 exchange-left-out = Left out, because the model does not use it: { $tensors }
 exchange-measured = Bits per byte on { $file }, lower is better: { $before } before, { $after } now
+exchange-adapter = Wrote { $path }: adapters in the format of PEFT, { $after }
 exchange-next = Next: kwaya chat { $path }
 inspect-figures =
     Family      { $family }, { $weights } weights
@@ -240,7 +265,13 @@ help-kwaya-examples =
 
     Exit codes: 0 done, 1 failed, 2 wrong use.
 help-new = Write a recipe for a folder of documents
-help-new-examples = Example: kwaya new mymodel --from ~/documents --language sw --language en
+help-new-examples =
+    Examples:
+      kwaya new mymodel --from ~/documents --language sw --language en
+      kwaya new mymodel --from ~/documents --language sw --base SmolLM2-135M-Instruct.gguf
+
+    Under [train] in the recipe of a base there may also be rank, alpha and targets of the adapters, and new_tokens,
+    how many tokens of your language are added to its vocabulary.
 help-machine = Measure this machine, and say what it can train and serve
 help-machine-examples =
     Examples:
@@ -277,6 +308,7 @@ help-import-examples =
     Examples:
       kwaya import SmolLM2-135M-Instruct.gguf smollm
       kwaya import smollm smollm-half --numbers bf16
+      kwaya import model.gguf taught --adapter adapter
 
     To talk to a model or to let it write, no import is needed: kwaya chat MODEL.gguf works as it is.
 help-export = Write a model for other programs: as a GGUF file, smaller if you like, or as a folder
@@ -285,6 +317,7 @@ help-export-examples =
       kwaya export mymodel mymodel.gguf --quantise Q8_0
       kwaya export mymodel small.gguf --quantise Q4_K_M --measure held-out.txt
       kwaya export model.gguf folder --format folder
+      kwaya export mymodel adapter --adapter-only
 help-eval = Measure how well a model predicts texts and answers questions
 help-eval-examples =
     Examples:
@@ -323,6 +356,10 @@ help-arg-prompt = The text to continue
 help-flag-json = Print JSON instead of text: one document, or one a line where there are many
 help-flag-threads = Threads to use; all there are when left out. The result does not depend on it
 help-flag-from = The folder of documents
+help-flag-base = A model to begin from, which is taught the documents: a folder, a GGUF file, or another recipe that was built. When left out, a model is trained from nothing
+help-flag-method = How the base is taught: lora, small matrices beside its weights, which takes least time and memory; full, all weights in small steps; continue, all weights, to learn a language from many documents. When left out lora
+help-flag-adapter = Adapters in the format of PEFT, or a recipe that was built: merge them into the model
+help-flag-adapter-only = Write the adapters of a recipe, without the model beneath
 help-flag-language = A language that belongs in the corpus, such as sw or en; may be given several times
 help-flag-licence = The licence of the documents, such as CC-BY-4.0
 help-flag-within = The time there is, such as 30m or 2h
@@ -374,8 +411,7 @@ machine-can =
 
     From scratch means 20 tokens of text for each weight. Further means all weights of a model that exists, on a million
     tokens, which are about 2,000 pages. To serve means a model of up to { $serve } million weights, which here writes 10
-    tokens a second, somewhat faster than people read. A night has 10 hours. This version of Kwaya trains from scratch;
-    to train further is still to come.
+    tokens a second, somewhat faster than people read. A night has 10 hours.
     Next: kwaya plan FOLDER --within 10h
 bench-measure = Measuring operations and trainings
 bench-head =
@@ -393,6 +429,10 @@ plan-figures =
     The plan: { $millions } million weights in { $layers } layers of width { $width }, { $vocabulary } tokens in the vocabulary, { $steps } training steps, arithmetic { $arithmetic }
     Forecast: { $cost }
     Memory of the training: weights { $weights }, gradients { $gradients }, optimiser { $optimiser }, activations { $activations }, workspace { $workspace }
+plan-base = Begins from the base, method { $method }{ $tokens ->
+        [0] {""}
+       *[other] , with { $tokens } new tokens
+    }: { $learned } million numbers are learned
 plan-next = Next: kwaya build { $folder }
 cost = { $time }, { $memory } of memory, { $disk } of disk
 build-nothing-to-do = Everything was done before, and nothing has changed.
@@ -404,6 +444,9 @@ build-figures =
 build-ranks = Processes  { $ranks }; each sent { $bytes } a step, which takes { $slow } at 100 Mbit/s and { $fast } at 1 Gbit/s
 build-evaluation = Bits per byte on text that was kept out of training: what one byte of new text costs. Lower is better; 8 means nothing was learned.
 build-language = { $language }  this model { $trained }   before training { $untrained }   compressor (zstd -19) { $compressor }   tokens per byte { $tokens }
+build-language-base = { $language }  this model { $trained }   the base { $untrained }   compressor (zstd -19) { $compressor }   tokens per byte { $tokens }
+build-new-tokens =     { $count } new tokens: a byte takes { $after } tokens, where it took { $before } before
+build-adapter = Adapters   { $path }, { $millions } million numbers, in the format of PEFT; the model above has them merged in
 build-cost =
     Took       { $truth }
     Forecast   { $forecast }
@@ -414,6 +457,9 @@ build-next =
 stage-name-corpus = Corpus
 stage-name-tokenizer = Tokenizer
 stage-name-tokenize = Tokens
+stage-name-extend = New tokens
+stage-name-tokenize-base = Tokens of the base
+stage-name-merge = Merging
 stage-name-train = Training
 stage-name-evaluate = Figures
 status-done = { $stage }: done in { $time }
@@ -442,6 +488,14 @@ vocabulary-wrong = The { $field } of the tokenizer cannot be used: { $cause }
     .remedy = Get the model's files again, or a conversion of it by somebody else.
 vocabulary-pre = The tokenizer cuts text in a way that is not known: { $name }
     .remedy = Use a model whose tokenizer cuts in one of these ways: { $known }.
+vocabulary-extend = The tokenizer of the base is of the kind { $kind }, to which no tokens can be added
+    .remedy = Take new_tokens out of the recipe, or use a base whose tokenizer is a byte-pair encoding (BPE).
+chat-without-template = There are chats among the documents, and nothing says how a chat is to be written for this model
+    .remedy = Take a base that has a chat template, such as a model whose name ends in Instruct; or take the chats away.
+chat-turns = The chat template of the base writes an answer in another way when more follows, so it cannot be said what the model is to learn
+    .remedy = Give chats with one question and one answer, or use another base.
+chat-continue = There are chats among the documents, and the method continue learns from plain documents alone
+    .remedy = Write method = "lora" or method = "full" in the recipe under [train], or take the chats away.
 chat-template = The chat template fails at line { $line }: { $cause }
     .remedy = Correct the template, or use the model without one.
 compressor-failed = The compressor failed: { $cause }
@@ -493,6 +547,8 @@ reason-time-limit = Reading it took too long
     .remedy = Save it in another format, or split it.
 reason-not-text = No running text
     .remedy = Nothing to do, unless it should hold text: then save it as plain text in UTF-8.
+reason-bad-line = A line of the file holds neither a text nor a chat
+    .remedy = Write on each line {"{"}"text": "…"{"}"} or {"{"}"messages": [{"{"}"role": "user", "content": "…"{"}"}, {"{"}"role": "assistant", "content": "…"{"}"}]{"}"}.
 reason-too-short = The text is too short
     .remedy = Join short texts into one document, or lower the limit in the recipe.
 reason-other-language = The text is in another language
@@ -509,6 +565,8 @@ report-failed = The report could not be made: { $cause }
     .remedy = The model itself is finished and whole. Please tell the makers of Kwaya what is written above.
 report-title = { $name }: what was built, from what, and how well
 report-intro = A language model of { $millions } million weights ({ $layers } layers, width { $width }) for { $languages }, trained from nothing on the documents listed here. Licence of the documents: { $licences }.
+report-intro-base = A language model of { $millions } million weights ({ $layers } layers, width { $width }) for { $languages }. It began as { $base } and was taught the documents listed here by the method { $method }, in which { $learned } million numbers were learned. Licence of the documents: { $licences }. That of the base is for you to look up and to keep.
+report-new-tokens = { $count } tokens of the documents' language were added to the vocabulary of the base. Tokens per byte of text that was kept out, before and after: { $before } and { $after }. Fewer tokens for the same text mean quicker answers and longer memory.
 report-figures = How well it predicts text that it has not seen
 report-figures-meaning = Bits per byte: what one byte of new text costs when the model has to guess it. Lower is better, and 8 means that nothing was learned. It was measured on documents that were kept out of training. The compressor, zstd at level 19, may look back at all the training text: a model that needs more bits than it has learned less than a list of repeated phrases.
 report-language = Language
@@ -518,6 +576,7 @@ report-text = Text
 report-tokens-per-byte = Tokens per byte
 report-trained = This model
 report-untrained = The same before training
+report-base = The base
 report-compressor = Compressor (zstd -19)
 report-samples = What it writes
 report-samples-meaning = Each begins with the words in bold, the first words of a document that the model has not seen; the first sample begins with nothing. A small model writes sentences that sound like its documents. Do not trust what they say.

@@ -107,6 +107,20 @@ impl<'a> View<'a> {
         self.interleaved.is_none().then_some(self.bytes)
     }
 
+    /// How many bytes it takes in the file.
+    pub fn bytes(&self) -> usize {
+        self.rows * self.row_bytes
+    }
+
+    /// Some of its rows.
+    ///
+    /// # Panics
+    /// When there are no such rows, or queries or keys are to be cut.
+    pub fn slice(&self, rows: Range<usize>) -> Self {
+        assert!(self.interleaved.is_none(), "rows of heads are not cut");
+        Self { bytes: &self.bytes[rows.start * self.row_bytes..rows.end * self.row_bytes], rows: rows.len(), ..*self }
+    }
+
     /// All values, row after row. Those of a norm are what the normed stream
     /// is multiplied by, in all families.
     pub fn values(&self) -> Vec<f32> {
@@ -131,8 +145,6 @@ impl<'a> View<'a> {
     /// # Panics
     /// When the format is only read, or rows do not fill its blocks.
     pub fn stream(&self, pool: &Pool, to: Layout, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        /// Values of a piece.
-        const PIECE: usize = 1 << 20;
         let stored = |row: usize| match to.interleaved {
             None => row,
             Some(head_dim) => {
@@ -141,7 +153,7 @@ impl<'a> View<'a> {
             }
         };
         let change = self.offset - to.offset;
-        let (mut bytes, mut values, mut out) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut bytes, mut values) = (Vec::new(), Vec::new());
         let rows = (PIECE / self.cols).max(1);
         for first in (0..self.rows).step_by(rows) {
             bytes.clear();
@@ -155,18 +167,14 @@ impl<'a> View<'a> {
             if change != 0.0 {
                 values.iter_mut().for_each(|value| *value += change);
             }
-            // A scale of a block is a half, too.
-            let most = if matches!(to.format, Format::F32 | Format::Bf16) { f32::MAX } else { 65_504.0 };
-            if let Some(value) = values.iter().find(|value| !(-most..=most).contains(*value)) {
-                return Err(Error::new("exchange-range").arg("value", value).arg("format", to.format.name()));
-            }
-            out.resize(values.len() / to.format.block() * to.format.block_bytes(), 0);
-            quantise_with(pool, to.format, &values, &mut out);
-            take(&out)?;
+            to.piece(pool, &values, take)?;
         }
         Ok(())
     }
 }
+
+/// Values that are worked on at once.
+const PIECE: usize = 1 << 20;
 
 /// How a file stores a tensor.
 #[derive(Clone, Copy, Debug)]
@@ -192,6 +200,34 @@ impl Layout {
     pub fn gguf(architecture: &Architecture, name: &str, format: Format) -> Self {
         let llama = matches!(architecture.family, Family::Llama | Family::Mistral);
         Self { format, interleaved: (llama && is_turned(name)).then_some(architecture.head_dim), offset: 0.0 }
+    }
+}
+
+impl Layout {
+    /// Hands on the bytes of rows of a matrix, whose values are these, as the
+    /// file has them.
+    ///
+    /// # Errors
+    /// As [`View::stream`].
+    ///
+    /// # Panics
+    /// When the format is only read, or rows do not fill its blocks; for
+    /// queries and keys that are to be interleaved, and for norms with an
+    /// offset.
+    pub fn write(&self, pool: &Pool, values: &[f32], take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        assert!(self.interleaved.is_none() && self.offset == 0.0, "values that are stored as they are");
+        values.chunks(PIECE).try_for_each(|piece| self.piece(pool, piece, take))
+    }
+
+    fn piece(&self, pool: &Pool, values: &[f32], take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        // A scale of a block is a half, too.
+        let most = if matches!(self.format, Format::F32 | Format::Bf16) { f32::MAX } else { 65_504.0 };
+        if let Some(value) = values.iter().find(|value| !(-most..=most).contains(*value)) {
+            return Err(Error::new("exchange-range").arg("value", value).arg("format", self.format.name()));
+        }
+        let mut out = vec![0; values.len() / self.format.block() * self.format.block_bytes()];
+        quantise_with(pool, self.format, values, &mut out);
+        take(&out)
     }
 }
 

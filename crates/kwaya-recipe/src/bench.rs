@@ -16,7 +16,7 @@ use kwaya_model::Config;
 use kwaya_train::{Decay, Keep, Precision, Schedule};
 use serde::Serialize;
 
-use crate::memory;
+use crate::{learning::Learning, memory};
 
 /// The random numbers of the benchmarks' inputs.
 const INPUTS: u32 = 5 << 16;
@@ -128,9 +128,10 @@ pub fn run(pool: &Pool, room: u64, progress: &dyn Progress) -> Result<Bench> {
         step(&bench)
     })?;
     for (config, schedule) in models.iter().flat_map(in_both) {
-        let memory_bytes = memory::needed(config, &schedule, None, room);
+        let learning = Learning::from_nothing(config.clone());
+        let memory_bytes = memory::needed(&learning, &schedule, None, room);
         if memory_bytes <= room {
-            let keep = memory::way(config, &schedule, room).activations;
+            let keep = memory::way(&learning, &schedule, room).activations;
             let measured = kwaya_train::measure_within(config, &schedule, keep, pool, 5, TRAINING_AT_MOST)?;
             let tokens_per_second = schedule.targets_per_step() as f64 / measured.seconds_per_step;
             let parameters = config.parameters();

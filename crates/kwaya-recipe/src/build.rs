@@ -10,29 +10,38 @@ use std::{
 use kwaya_base::{Error, Progress, Result, error::At, files};
 use kwaya_math::Pool;
 use kwaya_text::{corpus, extract::Worker, sources, tokenizer};
-use kwaya_train::{LogEntry, Ranks, TokenFile};
+use kwaya_train::{LogEntry, Ranks};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
-    evaluation::{self, Evaluation},
+    base::{Base, TOKENIZER},
+    evaluation::Evaluation,
     forecast::{self, Cost},
+    learning::Learning,
     ledger::{Ledger, Named},
     lock::Lock,
     machine,
     memory::{self, Room, Way},
     plan::{self, CorpusSize, Rung},
-    recipe::Recipe,
+    recipe::{Method, Recipe},
     report,
-    stage::{self, Done, Stage, Workshop},
-    together,
+    stage::{Done, Stage, Workshop},
+    stages::{ADAPTER, Tokens, Work},
 };
 
-/// The stages in order, by their names in the ledger.
-pub const STAGES: [&str; 5] = ["corpus", "tokenizer", "tokenize", "train", "evaluate"];
-
-/// Points of the loss curve that the ledger keeps.
-const CURVE_POINTS: usize = 400;
+/// The stages of a recipe in order, by their names in the ledger.
+fn stages(recipe: &Recipe) -> Vec<&'static str> {
+    let taught = recipe.train.base.is_some();
+    let extended = taught && recipe.train.new_tokens.is_some();
+    let merged = taught && recipe.train.method() == Method::Lora;
+    let mut stages = vec!["corpus", "tokenizer"];
+    stages.extend(extended.then_some(["extend", "tokenize-base"]).into_iter().flatten());
+    stages.extend(["tokenize", "train"]);
+    stages.extend(merged.then_some("merge"));
+    stages.push("evaluate");
+    stages
+}
 
 /// What a build runs with and what does not decide bits.
 pub struct Context<'a> {
@@ -56,7 +65,7 @@ pub struct Context<'a> {
 
 impl Context<'_> {
     /// The memory that may be used now.
-    fn room(&self) -> Room {
+    pub(crate) fn room(&self) -> Room {
         let room = Room::of(&machine::Machine::look(self.folder, self.threads), self.memory);
         room.shared(self.ranks.beside())
     }
@@ -72,6 +81,10 @@ pub struct Announcement<'a> {
     pub forecast: &'a Cost,
     /// How it will be trained, and what that takes of memory.
     pub way: &'a Way,
+    /// Weights of the model.
+    pub parameters: u64,
+    /// Numbers that are learned: fewer where there are adapters.
+    pub learned: u64,
 }
 
 /// What was planned.
@@ -86,6 +99,10 @@ pub struct Planned {
     pub forecast: Cost,
     /// How it will be trained, and what that takes of memory.
     pub way: Way,
+    /// Weights of the model.
+    pub parameters: u64,
+    /// Numbers that are learned: fewer where there are adapters.
+    pub learned: u64,
 }
 
 /// What a training came to.
@@ -118,8 +135,12 @@ pub struct Built {
     pub lock: Lock,
     /// Weights of the model.
     pub parameters: u64,
+    /// Numbers that were learned: fewer where there are adapters.
+    pub learned: u64,
     /// Where the model is.
     pub model: PathBuf,
+    /// Where its adapters are, in the format of PEFT.
+    pub adapter: Option<PathBuf>,
     /// Where the report is.
     pub report: PathBuf,
     /// The stages in order.
@@ -142,7 +163,7 @@ fn one() -> usize {
     1
 }
 
-fn plain(figures: impl Serialize) -> Value {
+pub(crate) fn plain(figures: impl Serialize) -> Value {
     serde_json::to_value(figures).expect("figures are plain data")
 }
 
@@ -196,33 +217,45 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
 pub fn plan(context: &Context<'_>, within: Duration) -> Result<Planned> {
     let recipe = Recipe::read(context.folder)?;
     let mut shop = Workshop::open(context.folder)?;
-    let (listing, corpus_done) = gather(context, &recipe, &mut shop)?;
-    let size = corpus_size(&corpus_done)?;
-    let pool = Pool::new(context.training_threads);
-    let (lock, rungs) = decide(context, &recipe, listing.hash, size, &pool, within)?;
+    let base = base(context, &recipe)?;
+    let (listing, corpus) = gather(context, &recipe, &mut shop)?;
+    let (pool, size) = (Pool::new(context.training_threads), corpus_size(&corpus)?);
+    let mut work =
+        Work { context, recipe: &recipe, shop: &mut shop, pool: &pool, size, corpus: &corpus, base: base.as_ref() };
+    let tokens = work.tokens_for_base()?;
+    let (lock, rungs) = decide(&work, tokens.as_ref(), listing.hash, within)?;
+    let learning = lock.learning(tokens.as_ref().and_then(|tokens| tokens.source.as_ref()));
     let ranks = context.ranks.size();
-    let way = memory::way_of(&lock, context.room(), ranks);
-    let forecast = forecast::forecast(&lock, size, way, context.checkpoint_every, &pool, ranks)?;
-    Ok(Planned { lock, rungs, forecast, way })
+    let way = memory::way_of(&lock, &learning, context.room(), ranks);
+    let forecast = forecast::forecast(&lock, &learning, work.size, way, context.checkpoint_every, &pool, ranks)?;
+    let (parameters, learned) = (learning.config.parameters(), learning.parameters());
+    Ok(Planned { lock, rungs, forecast, way, parameters, learned })
 }
 
-fn decide(
-    context: &Context<'_>,
-    recipe: &Recipe,
-    documents: String,
-    size: CorpusSize,
-    pool: &Pool,
-    within: Duration,
-) -> Result<(Lock, Vec<Rung>)> {
-    let ranks = context.ranks.size();
+/// The base that the recipe names.
+fn base(context: &Context<'_>, recipe: &Recipe) -> Result<Option<Base>> {
+    recipe.train.base.as_ref().map(|named| Base::open(context.folder, named)).transpose()
+}
+
+fn decide(work: &Work<'_>, tokens: Option<&Tokens>, documents: String, within: Duration) -> Result<(Lock, Vec<Rung>)> {
+    let (context, recipe) = (work.context, work.recipe);
+    let (ranks, room, progress) = (context.ranks.size(), context.room(), context.progress);
     let mut wishes = recipe.train.clone();
     if ranks > 1 {
         // As many as there are processes, so that each has work.
         wishes.micro_batches = wishes.micro_batches.or(Some(ranks));
     }
-    let chosen = plan::choose(size, &wishes, within, context.room(), pool, ranks, context.progress)?;
-    let (languages, wishes) = (recipe.languages.clone(), recipe.corpus.clone());
-    let lock = Lock::new(documents, languages, wishes, chosen.vocabulary, chosen.sizes, chosen.schedule);
+    let locked = tokens.and_then(|tokens| work.locked(tokens));
+    let chosen = match tokens.and_then(|tokens| tokens.source.as_ref()) {
+        None => plan::choose(work.size, &wishes, within, room, work.pool, ranks, progress)?,
+        Some(source) => {
+            let lora = locked.as_ref().and_then(|base| base.lora.clone());
+            let learning = Learning::of_base(source, lora)?;
+            plan::choose_for_base(work.size, &learning, &wishes, within, room, work.pool, ranks, progress)?
+        }
+    };
+    let (languages, corpus) = (recipe.languages.clone(), recipe.corpus.clone());
+    let lock = Lock::new(documents, languages, corpus, chosen.vocabulary, locked, chosen.sizes, chosen.schedule);
     lock.write(context.folder)?;
     Ok((lock, chosen.rungs))
 }
@@ -234,6 +267,7 @@ fn corpus_size(corpus_done: &Done) -> Result<CorpusSize> {
         training_bytes: stats.bytes - held_out_bytes,
         held_out_bytes,
         languages: stats.languages.len(),
+        bytes_per_token: None,
         seconds: corpus_done.seconds,
     })
 }
@@ -249,59 +283,75 @@ pub fn build(context: &Context<'_>, within: Duration, announce: &mut dyn FnMut(&
     let recipe = Recipe::read(context.folder)?;
     let mut shop = Workshop::open(context.folder)?;
     let existing = Lock::read(context.folder)?;
+    let base = base(context, &recipe)?;
     // Where a model was trained there may be nothing left to train.
     if let Some(lock) = &existing
         && !shop.ledger.entries().iter().any(|entry| entry.stage == "train")
     {
-        memory::check(lock, &recipe.train, context.room(), context.ranks.size(), context.folder)?;
+        let learning = lock.learning(base.as_ref().map(|base| &base.source));
+        memory::check(lock, &learning, &recipe.train, context.room(), context.ranks.size(), context.folder)?;
     }
     let (listing, corpus_done) = gather(context, &recipe, &mut shop)?;
-    let size = corpus_size(&corpus_done)?;
-    let pool = Pool::new(context.training_threads);
+    let (pool, size) = (Pool::new(context.training_threads), corpus_size(&corpus_done)?);
+    let (recipe_of, corpus) = (&recipe, &corpus_done);
+    let mut work = Work { context, recipe: recipe_of, shop: &mut shop, pool: &pool, size, corpus, base: base.as_ref() };
+    let for_base = work.tokens_for_base()?;
     let (lock, rungs) = match existing {
         Some(lock) => (lock, Vec::new()),
-        None => decide(context, &recipe, listing.hash.clone(), size, &pool, within)?,
+        None => decide(&work, for_base.as_ref(), listing.hash.clone(), within)?,
     };
-    agree(context.folder, &lock, &recipe, &listing.hash)?;
-    let mut work =
-        Work { context, recipe: &recipe, shop: &mut shop, lock: &lock, pool: &pool, size, corpus: &corpus_done };
-
-    let tokenizer_done = work.tokenizer()?;
-    let tokenize_done = work.tokenize(&tokenizer_done)?;
-    let training = work.tokens(&tokenize_done, "training.safetensors")?;
-    let held_out = work.tokens(&tokenize_done, "held-out.safetensors")?;
-    let train_done = work.train(&tokenize_done, &training, &held_out, &mut |forecast, way| {
-        announce(&Announcement { lock: &lock, rungs: &rungs, forecast, way });
+    agree(context.folder, &lock, &recipe, &listing.hash, base.as_ref())?;
+    let tokens = match for_base {
+        Some(tokens) => tokens,
+        None => work.tokens(lock.vocabulary)?,
+    };
+    let learning = lock.learning(tokens.source.as_ref());
+    let (parameters, learned) = (learning.config.parameters(), learning.parameters());
+    let train_done = work.train(&lock, &tokens, &mut |forecast, way| {
+        announce(&Announcement { lock: &lock, rungs: &rungs, forecast, way, parameters, learned });
     })?;
-    let model = work.shop.folder.join("model");
-    for output in train_done.outputs.iter().chain(&tokenizer_done.outputs) {
-        work.shop.store.show(&output.hash, &model.join(&output.name))?;
-    }
-    let shown = work.shop.folder.join("tokenizer.json");
-    work.shop.store.show(&tokenizer_done.output("tokenizer.json").hash, &shown)?;
-    let evaluate_done = work.evaluate(&train_done, &tokenize_done, &model, &held_out)?;
+    let (adapter, model) = (work.shop.folder.join("adapter"), work.shop.folder.join("model"));
+    let adapted = tokens.source.as_ref().filter(|_| train_done.outputs.iter().any(|o| o.name == ADAPTER[0]));
+    show(work.shop, &train_done.outputs, if adapted.is_some() { &adapter } else { &model })?;
+    let merge_done = adapted.map(|source| work.merge(&tokens, source, &train_done)).transpose()?;
+    let made = merge_done.as_ref().unwrap_or(&train_done);
+    let words = tokens.tokenizer.outputs.iter().filter(|output| TOKENIZER.contains(&&*output.name));
+    let words: Vec<Named> = words.cloned().collect();
+    show(work.shop, &made.outputs, &model)?;
+    show(work.shop, &words, &model)?;
+    show(work.shop, &words[..1], &work.shop.folder.clone())?;
+    let (parameters, learned) = work.sizes(&tokens, &learning)?;
+    let evaluate_done = work.evaluate(&lock, &tokens, made, &model)?;
 
-    let (corpus, tokens, evaluation) = (figures(&corpus_done)?, figures(&tokenize_done)?, figures(&evaluate_done)?);
+    let tokenize_done = tokens.tokenize;
+    let (corpus, tokens_figures, evaluation) =
+        (figures(&corpus_done)?, figures(&tokenize_done)?, figures(&evaluate_done)?);
     let trained: Training = figures(&train_done)?;
-    let stages = vec![corpus_done, tokenizer_done, tokenize_done, train_done, evaluate_done];
     // A stage's time is of its last run; a training may have had several.
-    let earlier_runs = (trained.seconds - stages[3].seconds).max(0.0);
+    let earlier_runs = (trained.seconds - train_done.seconds).max(0.0);
+    let mut stages = vec![corpus_done, tokens.tokenizer];
+    stages.extend(tokens.extended.into_iter().flat_map(|(with, before)| [with, before]));
+    stages.extend([tokenize_done, train_done]);
+    let adapter = merge_done.is_some().then_some(adapter);
+    stages.extend(merge_done);
+    stages.push(evaluate_done);
     let truth = Cost {
         seconds: stages[1..].iter().map(|s| s.seconds).sum::<f64>() + earlier_runs,
         training_seconds: trained.seconds,
         memory_bytes: stages[1..].iter().map(|s| s.peak_memory_bytes).max().flatten(),
         disk_bytes: trained.disk_bytes,
     };
-    let parameters = lock.model.config(training.vocab_size() as usize).parameters();
     let built = Built {
         recipe,
         lock,
         parameters,
+        learned,
         model,
+        adapter,
         report: shop.folder.join("report.html"),
         stages,
         corpus,
-        tokens,
+        tokens: tokens_figures,
         training: trained,
         evaluation,
         truth,
@@ -352,7 +402,7 @@ pub struct Reached {
 /// # Errors
 /// When there is no recipe, or the ledger or the lock are not as written.
 pub fn status(folder: &Path) -> Result<Vec<StageStatus>> {
-    Recipe::read(folder)?;
+    let recipe = Recipe::read(folder)?;
     let lock = Lock::read(folder)?;
     let build = folder.join("build");
     let ledger = Ledger::read(&build.join("ledger.jsonl"))?;
@@ -366,7 +416,7 @@ pub fn status(folder: &Path) -> Result<Vec<StageStatus>> {
     // A stage that ran before the one ahead of it ran again is to be done anew.
     let mut since = 0;
     let mut whole = true;
-    let stages = STAGES.map(|stage| {
+    let stages = stages(&recipe).into_iter().map(|stage| {
         let entry = ledger.entries().iter().rev().find(|e| e.stage == stage);
         let entry = entry.filter(|entry| whole && entry.index >= since);
         whole = entry.is_some();
@@ -374,11 +424,11 @@ pub fn status(folder: &Path) -> Result<Vec<StageStatus>> {
         let reached = (stage == "train" && entry.is_none()).then(reached).flatten();
         StageStatus { stage, seconds: entry.map(|e| e.seconds), reached }
     });
-    Ok(stages.into())
+    Ok(stages.collect())
 }
 
-/// The lock must be about this recipe and these documents.
-fn agree(folder: &Path, lock: &Lock, recipe: &Recipe, documents: &str) -> Result<()> {
+/// The lock must be about this recipe, these documents and this base.
+fn agree(folder: &Path, lock: &Lock, recipe: &Recipe, documents: &str, base: Option<&Base>) -> Result<()> {
     let path = folder.join(crate::lock::LOCK);
     let refuse = |key| Err(Error::usage(key).path(&path).arg("folder", folder.display()));
     if lock.languages != recipe.languages || lock.corpus != recipe.corpus {
@@ -387,199 +437,19 @@ fn agree(folder: &Path, lock: &Lock, recipe: &Recipe, documents: &str) -> Result
     if lock.documents != documents {
         return refuse("lock-documents");
     }
+    match (&lock.base, base) {
+        (None, None) => {}
+        (Some(locked), Some(base)) if locked.method == recipe.train.method() => {
+            if locked.weights != base.hash || locked.tokenizer != base.tokenizer_hash() {
+                return refuse("lock-base");
+            }
+        }
+        _ => return refuse("lock-recipe"),
+    }
     Ok(())
 }
 
-/// What the stages after the corpus have in common.
-struct Work<'a> {
-    context: &'a Context<'a>,
-    recipe: &'a Recipe,
-    shop: &'a mut Workshop,
-    lock: &'a Lock,
-    pool: &'a Pool,
-    size: CorpusSize,
-    corpus: &'a Done,
-}
-
-/// All texts of the corpus at `documents`, as the tokenizer wants them.
-fn texts(documents: &Path) -> Result<impl Iterator<Item = Result<tokenizer::Text>> + use<>> {
-    Ok(corpus::documents(documents)?.map(|document| document.map(text_of)))
-}
-
-fn text_of(document: corpus::Document) -> tokenizer::Text {
-    let held_out = document.split == corpus::Split::HeldOut;
-    let hash = u64::from_str_radix(document.id.get(..16).unwrap_or("0"), 16).unwrap_or(0);
-    tokenizer::Text { held_out, hash, text: document.text, language: document.language }
-}
-
-impl Work<'_> {
-    fn documents(&self) -> &Named {
-        self.corpus.output("documents.parquet")
-    }
-
-    fn bytes(&self) -> u64 {
-        self.size.training_bytes + self.size.held_out_bytes
-    }
-
-    fn tokens(&self, tokenize: &Done, name: &str) -> Result<TokenFile> {
-        TokenFile::open(&self.shop.artefact(tokenize.output(name)))
-    }
-
-    fn tokenizer(&mut self) -> Result<Done> {
-        let inputs = [self.documents().clone()];
-        let stage = Stage {
-            name: "tokenizer",
-            revision: 3,
-            options: &self.lock.vocabulary,
-            inputs: &inputs,
-            outputs: &["tokenizer.json", "tokenizer_config.json"],
-        };
-        let (bytes, vocabulary, progress) = (self.bytes(), self.lock.vocabulary, self.context.progress);
-        self.shop.run(&stage, |shop, folder| {
-            let texts = texts(&shop.artefact(&inputs[0]))?;
-            let size = tokenizer::train(texts, bytes, vocabulary, &folder.join("tokenizer.json"), progress)?;
-            files::write(&folder.join("tokenizer_config.json"), tokenizer_config().as_bytes())?;
-            Ok(json!({ "vocabulary": size }))
-        })
-    }
-
-    fn tokenize(&mut self, tokenizer: &Done) -> Result<Done> {
-        let inputs = [self.documents().clone(), tokenizer.output("tokenizer.json").clone()];
-        let stage = Stage {
-            name: "tokenize",
-            revision: 1,
-            options: &self.lock.languages,
-            inputs: &inputs,
-            outputs: &["training.safetensors", "held-out.safetensors"],
-        };
-        let (bytes, languages, progress) = (self.bytes(), &self.lock.languages, self.context.progress);
-        self.shop.run(&stage, |shop, folder| {
-            let [documents, tokenizer] = [0, 1].map(|i| shop.artefact(&inputs[i]));
-            let [training, held_out] = [0, 1].map(|i| folder.join(stage.outputs[i]));
-            let texts = texts(&documents)?;
-            tokenizer::tokenize(texts, bytes, languages, &tokenizer, &training, &held_out, progress).map(plain)
-        })
-    }
-
-    fn train(
-        &mut self,
-        tokenize: &Done,
-        training: &TokenFile,
-        held_out: &TokenFile,
-        announce: &mut dyn FnMut(&Cost, &Way),
-    ) -> Result<Done> {
-        let (lock, pool, progress) = (self.lock, self.pool, self.context.progress);
-        let stage = Stage {
-            name: "train",
-            revision: 1,
-            options: &(&lock.model, &lock.train, &lock.arithmetic),
-            inputs: &tokenize.outputs,
-            outputs: &["config.json", "generation_config.json", "model.safetensors"],
-        };
-        if let Some(done) = self.shop.known(&stage) {
-            return Ok(done);
-        }
-        let (room, ranks) = (self.context.room(), self.context.ranks);
-        memory::check(lock, &self.recipe.train, room, ranks.size(), self.context.folder)?;
-        let way = memory::way_of(lock, room, ranks.size());
-        let forecast = forecast::forecast(lock, self.size, way, self.context.checkpoint_every, pool, ranks.size())?;
-        announce(&forecast, &way);
-        let config = lock.model.config(training.vocab_size() as usize);
-        let all_checkpoints = self.shop.folder.join("checkpoints");
-        // A folder for each plan: one that was given up does not stand in the
-        // way of the next.
-        let checkpoints = all_checkpoints.join(&stage::key(&stage)[..16]);
-        let build_folder = self.shop.folder.clone();
-        let checkpoint_every = self.context.checkpoint_every;
-        let done = self.shop.run(&stage, |shop, folder| {
-            let activations = way.activations;
-            let options = kwaya_train::Options { checkpoint_every, keep: 2, activations, ranks };
-            let files = ["training.safetensors", "held-out.safetensors"].map(|name| {
-                let path = shop.artefact(tokenize.output(name));
-                path.strip_prefix(&shop.folder).expect("an artefact is in the build folder").to_owned()
-            });
-            together::begin(ranks, &config, &lock.train, activations, files)?;
-            let trained =
-                kwaya_train::train(&config, &lock.train, training, held_out, &checkpoints, &options, pool, progress)?;
-            trained.model.save(folder)?;
-            Ok(plain(Training {
-                seconds: trained.seconds,
-                tokens_per_second: trained.tokens_per_second,
-                forecast,
-                disk_bytes: machine::folder_bytes(&build_folder),
-                ranks: ranks.size(),
-                bytes_per_step: trained.bytes_per_step,
-                curve: curve(&trained.log),
-            }))
-        })?;
-        fs::remove_dir_all(&all_checkpoints).at(&all_checkpoints)?;
-        Ok(done)
-    }
-
-    fn evaluate(&mut self, train: &Done, tokenize: &Done, model: &Path, held_out: &TokenFile) -> Result<Done> {
-        let inputs = [
-            train.output("model.safetensors").clone(),
-            tokenize.output("held-out.safetensors").clone(),
-            self.documents().clone(),
-        ];
-        let stage =
-            Stage { name: "evaluate", revision: 2, options: &self.lock.model.context, inputs: &inputs, outputs: &[] };
-        let (seed, pool, progress) = (self.lock.train.seed, self.pool, self.context.progress);
-        self.shop.run(&stage, |shop, _| {
-            let documents = shop.artefact(&inputs[2]);
-            evaluation::evaluate(model, seed, held_out, &|| texts(&documents), pool, progress).map(plain)
-        })
-    }
-}
-
-/// What `transformers` needs to load `tokenizer.json` by itself.
-fn tokenizer_config() -> String {
-    let config = json!({
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": tokenizer::END_OF_TEXT,
-        "eos_token": tokenizer::END_OF_TEXT,
-        // Each text follows the end of another.
-        "add_bos_token": true,
-        "clean_up_tokenization_spaces": false,
-    });
-    format!("{config:#}\n")
-}
-
-/// The log with neighbouring steps averaged, so that a ledger line stays
-/// short however long the training was. Each held-out figure stays.
-fn curve(log: &[LogEntry]) -> Vec<LogEntry> {
-    log.chunks(log.len().div_ceil(CURVE_POINTS).max(1))
-        .filter_map(|chunk| {
-            let mut point = chunk.last()?.clone();
-            point.loss = chunk.iter().map(|e| e.loss).sum::<f32>() / chunk.len() as f32;
-            point.held_out = chunk.iter().rev().find_map(|e| e.held_out);
-            Some(point)
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_log_becomes_a_short_curve_with_the_same_mean() {
-        let entry = |step: u64| LogEntry {
-            step,
-            loss: step as f32,
-            learning_rate: 0.1,
-            gradient_norm: 1.0,
-            tokens: step,
-            seconds: 0.0,
-            held_out: step.is_multiple_of(5_000).then_some(2.0),
-        };
-        let log: Vec<LogEntry> = (1..=100_000).map(entry).collect();
-        let curve = curve(&log);
-        assert_eq!(curve.len(), CURVE_POINTS);
-        assert_eq!(curve.iter().filter(|e| e.held_out.is_some()).count(), 20);
-        let mean = curve.iter().map(|e| f64::from(e.loss)).sum::<f64>() / curve.len() as f64;
-        assert!((mean - 50_000.5).abs() < 1.0, "{mean}");
-        assert_eq!(self::curve(&log[..7]).len(), 7);
-        assert!(self::curve(&[]).is_empty());
-    }
+/// Shows artefacts by their names in `folder`.
+fn show(shop: &Workshop, outputs: &[Named], folder: &Path) -> Result<()> {
+    outputs.iter().try_for_each(|output| shop.store.show(&output.hash, &folder.join(&output.name)))
 }

@@ -2,12 +2,13 @@
 //! `tokenizer_config.json` of a Hugging Face folder, or the metadata of a
 //! GGUF file.
 
-use std::{fs, io::ErrorKind, path::Path, sync::OnceLock};
+use std::{fs, io::ErrorKind, ops::Range, path::Path, sync::OnceLock};
 
 use kwaya_base::{Error, Result, error::At};
-use kwaya_model::{Gguf, Source, gguf};
+use kwaya_model::{Architecture, Gguf, Source, gguf};
 use kwaya_text::{
     chat::{Message, Setting, Template},
+    tokenizer::Turns,
     vocabulary::Vocabulary,
 };
 use serde_json::Value;
@@ -29,6 +30,13 @@ pub struct Codec {
     eos: String,
 }
 
+/// What a document ends with, in models that have been taught by others.
+const DOCUMENT_ENDS: [&str; 4] = ["<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>"];
+
+/// What chat models end a turn with; some files only name the token that ends
+/// a document.
+const TURN_ENDS: [&str; 3] = ["<|im_end|>", "<|eot_id|>", "<end_of_turn>"];
+
 /// The largest tokenizer file: Gemma's, of 262,144 tokens, has 33 MB.
 const FILE_BYTES_MAX: u64 = 128 << 20;
 
@@ -39,30 +47,44 @@ impl Codec {
     /// When a file is missing, damaged, or made for another model.
     pub fn open(source: &Source) -> Result<Self> {
         let architecture = source.architecture();
-        let (mut tokenizer, vocabulary, first) = match source.gguf() {
-            Some(file) => {
-                let vocabulary = vocabulary_of(file).map_err(|error| error.path(file.path()))?;
-                (vocabulary.tokenizer().map_err(|error| error.path(file.path()))?, vocabulary, None)
-            }
-            None => in_folder(source.path(), architecture.bos)?,
-        };
+        let Some(file) = source.gguf() else { return Self::in_folder(source.path(), architecture) };
+        let vocabulary = vocabulary_of(file).map_err(|error| error.path(file.path()))?;
+        let tokenizer = vocabulary.tokenizer().map_err(|error| error.path(file.path()))?;
+        Self::new(source.path(), architecture, tokenizer, vocabulary, None)
+    }
+
+    /// The codec of the tokenizer in `folder`, for a model of this
+    /// architecture.
+    ///
+    /// # Errors
+    /// As [`Codec::open`].
+    pub fn in_folder(folder: &Path, architecture: &Architecture) -> Result<Self> {
+        let (tokenizer, vocabulary, first) = in_folder(folder, architecture.bos)?;
+        Self::new(folder, architecture, tokenizer, vocabulary, first)
+    }
+
+    fn new(
+        path: &Path,
+        architecture: &Architecture,
+        mut tokenizer: Tokenizer,
+        vocabulary: Vocabulary,
+        first: Option<u32>,
+    ) -> Result<Self> {
         tokenizer.set_encode_special_tokens(true);
         if tokenizer.get_vocab_size(true) > architecture.vocab {
-            return Err(Error::new("tokenizer-mismatch").path(source.path()));
+            return Err(Error::new("tokenizer-mismatch").path(path));
         }
         let template = vocabulary.chat_template.as_deref().map(Template::new).transpose();
         let mut ends = architecture.eos.clone();
         ends.extend(vocabulary.eos.filter(|eos| !architecture.eos.contains(eos)));
-        // What chat models end a turn with; some files only name the token
-        // that ends a document.
-        for mark in ["<|im_end|>", "<|eot_id|>", "<end_of_turn>"] {
+        for mark in TURN_ENDS.iter().chain(&DOCUMENT_ENDS) {
             ends.extend(tokenizer.token_to_id(mark).filter(|id| !ends.contains(id)));
         }
         let text = |id: Option<u32>| id.and_then(|id| tokenizer.id_to_token(id)).unwrap_or_default();
         Ok(Self {
             first,
             ends,
-            template: template.map_err(|error| error.path(source.path()))?,
+            template: template.map_err(|error| error.path(path))?,
             bos: text(vocabulary.bos.or(architecture.bos)),
             eos: text(vocabulary.eos.or(architecture.eos.first().copied())),
             tokenizer,
@@ -103,16 +125,83 @@ impl Codec {
     /// # Errors
     /// When the template fails.
     pub fn encode_chat(&self, messages: &[Message]) -> Result<Option<Vec<u32>>> {
-        let Some(template) = &self.template else { return Ok(None) };
+        let Some(text) = self.render(messages, true)? else { return Ok(None) };
+        self.tokens(self.marks(), &text, false).map(Some)
+    }
+
+    /// The text of a chat, as the model's template has it, if there is one.
+    fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<Option<String>> {
         let setting =
-            Setting { add_generation_prompt: true, bos_token: &self.bos, eos_token: &self.eos, ..Setting::default() };
-        let text = template.render(messages, &setting)?;
-        let marks = self.marks.get_or_init(|| {
+            Setting { add_generation_prompt, bos_token: &self.bos, eos_token: &self.eos, ..Setting::default() };
+        self.template.as_ref().map(|template| template.render(messages, &setting)).transpose()
+    }
+
+    /// The tokenizer for which marks are marks.
+    fn marks(&self) -> &Tokenizer {
+        self.marks.get_or_init(|| {
             let mut tokenizer = self.tokenizer.clone();
             tokenizer.set_encode_special_tokens(false);
             tokenizer
-        });
-        self.tokens(marks, &text, false).map(Some)
+        })
+    }
+
+    /// The tokens of a whole chat, and which of them are what the model is to
+    /// say: its answers, each with the mark that ends it.
+    ///
+    /// # Errors
+    /// When the template fails; `chat-without-template`; `chat-turns` for a
+    /// template that writes an answer in another way when more follows.
+    pub fn turns(&self, messages: &[Message]) -> Result<Turns> {
+        let Some(whole) = self.render(messages, false)? else { return Err(Error::usage("chat-without-template")) };
+        let mut answers = Vec::new();
+        for (at, _) in messages.iter().enumerate().filter(|(_, message)| message.role == "assistant") {
+            let [before, with] = [(at, true), (at + 1, false)].map(|(end, asks)| self.render(&messages[..end], asks));
+            let (before, with) = (before?.unwrap_or_default(), with?.unwrap_or_default());
+            if !whole.starts_with(&before) || !whole.starts_with(&with) || with.len() < before.len() {
+                return Err(Error::new("chat-turns"));
+            }
+            answers.push(before.len()..with.len());
+        }
+        let (tokens, places) = self.cut(&whole, &answers)?;
+        let mut counts = vec![false; tokens.len()];
+        for mut place in places {
+            // What a template writes after the end of a turn nobody has to say.
+            if let Some(at) = tokens[place.clone()].iter().rposition(|token| self.ends(*token)) {
+                place.end = place.start + at + 1;
+            }
+            counts[place].fill(true);
+        }
+        let said = messages.iter().filter(|message| message.role == "assistant");
+        let answer_bytes = said.map(|message| message.content.len() as u64).sum();
+        Ok(Turns { tokens, answers: counts, answer_bytes })
+    }
+
+    /// The tokens of a text, and where in them the parts of it are. A model is
+    /// asked with the tokens of what comes before a part: where those are not
+    /// the first of all, because a token would cross the border, each part is
+    /// encoded for itself.
+    fn cut(&self, text: &str, parts: &[Range<usize>]) -> Result<(Vec<u32>, Vec<Range<usize>>)> {
+        let encode = |text: &str| self.marks().encode_fast(text, false).map(|e| e.get_ids().to_vec()).map_err(failed);
+        let borders: Vec<usize> = parts.iter().flat_map(|part| [part.start, part.end]).collect();
+        let tokens = encode(text)?;
+        let mut places = Vec::new();
+        for &border in &borders {
+            let before = encode(&text[..border])?;
+            if !tokens.starts_with(&before) {
+                break;
+            }
+            places.push(before.len());
+        }
+        if places.len() == borders.len() {
+            return Ok((tokens, places.chunks(2).map(|place| place[0]..place[1]).collect()));
+        }
+        let (mut tokens, mut places, mut at) = (Vec::new(), Vec::new(), 0);
+        for &border in borders.iter().chain([&text.len()]) {
+            tokens.extend(encode(&text[at..border])?);
+            places.push(tokens.len());
+            at = border;
+        }
+        Ok((tokens, places.chunks_exact(2).map(|place| place[0]..place[1]).collect()))
     }
 
     /// Whether the model says how a chat is written.
@@ -131,6 +220,18 @@ impl Codec {
     /// Whether a token ends a text.
     pub fn ends(&self, token: u32) -> bool {
         self.ends.contains(&token)
+    }
+
+    /// The token that a plain document is read after, and the one that it
+    /// ends with.
+    ///
+    /// # Errors
+    /// `base-without-end` for a model that has no such token.
+    pub fn around(&self) -> Result<(u32, u32)> {
+        let known = DOCUMENT_ENDS.iter().find_map(|mark| self.tokenizer.token_to_id(mark));
+        let end = known.or(self.end()).ok_or_else(|| Error::new("base-without-end"))?;
+        let begins = self.tokenizer.encode_fast("", true).map_err(failed)?.get_ids().first().copied();
+        Ok((self.first.or(begins).unwrap_or(end), end))
     }
 
     /// The token that ends a text, the main one where there are several.

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use kwaya_base::{Progress, Result};
 use kwaya_math::Pool;
-use kwaya_model::{Model, SamplerOptions};
-use kwaya_text::{compressor, tokenizer};
+use kwaya_model::{Adapters, Frozen, Lora, Model, Network, SamplerOptions, Source, Target};
+use kwaya_text::{chat::Message, compressor, tokenizer};
 use kwaya_train::{LanguageScore, TokenFile};
 use serde::{Deserialize, Serialize};
 
@@ -28,12 +28,15 @@ pub struct Score {
     pub bytes: u64,
     /// The trained model.
     pub trained: f64,
-    /// The same model before training.
+    /// The same model before training: with random weights, or the base.
     pub untrained: f64,
     /// zstd -19 with the training text to look back at.
     pub compressor: f64,
     /// Tokens per byte.
     pub tokens_per_byte: f64,
+    /// Those of the base, where tokens were added to its vocabulary.
+    #[serde(default)]
+    pub base_tokens_per_byte: Option<f64>,
 }
 
 /// A text that the model wrote.
@@ -56,6 +59,25 @@ pub struct Evaluation {
     pub samples: Vec<Sample>,
 }
 
+/// The model before it was trained.
+#[derive(Clone, Copy)]
+pub enum Before<'a> {
+    /// Random weights.
+    Random {
+        /// Of this seed.
+        seed: u64,
+    },
+    /// The weights of a base.
+    Base {
+        /// Where they are.
+        source: &'a Source,
+        /// The same text in its tokens.
+        held_out: &'a TokenFile,
+        /// Tokens that are read at once.
+        context: usize,
+    },
+}
+
 /// Measures the model in `folder` and the two baselines. `texts` gives the
 /// whole corpus, as often as it is called.
 ///
@@ -63,7 +85,7 @@ pub struct Evaluation {
 /// What the files bring, and `interrupted`.
 pub fn evaluate<I: Iterator<Item = Result<tokenizer::Text>>>(
     folder: &Path,
-    seed: u64,
+    before: Before<'_>,
     held_out: &TokenFile,
     texts: &dyn Fn() -> Result<I>,
     pool: &Pool,
@@ -71,23 +93,56 @@ pub fn evaluate<I: Iterator<Item = Result<tokenizer::Text>>>(
 ) -> Result<Evaluation> {
     // One model at a time, and none beside the compressor, which needs much
     // memory itself.
-    let score = |model: Model| {
-        let context = model.config.max_position_embeddings;
-        let scores = kwaya_train::bits_per_byte(&model, held_out, context, pool, progress)?;
-        Ok::<_, kwaya_base::Error>((scores, model.config))
+    let (trained, untrained) = match before {
+        Before::Random { seed } => {
+            let score = |model: Model| {
+                let context = model.config.max_position_embeddings;
+                let scores = kwaya_train::bits_per_byte(&model, held_out, context, pool, progress)?;
+                Ok::<_, kwaya_base::Error>((scores, model.config))
+            };
+            let (trained, config) = score(Model::load(folder)?)?;
+            (trained, score(Model::random(config, seed, pool))?.0)
+        }
+        Before::Base { source, held_out: before, context } => (
+            of_source(&Source::open(folder)?, held_out, context, pool, progress)?,
+            of_source(source, before, context, pool, progress)?,
+        ),
     };
-    let (trained, config) = score(Model::load(folder)?)?;
-    let (untrained, _) = score(Model::random(config, seed, pool))?;
     let packed = compressor::bits_per_byte(texts()?)?;
     let samples = samples(&TextModel::load(folder, pool.threads())?, texts()?)?;
-    Ok(Evaluation { languages: trained.iter().filter_map(|s| side_by_side(s, &untrained, &packed)).collect(), samples })
+    let own = !matches!(before, Before::Base { held_out: other, .. } if other.hash() != held_out.hash());
+    let side_by_side = |score| side_by_side(score, &untrained, &packed, own);
+    Ok(Evaluation { languages: trained.iter().filter_map(side_by_side).collect(), samples })
+}
+
+/// The figures of weights as they lie in their files: in memory there are no
+/// more of them than one matrix and the head.
+fn of_source(
+    source: &Source,
+    held_out: &TokenFile,
+    context: usize,
+    pool: &Pool,
+    progress: &dyn Progress,
+) -> Result<Vec<LanguageScore>> {
+    let frozen = Frozen::new(source, pool)?;
+    // The smallest adapters there are, which change nothing.
+    let nothing = Lora { rank: 1, alpha: 1.0, targets: vec![Target::Query], tokens: None };
+    let nothing = Adapters::zeros(frozen.config(), nothing);
+    kwaya_train::bits_per_byte(Network::Adapted(&frozen, &nothing), held_out, context, pool, progress)
 }
 
 /// All three figures come from the same documents, so each language that one
-/// of them knows the others know too.
-fn side_by_side(trained: &LanguageScore, untrained: &[LanguageScore], packed: &[compressor::Packed]) -> Option<Score> {
+/// of them knows the others know too. Whether both models have the same
+/// tokens is said by `own`.
+fn side_by_side(
+    trained: &LanguageScore,
+    untrained: &[LanguageScore],
+    packed: &[compressor::Packed],
+    own: bool,
+) -> Option<Score> {
     let untrained = untrained.iter().find(|s| s.language == trained.language)?;
     let packed = packed.iter().find(|p| p.language == trained.language)?;
+    let tokens_per_byte = |score: &LanguageScore| score.tokens as f64 / score.bytes.max(1) as f64;
     Some(Score {
         language: trained.language.clone(),
         documents: trained.documents,
@@ -95,16 +150,20 @@ fn side_by_side(trained: &LanguageScore, untrained: &[LanguageScore], packed: &[
         trained: trained.bits_per_byte,
         untrained: untrained.bits_per_byte,
         compressor: packed.bits_per_byte,
-        tokens_per_byte: trained.tokens as f64 / trained.bytes.max(1) as f64,
+        tokens_per_byte: tokens_per_byte(trained),
+        base_tokens_per_byte: (!own).then(|| tokens_per_byte(untrained)),
     })
 }
 
 fn samples(model: &TextModel, texts: impl Iterator<Item = Result<tokenizer::Text>>) -> Result<Vec<Sample>> {
     let mut samples = vec![Sample { language: String::new(), prompt: String::new(), text: String::new() }];
+    let mut chats = vec![false];
     for document in texts {
         let document = document?;
         if document.held_out && !samples.iter().any(|s| s.language == document.language) {
-            let prompt = opening(&document.text);
+            let question = document.messages.as_ref().and_then(|m| m.iter().find(|m| m.role == "user"));
+            chats.push(question.is_some());
+            let prompt = question.map_or_else(|| opening(&document.text), |question| question.content.clone());
             samples.push(Sample { language: document.language, prompt, text: String::new() });
         }
     }
@@ -113,11 +172,19 @@ fn samples(model: &TextModel, texts: impl Iterator<Item = Result<tokenizer::Text
         tokens_max: SAMPLE_TOKENS,
         form: None,
     };
-    for sample in &mut samples {
-        model.generate(&sample.prompt, &options, |piece| {
-            sample.text.push_str(piece);
+    for (sample, chat) in samples.iter_mut().zip(chats) {
+        let mut written = String::new();
+        let listen = |piece: &str| {
+            written.push_str(piece);
             true
-        })?;
+        };
+        if chat {
+            model.answer(&mut model.conversations(), &[Message::new("user", &sample.prompt)], &options, listen)?;
+            sample.text = format!("\n{written}");
+        } else {
+            model.generate(&sample.prompt, &options, listen)?;
+            sample.text = written;
+        }
     }
     Ok(samples)
 }

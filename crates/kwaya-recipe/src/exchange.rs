@@ -17,7 +17,7 @@ use std::{
 use kwaya_base::{Error, Progress, Result, Unit, error::At, files};
 use kwaya_math::{Format, Pool};
 use kwaya_model::{
-    Layout, Source,
+    Adapters, Architecture, Layout, Source, View,
     gguf::{self, Metadata, Texts, Value},
     quantise::Target,
     tensors,
@@ -29,6 +29,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::{
     codec::{self, Codec},
     machine::disk_free,
+    stages::ADAPTER,
 };
 
 /// What a folder may have beside its weights, that belongs to the model.
@@ -95,16 +96,13 @@ pub fn to_folder(
     source: &Source,
     out: &Path,
     format: Option<Format>,
+    change: &Change<'_>,
     pool: &Pool,
     progress: &dyn Progress,
 ) -> Result<Exchanged> {
     refuse_existing(out)?;
-    let a = source.architecture();
     let stored = |found: Format| format.unwrap_or(if found.block() == 1 { found } else { Format::F32 });
-    let mut plan = Plan::of(source, |name, view| (name.to_owned(), Layout::folder(a, name, stored(view))))?;
-    plan.tensors.sort_by(|a, b| a.stored.cmp(&b.stored));
-    let embedding = plan.tensors.iter().find(|tensor| tensor.shape.len() == 2).map(|tensor| tensor.layout.format);
-    let config = a.config_json(embedding.unwrap_or(Format::F32)).map_err(|error| error.path(source.path()))?;
+    let (plan, config) = Plan::folder(source, change, stored)?;
     let companions = companions(source)?;
     let parent = parent(out);
     plan.check_disk(parent, companions.iter().map(|(_, bytes)| bytes.len() as u64).sum())?;
@@ -114,21 +112,66 @@ pub fn to_folder(
     for (name, bytes) in &companions {
         files::write(&folder.join(name), bytes)?;
     }
-    // Without this entry `transformers` does not load the file.
-    let metadata = BTreeMap::from([("format", "pt".to_owned())]);
-    let entries: Vec<_> = plan.tensors.iter().map(|t| (&*t.stored, &*t.shape, t.layout.format)).collect();
-    plan.begin(progress);
-    tensors::write_with(&folder.join("model.safetensors"), &metadata, &entries, |index, take| {
-        plan.write(source, index, pool, progress, take)
-    })?;
-    progress.end();
-    files::write(&folder.join("config.json"), pretty(&config).as_bytes())?;
+    plan.fill(&config, folder, pool, progress)?;
     readable(folder)?;
     files::sync_folder(folder)?;
     fs::rename(folder, out).at(out)?;
     let _ = temporary.keep();
     files::sync_folder(parent)?;
-    plan.finish(source, out)
+    plan.finish(out)
+}
+
+/// The files that [`write_weights`] leaves.
+pub const WEIGHTS: [&str; 3] = ["config.json", "generation_config.json", "model.safetensors"];
+
+/// Writes the [`WEIGHTS`] of `source`, changed, into `folder`, which exists.
+/// Floats stay in their format, and blocks become bf16.
+///
+/// # Errors
+/// As [`to_folder`].
+pub fn write_weights(
+    source: &Source,
+    folder: &Path,
+    change: &Change<'_>,
+    pool: &Pool,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let stored = |found: Format| if found.block() == 1 { found } else { Format::Bf16 };
+    let (plan, config) = Plan::folder(source, change, stored)?;
+    plan.check_disk(folder, 0)?;
+    let a = source.architecture();
+    let generation = Map::from_iter([("bos_token_id".to_owned(), a.bos.into()), ("eos_token_id".to_owned(), ends(a))]);
+    files::write(&folder.join(WEIGHTS[1]), pretty(&generation.into()).as_bytes())?;
+    plan.fill(&config, folder, pool, progress)
+}
+
+/// What becomes of a model on its way into a folder.
+pub enum Change<'a> {
+    /// Nothing.
+    Nothing,
+    /// Adapters are merged into it.
+    Merge(&'a Adapters),
+    /// Its tables get other rows for some tokens, which may be new: `count` of
+    /// them from `first` on, by the name of the table.
+    Rows {
+        /// The first token.
+        first: usize,
+        /// How many.
+        count: usize,
+        /// The rows, by table.
+        rows: BTreeMap<&'static str, Vec<f32>>,
+    },
+}
+
+impl Change<'_> {
+    /// What the changed model computes.
+    fn architecture(&self, source: &Source) -> Architecture {
+        let mut architecture = source.architecture().clone();
+        if let Self::Rows { first, count, .. } = self {
+            architecture.vocab = architecture.vocab.max(first + count);
+        }
+        architecture
+    }
 }
 
 /// Writes `source` as a GGUF file at `out`, where nothing may be yet; `name`
@@ -153,7 +196,7 @@ pub fn to_gguf(
     metadata.push(("general.file_type".into(), Value::Unsigned(target.file_type().into())));
     metadata.push(("general.quantization_version".into(), Value::Unsigned(QUANTISATION)));
     metadata.sort_by(|a, b| order(&a.0).cmp(&order(&b.0)));
-    let plan = Plan::of(source, |name, _| {
+    let plan = Plan::of(source, &Change::Nothing, |name, _| {
         let shape = source.tensor(name).map(|view| vec![view.rows, view.cols]).unwrap_or_default();
         let stored = a.gguf_name(name);
         let format = target.of(&stored, &shape, a.layers.len(), a.tied);
@@ -175,15 +218,53 @@ pub fn to_gguf(
     let metadata: Vec<(&str, Value)> = metadata.iter().map(|(key, value)| (&**key, value.clone())).collect();
     plan.begin(progress);
     gguf::write(out, &metadata, &entries, |index, take| match index.checked_sub(first) {
-        Some(index) => plan.write(source, index, pool, progress, take),
+        Some(index) => plan.write(index, pool, progress, take),
         None => tensors::for_each_block(divisors.as_deref().unwrap_or_default(), take),
     })?;
     progress.end();
-    plan.finish(source, out)
+    plan.finish(out)
+}
+
+/// Adapters that were copied.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Copied {
+    /// The folder that was written.
+    pub path: PathBuf,
+    /// Bytes in it.
+    pub bytes: u64,
+}
+
+/// Copies the adapters of the recipe in the folder `built` to `out`, where
+/// nothing may be yet. They are in the format of PEFT.
+///
+/// # Errors
+/// `adapter-missing` where there are none; `exchange-exists`; when a file
+/// cannot be written.
+pub fn adapter(built: &Path, out: &Path) -> Result<Copied> {
+    refuse_existing(out)?;
+    let folder = built.join("build").join("adapter");
+    if !folder.join(ADAPTER[0]).exists() {
+        return Err(Error::usage("adapter-missing").path(built));
+    }
+    let parent = parent(out);
+    let temporary = tempfile::Builder::new().prefix(".writing-").suffix(".tmp").tempdir_in(parent).at(parent)?;
+    let mut bytes = 0;
+    for name in ADAPTER {
+        let content = fs::read(folder.join(name)).at(&folder)?;
+        bytes += content.len() as u64;
+        files::write(&temporary.path().join(name), &content)?;
+    }
+    readable(temporary.path())?;
+    fs::rename(temporary.path(), out).at(out)?;
+    let _ = temporary.keep();
+    files::sync_folder(parent)?;
+    Ok(Copied { path: out.to_owned(), bytes })
 }
 
 /// The tensors to be written.
-struct Plan {
+struct Plan<'a> {
+    source: &'a Source,
+    change: &'a Change<'a>,
     tensors: Vec<Planned>,
     left_out: Vec<String>,
     done: Cell<u64>,
@@ -200,20 +281,49 @@ struct Planned {
     bytes: [u64; 2],
 }
 
-impl Plan {
+impl<'a> Plan<'a> {
     /// `store` says under which name and how a tensor is stored, of which it
     /// is told name and format.
-    fn of(source: &Source, store: impl Fn(&str, Format) -> (String, Layout)) -> Result<Self> {
+    fn of(
+        source: &'a Source,
+        change: &'a Change<'a>,
+        store: impl Fn(&str, Format) -> (String, Layout),
+    ) -> Result<Self> {
         let left_out = source.check()?.into_iter().map(str::to_owned).collect();
         let mut tensors = Vec::new();
-        for (name, shape) in source.architecture().tensors() {
-            let format = source.tensor(&name)?.format;
-            let (stored, layout) = store(&name, format);
+        for (name, shape) in change.architecture(source).tensors() {
+            let view = source.tensor(&name)?;
+            let (stored, layout) = store(&name, view.format);
             let values = shape.iter().product();
-            let bytes = [format, layout.format].map(|format| format.bytes(values).expect("blocks are filled") as u64);
+            let bytes = [view.bytes() as u64, layout.format.bytes(values).expect("blocks are filled") as u64];
             tensors.push(Planned { name, stored, shape, layout, bytes });
         }
-        Ok(Self { tensors, left_out, done: Cell::new(0) })
+        Ok(Self { source, change, tensors, left_out, done: Cell::new(0) })
+    }
+
+    /// Those of a folder in the layout of Hugging Face, and its configuration.
+    fn folder(source: &'a Source, change: &'a Change<'a>, stored: impl Fn(Format) -> Format) -> Result<(Self, Json)> {
+        let a = change.architecture(source);
+        let mut plan =
+            Self::of(source, change, |name, found| (name.to_owned(), Layout::folder(&a, name, stored(found))))?;
+        plan.tensors.sort_by(|a, b| a.stored.cmp(&b.stored));
+        let embedding = plan.tensors.iter().find(|tensor| tensor.shape.len() == 2).map(|tensor| tensor.layout.format);
+        let config = a.config_json(embedding.unwrap_or(Format::F32)).map_err(|error| error.path(source.path()))?;
+        Ok((plan, config))
+    }
+
+    /// Writes weights and configuration into a folder. The configuration comes
+    /// last: a folder that has one is whole.
+    fn fill(&self, config: &Json, folder: &Path, pool: &Pool, progress: &dyn Progress) -> Result<()> {
+        // Without this entry `transformers` does not load the file.
+        let metadata = BTreeMap::from([("format", "pt".to_owned())]);
+        let entries: Vec<_> = self.tensors.iter().map(|t| (&*t.stored, &*t.shape, t.layout.format)).collect();
+        self.begin(progress);
+        tensors::write_with(&folder.join(WEIGHTS[2]), &metadata, &entries, |index, take| {
+            self.write(index, pool, progress, take)
+        })?;
+        progress.end();
+        files::write(&folder.join(WEIGHTS[0]), pretty(config).as_bytes())
     }
 
     fn bytes(&self, which: usize) -> u64 {
@@ -238,17 +348,12 @@ impl Plan {
 
     fn write(
         &self,
-        source: &Source,
         index: usize,
         pool: &Pool,
         progress: &dyn Progress,
         take: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
         let tensor = &self.tensors[index];
-        let place = |error: Error| match error.key() {
-            "exchange-range" => error.path(source.path()).arg("tensor", &tensor.name),
-            _ => error,
-        };
         let mut handed = |bytes: &[u8]| {
             if progress.stopped() {
                 return Err(Error::new("interrupted"));
@@ -258,10 +363,36 @@ impl Plan {
             progress.at(self.done.get());
             Ok(())
         };
-        source.tensor(&tensor.name)?.stream(pool, tensor.layout, &mut handed).map_err(place)
+        self.changed(tensor, pool, &mut handed).map_err(|error| match error.key() {
+            "exchange-range" => error.path(self.source.path()).arg("tensor", &tensor.name),
+            _ => error,
+        })
     }
 
-    fn finish(self, source: &Source, out: &Path) -> Result<Exchanged> {
+    /// Hands on the bytes of a tensor as they are to be written.
+    fn changed(&self, tensor: &Planned, pool: &Pool, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let (view, layout) = (self.source.tensor(&tensor.name)?, tensor.layout);
+        match self.change {
+            Change::Merge(adapters) => {
+                let mut values = view.values();
+                match adapters.merge_named(&tensor.name, &mut values, pool) {
+                    true => layout.write(pool, &values, take),
+                    false => view.stream(pool, layout, take),
+                }
+            }
+            Change::Rows { first, count, rows } if rows.contains_key(&*tensor.name) => {
+                let kept = |from: usize, to: usize| -> Option<View<'_>> { (from < to).then(|| view.slice(from..to)) };
+                if let Some(before) = kept(0, (*first).min(view.rows)) {
+                    before.stream(pool, layout, take)?;
+                }
+                layout.write(pool, &rows[&*tensor.name], take)?;
+                kept(first + count, view.rows).map_or(Ok(()), |after| after.stream(pool, layout, take))
+            }
+            _ => view.stream(pool, layout, take),
+        }
+    }
+
+    fn finish(self, out: &Path) -> Result<Exchanged> {
         let mut formats = BTreeMap::new();
         for tensor in &self.tensors {
             let values: usize = tensor.shape.iter().product();
@@ -269,7 +400,7 @@ impl Plan {
         }
         Ok(Exchanged {
             path: out.to_owned(),
-            parameters: source.architecture().parameters(),
+            parameters: self.change.architecture(self.source).parameters(),
             bytes: [self.bytes(0), self.bytes(1)],
             left_out: self.left_out,
             formats,
@@ -305,8 +436,13 @@ fn pretty(value: &Json) -> String {
     format!("{}\n", serde_json::to_string_pretty(value).expect("plain data"))
 }
 
+/// The tokens that end a text, as a configuration has them.
+fn ends(a: &Architecture) -> Json {
+    if a.eos.len() == 1 { a.eos[0].into() } else { a.eos.clone().into() }
+}
+
 /// The files of a folder but for weights and configuration.
-fn companions(source: &Source) -> Result<Vec<(String, Vec<u8>)>> {
+pub(crate) fn companions(source: &Source) -> Result<Vec<(String, Vec<u8>)>> {
     let Some(file) = source.gguf() else {
         let mut found = Vec::new();
         for name in COMPANIONS {
@@ -325,7 +461,7 @@ fn companions(source: &Source) -> Result<Vec<(String, Vec<u8>)>> {
     let a = source.architecture();
     let mut generation = Map::from_iter([
         ("bos_token_id".to_owned(), vocabulary.bos.or(a.bos).into()),
-        ("eos_token_id".to_owned(), if a.eos.len() == 1 { a.eos[0].into() } else { a.eos.clone().into() }),
+        ("eos_token_id".to_owned(), ends(a)),
     ]);
     generation.extend(vocabulary.padding.map(|padding| ("pad_token_id".to_owned(), padding.into())));
     let mut found = vec![

@@ -13,10 +13,11 @@ use kwaya_train::Schedule;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    learning::Learning,
     lock::Lock,
     machine,
     memory::Way,
-    plan::{self, CorpusSize, bytes_per_token},
+    plan::{self, CorpusSize},
 };
 
 /// What a build costs, foretold or measured.
@@ -81,39 +82,33 @@ const TIMED_AT_MOST: Duration = Duration::from_secs(5);
 /// When the lock's numbers are not valid.
 pub fn forecast(
     lock: &Lock,
+    learning: &Learning<'_>,
     corpus: CorpusSize,
     way: Way,
     checkpoint_every: Duration,
     pool: &Pool,
     ranks: usize,
 ) -> Result<Cost> {
-    let config = lock.model.config(lock.vocabulary);
+    let config = &learning.config;
     let steps = (lock.train.steps / 20).clamp(5, 100) as usize;
     machine::reset_peak_memory();
     let rest = machine::resident_memory().map_or(0, |now| AFTER_TOKENIZER_BYTES.saturating_sub(now));
-    let measured = kwaya_train::measure_within(
-        &config,
-        &plan::share(&lock.train, ranks),
-        way.activations,
-        pool,
-        steps,
-        TIMED_AT_MOST,
-    )?;
+    let measured = learning.measure(&plan::share(&lock.train, ranks), way.activations, pool, steps, TIMED_AT_MOST)?;
     // What it took beside what it planned is the program itself, and what the
     // stages before the training will still leave in it.
     let program = machine::peak_memory().map_or(PROGRAM_BYTES, |peak| peak.saturating_sub(measured.used_bytes) + rest);
     machine::release_memory();
-    let tokens = (corpus.training_bytes + corpus.held_out_bytes) as f64 / bytes_per_token(lock.vocabulary);
+    let tokens = (corpus.training_bytes + corpus.held_out_bytes) as f64 / corpus.bytes_per_token(lock.vocabulary);
     let training_bytes = program + measured.bytes + 4 * tokens as u64;
     let pace = Pace::new(&lock.train, measured.seconds_per_step);
     let training_seconds = training_seconds(&lock.train, pace, corpus, lock.vocabulary);
     let checkpoints = 1.0 + (training_seconds / checkpoint_every.as_secs_f64()).floor();
-    let training_seconds = training_seconds + checkpoints * 12.0 * config.parameters() as f64 / CHECKPOINT_SPEED;
+    let training_seconds = training_seconds + checkpoints * 12.0 * learning.parameters() as f64 / CHECKPOINT_SPEED;
     Ok(Cost {
-        seconds: training_seconds + other_seconds(corpus, lock.vocabulary, &config, pace),
+        seconds: training_seconds + other_seconds(corpus, lock.vocabulary, config, pace),
         training_seconds,
-        memory_bytes: Some(training_bytes.max(text_bytes(corpus)).max(figures_bytes(&config))),
-        disk_bytes: disk(&config, corpus, lock.vocabulary, checkpoints),
+        memory_bytes: Some(training_bytes.max(text_bytes(corpus)).max(figures_bytes(config))),
+        disk_bytes: disk(learning, corpus, lock.vocabulary, checkpoints),
     })
 }
 
@@ -141,14 +136,14 @@ pub(crate) fn training_seconds(schedule: &Schedule, pace: Pace, corpus: CorpusSi
 
 /// Tokens of a look at held-out text.
 pub(crate) fn look_tokens(corpus: CorpusSize, vocabulary: usize) -> f64 {
-    (corpus.held_out_bytes as f64 / bytes_per_token(vocabulary)).min(kwaya_train::SAMPLED_TOKENS as f64)
+    (corpus.held_out_bytes as f64 / corpus.bytes_per_token(vocabulary)).min(kwaya_train::SAMPLED_TOKENS as f64)
 }
 
 /// Seconds of everything but the training.
 pub(crate) fn other_seconds(corpus: CorpusSize, vocabulary: usize, config: &Config, pace: Pace) -> f64 {
     // The figures read each document in windows that overlap by half, for the
     // trained and the untrained model.
-    let figures = 4.0 * corpus.held_out_bytes as f64 / bytes_per_token(vocabulary) * pace.forward;
+    let figures = 4.0 * corpus.held_out_bytes as f64 / corpus.bytes_per_token(vocabulary) * pace.forward;
     let text = (corpus.training_bytes + corpus.held_out_bytes) as f64 / 1e6;
     let looked_back_at = corpus.training_bytes.min(COMPRESSOR_TEXT_MAX) as f64 / 1e6;
     // A sample for each language and one more; each token reads all weights.
@@ -171,11 +166,12 @@ fn figures_bytes(config: &Config) -> u64 {
     PROGRAM_BYTES + 8 * config.parameters()
 }
 
-/// The store, with the model and up to two checkpoints of weights and both
-/// averages.
-fn disk(config: &Config, corpus: CorpusSize, vocabulary: usize, checkpoints: f64) -> u64 {
-    let weights = 4 * config.parameters();
+/// The store, with what is learned and up to two checkpoints of it and both
+/// averages; where adapters are, with the model that they are merged into.
+fn disk(learning: &Learning<'_>, corpus: CorpusSize, vocabulary: usize, checkpoints: f64) -> u64 {
+    let weights = 4 * learning.parameters();
+    let merged = if learning.lora.is_some() { 2 * learning.config.parameters() } else { 0 };
     let text = corpus.training_bytes + corpus.held_out_bytes;
-    let tokens = (text as f64 / bytes_per_token(vocabulary) * 2.0) as u64;
-    weights * if checkpoints > 1.0 { 7 } else { 4 } + tokens + text * 2 / 5 + (1 << 20)
+    let tokens = (text as f64 / corpus.bytes_per_token(vocabulary) * 2.0) as u64;
+    merged + weights * if checkpoints > 1.0 { 7 } else { 4 } + tokens + text * 2 / 5 + (1 << 20)
 }

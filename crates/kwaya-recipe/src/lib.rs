@@ -5,6 +5,7 @@
 //! stages, each known by the hash of what goes in → artefacts in the store,
 //! a line each in the ledger.
 
+pub mod base;
 pub mod bench;
 pub mod build;
 pub mod codec;
@@ -12,6 +13,7 @@ pub mod evaluation;
 pub mod exchange;
 pub mod forecast;
 pub mod inspect;
+pub mod learning;
 pub mod ledger;
 pub mod lock;
 pub mod machine;
@@ -21,6 +23,7 @@ pub mod plan;
 pub mod recipe;
 pub mod report;
 pub mod stage;
+mod stages;
 pub mod store;
 pub mod text_model;
 pub mod together;

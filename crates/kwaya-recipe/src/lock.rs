@@ -4,11 +4,14 @@
 use std::{fs, path::Path};
 
 use kwaya_base::{Error, Result, error::At, files};
-use kwaya_model::Config;
+use kwaya_model::{Config, Lora, Source};
 use kwaya_train::{Precision, Schedule};
 use serde::{Deserialize, Serialize};
 
-use crate::recipe::CorpusWishes;
+use crate::{
+    learning::Learning,
+    recipe::{CorpusWishes, Method},
+};
 
 /// The name of the lock in the recipe's folder.
 pub const LOCK: &str = "kwaya.lock";
@@ -47,12 +50,33 @@ pub struct Lock {
     pub languages: Vec<String>,
     /// How documents are chosen.
     pub corpus: CorpusWishes,
-    /// Tokens asked for in the tokenizer.
+    /// Tokens asked for in the tokenizer; with a base, those of the model.
     pub vocabulary: usize,
-    /// Sizes of the model.
+    /// What the training begins from, if not from nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<LockedBase>,
+    /// Sizes of the model. Those of a base are told here, not decided.
     pub model: Sizes,
     /// The training.
     pub train: Schedule,
+}
+
+/// The model that a training begins from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedBase {
+    /// BLAKE3 of its weights and sizes.
+    pub weights: String,
+    /// BLAKE3 of its tokenizer.
+    pub tokenizer: String,
+    /// How it is taught.
+    pub method: Method,
+    /// Tokens that were added to its vocabulary.
+    #[serde(default)]
+    pub new_tokens: usize,
+    /// The adapters that are learned, where that is the method.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<Lora>,
 }
 
 /// The sizes that are chosen; the rest of `config.json` follows from them.
@@ -76,6 +100,19 @@ pub struct Sizes {
 }
 
 impl Sizes {
+    /// Those of a base, which is read `context` tokens at a time.
+    pub fn of_base(config: &Config, context: usize) -> Self {
+        Self {
+            hidden_size: config.hidden_size,
+            layers: config.num_hidden_layers,
+            heads: config.num_attention_heads,
+            key_value_heads: config.num_key_value_heads,
+            intermediate_size: config.intermediate_size,
+            context,
+            initializer_range: config.initializer_range,
+        }
+    }
+
     /// The model's configuration with a tokenizer of `vocabulary` tokens, of
     /// which token 0 is the end of a text.
     pub fn config(&self, vocabulary: usize) -> Config {
@@ -103,11 +140,21 @@ impl Lock {
         languages: Vec<String>,
         corpus: CorpusWishes,
         vocabulary: usize,
+        base: Option<LockedBase>,
         model: Sizes,
         train: Schedule,
     ) -> Self {
         let arithmetic = arithmetic(train.precision).to_owned();
-        Self { version: VERSION, arithmetic, documents, languages, corpus, vocabulary, model, train }
+        Self { version: VERSION, arithmetic, documents, languages, corpus, vocabulary, base, model, train }
+    }
+
+    /// What is learned, beginning with the weights of `base` where there is
+    /// one.
+    pub fn learning<'a>(&self, base: Option<&'a Source>) -> Learning<'a> {
+        let taught = base.and_then(|source| source.architecture().config());
+        let config = taught.unwrap_or_else(|| self.model.config(self.vocabulary));
+        let lora = self.base.as_ref().and_then(|base| base.lora.clone());
+        Learning { config: Config { vocab_size: self.vocabulary, ..config }, base, lora }
     }
 
     /// Reads `folder/kwaya.lock`; `None` when there is none.
@@ -137,7 +184,10 @@ impl Lock {
             let cause = format!("arithmetic = {:?}, but train.precision is another", lock.arithmetic);
             return Err(refuse("lock-wrong").arg("cause", cause));
         }
-        lock.model.config(lock.vocabulary).validate()?;
+        match &lock.base {
+            None => lock.model.config(lock.vocabulary).validate()?,
+            Some(base) => base.lora.iter().try_for_each(Lora::validate)?,
+        }
         Ok(Some(lock))
     }
 

@@ -4,12 +4,12 @@
 use std::path::Path;
 
 use kwaya_base::{Error, Result};
-use kwaya_model::Config;
 use kwaya_train::{Keep, Memory, Schedule};
 use serde::Serialize;
 
 use crate::{
     forecast,
+    learning::Learning,
     lock::{LOCK, Lock, Sizes},
     machine::Machine,
     plan::{self, CorpusSize},
@@ -53,23 +53,25 @@ pub struct Way {
 
 /// The fastest way to carry out a training within `room` bytes; where there is
 /// none, the one that takes least. Only here is that decided.
-pub fn way(config: &Config, schedule: &Schedule, room: u64) -> Way {
-    let ways = [Keep::Everything, Keep::Inputs]
-        .map(|keep| Way { activations: keep, memory: kwaya_train::memory(config, schedule, keep) });
-    let fits = ways.iter().find(|way| way.memory.total() + forecast::PROGRAM_BYTES <= room);
+pub fn way(learning: &Learning<'_>, schedule: &Schedule, room: u64) -> Way {
+    let ways =
+        [Keep::Everything, Keep::Inputs].map(|keep| Way { activations: keep, memory: learning.memory(schedule, keep) });
+    let beside = forecast::PROGRAM_BYTES + learning.file_bytes();
+    let fits = ways.iter().find(|way| way.memory.total() + beside <= room);
     *fits.or(ways.iter().min_by_key(|way| way.memory.total())).expect("there is a way")
 }
 
 /// The most bytes that a build of this training needs, as far as that is known
 /// before anything is measured. Without a corpus it is that of the training.
-pub fn needed(config: &Config, schedule: &Schedule, corpus: Option<CorpusSize>, room: u64) -> u64 {
-    let training = forecast::PROGRAM_BYTES + way(config, schedule, room).memory.total();
+pub fn needed(learning: &Learning<'_>, schedule: &Schedule, corpus: Option<CorpusSize>, room: u64) -> u64 {
+    let beside = forecast::PROGRAM_BYTES + learning.file_bytes();
+    let training = beside + way(learning, schedule, room).memory.total();
     training.max(corpus.map_or(0, forecast::text_bytes))
 }
 
 /// The way of the training of `lock` by each of `ranks` processes.
-pub fn way_of(lock: &Lock, room: Room, ranks: usize) -> Way {
-    way(&lock.model.config(lock.vocabulary), &plan::share(&lock.train, ranks), room.bytes)
+pub fn way_of(lock: &Lock, learning: &Learning<'_>, room: Room, ranks: usize) -> Way {
+    way(learning, &plan::share(&lock.train, ranks), room.bytes)
 }
 
 /// A plan that fits.
@@ -144,9 +146,9 @@ pub fn nearest(
 
 fn fit(wishes: TrainWishes, vocabulary: usize, corpus: Option<CorpusSize>, room: u64) -> Fit {
     let sizes = plan::sized(plan::LADDER[0], &wishes);
-    let config = sizes.config(vocabulary);
+    let learning = Learning::from_nothing(sizes.config(vocabulary));
     let schedule = plan::schedule(&sizes, &wishes, vocabulary, 1, room);
-    Fit { bytes: needed(&config, &schedule, corpus, room), parameters: config.parameters(), wishes }
+    Fit { bytes: needed(&learning, &schedule, corpus, room), parameters: learning.parameters(), wishes }
 }
 
 /// What is said of a recipe that does not fit, and of a lock.
@@ -158,11 +160,21 @@ const LOCK_TOO_LARGE: &str = "memory-lock";
 ///
 /// # Errors
 /// `memory-lock` with a plan that would fit; `memory-none` where none does.
-pub fn check(lock: &Lock, wishes: &TrainWishes, room: Room, ranks: usize, folder: &Path) -> Result<()> {
+pub fn check(
+    lock: &Lock,
+    learning: &Learning<'_>,
+    wishes: &TrainWishes,
+    room: Room,
+    ranks: usize,
+    folder: &Path,
+) -> Result<()> {
     let share = plan::share(&lock.train, ranks);
-    let need = needed(&lock.model.config(lock.vocabulary), &share, None, room.bytes);
+    let need = needed(learning, &share, None, room.bytes);
     if need <= room.bytes {
         return Ok(());
+    }
+    if learning.base.is_some() {
+        return Err(too_short_for_base(wishes, learning, need, room));
     }
     let error = too_short(LOCK_TOO_LARGE, wishes, &lock.model, lock.vocabulary, None, need, room);
     Err(error.path(&folder.join(LOCK)).arg("folder", folder.display()))
@@ -184,6 +196,26 @@ pub(crate) fn too_short(
             .arg("fits", words::bytes(fit.bytes))
             .arg("millions", format!("{:.1}", fit.parameters as f64 / 1e6)),
         None => Error::new("memory-none"),
+    };
+    error.arg("needed", words::bytes(need)).arg("room", words::bytes(room.bytes)).arg("free", words::bytes(room.free))
+}
+
+/// The error that teaching a base takes `need` bytes, which are not there,
+/// with what would do: fewer tokens at a time, and adapters.
+pub(crate) fn too_short_for_base(wishes: &TrainWishes, learning: &Learning<'_>, need: u64, room: Room) -> Error {
+    let wished = plan::schedule_for_base(learning, wishes, 1).sequence_length;
+    let fit = halvings(wished, 32).into_iter().find_map(|context| {
+        let lora = plan::lora_of(&TrainWishes { method: None, ..wishes.clone() });
+        let taught = Learning { config: learning.config.clone(), base: learning.base, lora: Some(lora) };
+        let wishes = TrainWishes { context: Some(context), ..wishes.clone() };
+        let bytes = needed(&taught, &plan::schedule_for_base(&taught, &wishes, 1), None, room.bytes);
+        (bytes <= room.bytes).then_some((context, bytes))
+    });
+    let error = match fit {
+        Some((context, bytes)) => Error::new("memory-base")
+            .arg("lines", format!("method = \"lora\"\ncontext = {context}"))
+            .arg("fits", words::bytes(bytes)),
+        None => Error::new("memory-base-none"),
     };
     error.arg("needed", words::bytes(need)).arg("room", words::bytes(room.bytes)).arg("free", words::bytes(room.free))
 }
@@ -218,7 +250,8 @@ mod tests {
             let again: TrainWishes = toml::from_str(&lines).unwrap();
             let sizes = plan::sized(plan::LADDER[6], &again);
             let schedule = plan::schedule(&sizes, &again, 4096, 100, room);
-            assert!(needed(&sizes.config(4096), &schedule, None, room) <= room, "what it says can be done");
+            let learning = Learning::from_nothing(sizes.config(4096));
+            assert!(needed(&learning, &schedule, None, room) <= room, "what it says can be done");
         }
         let whole = nearest(&wishes, &wanted(), 4096, None, 1 << 40).unwrap();
         assert_eq!(

@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 
 use kwaya_base::{Error, Progress, Result, Unit};
 use kwaya_math::Pool;
-use kwaya_model::Config;
+use kwaya_model::{Config, Lora, Target};
 use kwaya_train::{Decay, Schedule};
 use serde::Serialize;
 
 use crate::{
     forecast::{self, Pace},
+    learning::Learning,
     lock::Sizes,
     memory::{self, Room},
-    recipe::TrainWishes,
+    recipe::{Method, TrainWishes},
     words,
 };
 
@@ -36,6 +37,19 @@ const EPOCHS_MIN: f64 = 4.0;
 
 /// Fewer steps teach nothing.
 const STEPS_MIN: u64 = 10;
+
+/// A base has learned its language already, or another: the same text teaches
+/// it little more often than this (Muennighoff et al. again).
+const EPOCHS_MAX_FOR_BASE: f64 = 4.0;
+
+/// Tokens per step that a base is taught with, and tokens of a row, at most.
+const STEP_TOKENS_FOR_BASE: usize = 1024;
+const ROW_FOR_BASE: usize = 512;
+
+/// The adapters that a base gets unless the recipe says otherwise: for all
+/// products, which learned more than those of attention alone for the same
+/// number of weights (Dettmers et al. 2023, "QLoRA").
+const RANK: usize = 16;
 
 /// What is kept back of the time, for a machine that is busier than it was.
 const SPARE: f64 = 0.08;
@@ -72,8 +86,17 @@ pub struct CorpusSize {
     pub held_out_bytes: u64,
     /// Languages that it is in.
     pub languages: usize,
+    /// Bytes that a token stands for, where that is known.
+    pub bytes_per_token: Option<f64>,
     /// Seconds that reading it took, which are part of the time there is.
     pub seconds: f64,
+}
+
+impl CorpusSize {
+    /// Bytes that a token of a tokenizer of `vocabulary` stands for.
+    pub(crate) fn bytes_per_token(&self, vocabulary: usize) -> f64 {
+        self.bytes_per_token.unwrap_or_else(|| bytes_per_token(vocabulary))
+    }
 }
 
 /// A rung of the ladder as it was measured.
@@ -119,7 +142,7 @@ fn vocabulary(bytes: u64) -> usize {
 }
 
 /// Bytes that a token stands for, roughly, before there is a tokenizer.
-pub(crate) fn bytes_per_token(vocabulary: usize) -> f64 {
+fn bytes_per_token(vocabulary: usize) -> f64 {
     match vocabulary {
         0..1500 => 2.8,
         1500..3000 => 3.3,
@@ -151,7 +174,7 @@ pub fn choose(
             .arg("needed", words::bytes(TEXT_BYTES_MIN)));
     }
     let vocabulary = wishes.vocabulary.unwrap_or_else(|| vocabulary(corpus.training_bytes));
-    let tokens = corpus.training_bytes as f64 / bytes_per_token(vocabulary);
+    let tokens = corpus.training_bytes as f64 / corpus.bytes_per_token(vocabulary);
     let time = Time { began: Instant::now(), within, corpus, vocabulary };
     let fixed = wishes.hidden_size.is_some() || wishes.layers.is_some();
     let mut rungs: Vec<Rung> = Vec::new();
@@ -162,10 +185,10 @@ pub fn choose(
             return Err(Error::new("interrupted"));
         }
         let sizes = sized(rung, wishes);
-        let config = sizes.config(vocabulary);
+        let learning = Learning::from_nothing(sizes.config(vocabulary));
         let trial = schedule(&sizes, wishes, vocabulary, 1, room.bytes);
         let share = share(&trial, ranks);
-        let need = memory::needed(&config, &share, Some(corpus), room.bytes);
+        let need = memory::needed(&learning, &share, Some(corpus), room.bytes);
         if need > room.bytes {
             if best.is_none() {
                 return Err(memory::too_short(
@@ -185,20 +208,17 @@ pub fn choose(
         // A size far out of reach is not timed: its step costs at least as
         // many times more as it has more weights.
         if let Some(last) = rungs.last() {
-            let step = last.seconds_per_step * config.parameters() as f64 / last.parameters as f64;
-            if epochs(time.steps(&config, Pace::new(&trial, step))) < EPOCHS_MIN / 2.0 {
+            let step = last.seconds_per_step * learning.parameters() as f64 / last.parameters as f64;
+            if epochs(time.steps(&learning, Pace::new(&trial, step))) < EPOCHS_MIN / 2.0 {
                 break;
             }
         }
-        let keep = memory::way(&config, &share, room.bytes).activations;
-        let step =
-            kwaya_train::measure_within(&config, &share, keep, pool, TIMED_STEPS, time.of_a_rung())?.seconds_per_step;
+        let keep = memory::way(&learning, &share, room.bytes).activations;
+        let step = learning.measure(&share, keep, pool, TIMED_STEPS, time.of_a_rung())?.seconds_per_step;
         let pace = Pace::new(&trial, step);
-        let affordable = time.steps(&config, pace);
+        let affordable = time.steps(&learning, pace);
         if best.is_none() && affordable < STEPS_MIN && wishes.steps.is_none() {
-            return Err(Error::usage("time-too-short")
-                .arg("within", words::duration(within.as_secs_f64()))
-                .arg("needed", format!("{}s", time.needed(&config, pace))));
+            return Err(time.too_short(&learning, pace));
         }
         let useful = (EPOCHS_MAX * tokens / step_tokens).ceil() as u64;
         let steps = wishes.steps.unwrap_or(affordable.min(useful.max(50)));
@@ -209,7 +229,7 @@ pub fn choose(
             schedule.evaluate_every = evaluate_every(&schedule, forecast::look_tokens(corpus, vocabulary));
             best = Some((sizes, schedule));
         }
-        let (parameters, epochs) = (config.parameters(), epochs(steps));
+        let (parameters, epochs) = (learning.parameters(), epochs(steps));
         rungs.push(Rung { sizes, parameters, seconds_per_step: step, steps, epochs, chosen: better });
         progress.at(rungs.len() as u64);
         if !better || fixed {
@@ -219,6 +239,103 @@ pub fn choose(
     progress.end();
     let (sizes, schedule) = best.expect("the first rung is chosen or refused");
     Ok(Chosen { vocabulary, sizes, schedule, rungs })
+}
+
+/// Chooses steps for what is `learning` beside or from a base, whose sizes are
+/// given, as [`choose`] does.
+///
+/// # Errors
+/// `time-too-short`, `memory-base`, `memory-base-none`, `interrupted`.
+#[expect(clippy::too_many_arguments, reason = "each is one thing that a plan needs")]
+pub fn choose_for_base(
+    corpus: CorpusSize,
+    learning: &Learning<'_>,
+    wishes: &TrainWishes,
+    within: Duration,
+    room: Room,
+    pool: &Pool,
+    ranks: usize,
+    progress: &dyn Progress,
+) -> Result<Chosen> {
+    let vocabulary = learning.config.vocab_size;
+    let time = Time { began: Instant::now(), within, corpus, vocabulary };
+    progress.begin("plan-measure", 1, Unit::Steps);
+    let trial = schedule_for_base(learning, wishes, 1);
+    let share = share(&trial, ranks);
+    let need = memory::needed(learning, &share, Some(corpus), room.bytes);
+    if need > room.bytes {
+        return Err(memory::too_short_for_base(wishes, learning, need, room));
+    }
+    let keep = memory::way(learning, &share, room.bytes).activations;
+    let step = learning.measure(&share, keep, pool, TIMED_STEPS, time.of_a_rung())?.seconds_per_step;
+    if progress.stopped() {
+        return Err(Error::new("interrupted"));
+    }
+    let pace = Pace::new(&trial, step);
+    let affordable = time.steps(learning, pace);
+    if affordable < STEPS_MIN && wishes.steps.is_none() {
+        return Err(time.too_short(learning, pace));
+    }
+    let tokens = corpus.training_bytes as f64 / corpus.bytes_per_token(vocabulary);
+    let step_tokens = trial.targets_per_step() as f64;
+    let useful = (EPOCHS_MAX_FOR_BASE * tokens / step_tokens).ceil() as u64;
+    let steps = wishes.steps.unwrap_or(affordable.min(useful.max(STEPS_MIN)));
+    let mut schedule = schedule_for_base(learning, wishes, steps);
+    schedule.evaluate_every = evaluate_every(&schedule, forecast::look_tokens(corpus, vocabulary));
+    progress.at(1);
+    progress.end();
+    let sizes = Sizes::of_base(&learning.config, schedule.sequence_length);
+    let rung = Rung {
+        sizes,
+        parameters: learning.parameters(),
+        seconds_per_step: step,
+        steps,
+        epochs: steps as f64 * step_tokens / tokens,
+        chosen: true,
+    };
+    Ok(Chosen { vocabulary, sizes, schedule, rungs: vec![rung] })
+}
+
+/// The adapters that are wished for.
+pub(crate) fn lora_of(wishes: &TrainWishes) -> Lora {
+    let rank = wishes.rank.unwrap_or(RANK);
+    let mut targets = wishes.targets.clone().unwrap_or_else(|| Target::ALL.to_vec());
+    targets.sort_unstable();
+    targets.dedup();
+    Lora { rank, alpha: wishes.alpha.unwrap_or(2.0 * rank as f32), targets, tokens: None }
+}
+
+/// How a base is taught. A micro-batch is one row, which takes least memory.
+pub(crate) fn schedule_for_base(learning: &Learning<'_>, wishes: &TrainWishes, steps: u64) -> Schedule {
+    let config = &learning.config;
+    let context = wishes.context.unwrap_or(ROW_FOR_BASE).min(config.max_position_embeddings);
+    let rows = (STEP_TOKENS_FOR_BASE / context).max(1);
+    let micro_batches = wishes.micro_batches.unwrap_or((rows * context / ROW_FOR_BASE).max(1));
+    // Wider models want smaller steps; adapters want the same at any width.
+    let width = 576.0 / config.hidden_size as f32;
+    let rate = wishes.learning_rate.unwrap_or(match wishes.method() {
+        Method::Lora => 2e-3,
+        Method::Full => (1e-4 * width).min(1e-3),
+        Method::Continue => (5e-4 * width).min(3e-3),
+    });
+    Schedule {
+        seed: wishes.seed,
+        steps,
+        sequence_length: context,
+        sequences_per_micro_batch: rows.div_ceil(micro_batches),
+        micro_batches_per_step: micro_batches,
+        learning_rate: rate,
+        learning_rate_min: rate * 0.05,
+        warmup_steps: (steps / 20).clamp(1, 100).min(steps),
+        decay: Decay::Cosine,
+        beta1: 0.9,
+        beta2: 0.99,
+        epsilon: 1e-8,
+        weight_decay: if learning.lora.is_some() { 0.0 } else { 0.1 },
+        clip_norm: 1.0,
+        evaluate_every: (steps / LOOKS).max(1),
+        precision: wishes.precision.unwrap_or_default(),
+    }
 }
 
 /// The time there is, and what it has to do for.
@@ -242,12 +359,19 @@ impl Time {
     }
 
     /// Steps that there is time for, with the looks between them.
-    fn steps(&self, config: &Config, pace: Pace) -> u64 {
-        let other = forecast::other_seconds(self.corpus, self.vocabulary, config, pace);
+    fn steps(&self, learning: &Learning<'_>, pace: Pace) -> u64 {
+        let other = forecast::other_seconds(self.corpus, self.vocabulary, &learning.config, pace);
         let left = (self.within.as_secs_f64() - self.gone()) * (1.0 - SPARE) - other;
         let looks = LOOKS as f64 * forecast::look_tokens(self.corpus, self.vocabulary) * pace.forward;
         // All looks, or where they would take too much, fewer.
         ((left - looks).max(left / (1.0 + LOOKS_SHARE)).max(0.0) / pace.step) as u64
+    }
+
+    /// The error that it is too short, with what would do.
+    fn too_short(&self, learning: &Learning<'_>, pace: Pace) -> Error {
+        Error::usage("time-too-short")
+            .arg("within", words::duration(self.within.as_secs_f64()))
+            .arg("needed", format!("{}s", self.needed(&learning.config, pace)))
     }
 
     /// Whole seconds in which the fewest steps can be done.
@@ -301,8 +425,8 @@ pub(crate) fn schedule(sizes: &Sizes, wishes: &TrainWishes, vocabulary: usize, s
     if let Some(wished) = wishes.micro_batches {
         return of(wished);
     }
-    let config = sizes.config(vocabulary);
-    let need = |schedule: &Schedule| memory::needed(&config, schedule, None, room);
+    let learning = Learning::from_nothing(sizes.config(vocabulary));
+    let need = |schedule: &Schedule| memory::needed(&learning, schedule, None, room);
     let usual = of(rows.min(2));
     if need(&usual) <= room {
         return usual;
@@ -346,8 +470,13 @@ mod tests {
     use super::*;
     use kwaya_base::Silent;
 
-    const CORPUS: CorpusSize =
-        CorpusSize { training_bytes: 1_000_000, held_out_bytes: 20_000, languages: 1, seconds: 0.0 };
+    const CORPUS: CorpusSize = CorpusSize {
+        training_bytes: 1_000_000,
+        held_out_bytes: 20_000,
+        languages: 1,
+        bytes_per_token: None,
+        seconds: 0.0,
+    };
 
     fn small() -> TrainWishes {
         TrainWishes { hidden_size: Some(32), layers: Some(1), context: Some(64), ..TrainWishes::default() }
@@ -381,7 +510,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_done_is_refused_with_what_would_do() {
-        let tiny = CorpusSize { training_bytes: TEXT_BYTES_MIN - 1, held_out_bytes: 0, languages: 1, seconds: 0.0 };
+        let tiny = CorpusSize { training_bytes: TEXT_BYTES_MIN - 1, held_out_bytes: 0, ..CORPUS };
         assert_eq!(chosen(tiny, &small(), 60, 1 << 34).unwrap_err().key(), "corpus-too-small");
         assert_eq!(chosen(CORPUS, &small(), 60, 1 << 20).unwrap_err().key(), "memory-none");
         let error = chosen(CORPUS, &small(), 0, 1 << 34).unwrap_err();
@@ -420,11 +549,11 @@ mod tests {
     fn when_memory_is_short_the_step_is_cut_finer_before_anything_is_refused() {
         let wishes = TrainWishes::default();
         let sizes = sized(LADDER[0], &wishes);
-        let config = sizes.config(4096);
+        let learning = Learning::from_nothing(sizes.config(4096));
         let of = |room| schedule(&sizes, &wishes, 4096, 10, room);
         let usual = of(1 << 40);
         assert_eq!(usual.micro_batches_per_step, 2);
-        let need = |schedule: &Schedule| memory::needed(&config, schedule, None, 0);
+        let need = |schedule: &Schedule| memory::needed(&learning, schedule, None, 0);
         let finer = of(need(&usual) - 1);
         assert!(finer.micro_batches_per_step > 2 && need(&finer) < need(&usual), "{finer:?}");
         assert_eq!(finer.targets_per_step(), usual.targets_per_step());
@@ -433,7 +562,13 @@ mod tests {
     #[test]
     fn planning_takes_little_of_the_time_there_is() {
         let began = Instant::now();
-        let corpus = CorpusSize { training_bytes: 400_000_000, held_out_bytes: 20_000, languages: 1, seconds: 0.0 };
+        let corpus = CorpusSize {
+            training_bytes: 400_000_000,
+            held_out_bytes: 20_000,
+            languages: 1,
+            bytes_per_token: None,
+            seconds: 0.0,
+        };
         let error = chosen(corpus, &TrainWishes::default(), 20, 1 << 36);
         assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
         // Nothing larger was tried than could be of use.

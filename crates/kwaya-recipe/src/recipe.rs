@@ -7,6 +7,7 @@ use std::{
 };
 
 use kwaya_base::{Error, Result, error::At};
+use kwaya_model::Target;
 use serde::{Deserialize, Serialize};
 
 /// The name of the recipe in its folder.
@@ -102,6 +103,81 @@ pub struct TrainWishes {
     /// Peak learning rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f32>,
+    /// The model to begin from: a folder in Hugging Face layout, a GGUF file,
+    /// or the folder of another recipe, absolute or relative to this one's.
+    /// Without it a model is trained from nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<PathBuf>,
+    /// How the base is taught.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<Method>,
+    /// The rank of the adapters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rank: Option<usize>,
+    /// Their scale, times the rank.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<f32>,
+    /// The products of each layer that have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Vec<Target>>,
+    /// Tokens to add to the vocabulary of the base, learned from the corpus.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_tokens: Option<usize>,
+}
+
+/// How a base is taught.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Its weights stay as they are, and low-rank adapters are learned beside
+    /// them (Hu et al. 2021).
+    #[default]
+    Lora,
+    /// All weights are learned, in small steps: chats and documents.
+    Full,
+    /// All weights are learned, in the steps of a training from nothing, on
+    /// documents: its language model goes on (Ibrahim et al. 2024).
+    Continue,
+}
+
+impl Method {
+    /// As it stands in a recipe.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lora => "lora",
+            Self::Full => "full",
+            Self::Continue => "continue",
+        }
+    }
+}
+
+impl TrainWishes {
+    /// How the base is taught, if there is one.
+    pub fn method(&self) -> Method {
+        self.method.unwrap_or_default()
+    }
+
+    /// Wishes that cannot go together: the key, and what it needs.
+    fn contradiction(&self) -> Option<(&'static str, &'static str)> {
+        let lora = [
+            ("train.rank", self.rank.is_some()),
+            ("train.alpha", self.alpha.is_some()),
+            ("train.targets", self.targets.is_some()),
+        ];
+        let from_base = [("train.method", self.method.is_some()), ("train.new_tokens", self.new_tokens.is_some())];
+        let from_nothing = [
+            ("train.vocabulary", self.vocabulary.is_some()),
+            ("train.hidden_size", self.hidden_size.is_some()),
+            ("train.layers", self.layers.is_some()),
+        ];
+        let first = |keys: &[(&'static str, bool)]| keys.iter().find(|(_, said)| *said).map(|(key, _)| *key);
+        match self.base {
+            None => first(&lora).or(first(&from_base)).map(|key| (key, "base")),
+            Some(_) if self.method() != Method::Lora => first(&lora).map(|key| (key, "lora")),
+            Some(_) => None,
+        }
+        .or_else(|| self.base.as_ref().and_then(|_| first(&from_nothing)).map(|key| (key, "nothing")))
+    }
 }
 
 impl Recipe {
@@ -166,13 +242,15 @@ impl Recipe {
             return wrong("corpus.max_file_mb", &corpus.max_file_mb, "1 – 4096");
         }
         let train = &self.train;
-        let ranges: [(&str, Option<u64>, u64, u64); 6] = [
+        let ranges: [(&str, Option<u64>, u64, u64); 8] = [
             ("train.vocabulary", train.vocabulary.map(|v| v as u64), 300, 262_144),
             ("train.hidden_size", train.hidden_size.map(|v| v as u64), 32, 16_384),
             ("train.layers", train.layers.map(|v| v as u64), 1, 256),
             ("train.context", train.context.map(|v| v as u64), 16, 65_536),
             ("train.steps", train.steps, 1, 100_000_000),
             ("train.micro_batches", train.micro_batches.map(|v| v as u64), 1, 1024),
+            ("train.rank", train.rank.map(|v| v as u64), 1, 4096),
+            ("train.new_tokens", train.new_tokens.map(|v| v as u64), 1, 65_536),
         ];
         for (key, value, low, high) in ranges {
             if let Some(v) = value
@@ -181,10 +259,13 @@ impl Recipe {
                 return wrong(key, &v, &format!("{low} – {high}"));
             }
         }
-        match train.learning_rate {
-            Some(rate) if !(rate > 0.0 && rate <= 1.0) => wrong("train.learning_rate", &rate, "0.00001 – 1"),
-            _ => Ok(()),
+        if let Some(rate) = train.learning_rate.filter(|rate| !(*rate > 0.0 && *rate <= 1.0)) {
+            return wrong("train.learning_rate", &rate, "0.00001 – 1");
         }
+        if let Some((key, needs)) = train.contradiction() {
+            return Err(Error::usage("recipe-together").path(path).arg("key", key).arg("needs", needs));
+        }
+        Ok(())
     }
 
     /// The sources with their paths made absolute from the recipe's folder.

@@ -54,6 +54,7 @@ pub fn write(built: &Built, machine: &Machine, ledger: &[Entry], folder: &Path) 
     let curve = &built.training.curve;
     let page = context! {
         built => Value::from(Serde(built)),
+        base => Value::from(Serde(&built.lock.base)),
         machine => Value::from(Serde(machine)),
         ledger => Value::from(Serde(ledger)),
         dropped => Value::from(Serde(&dropped)),

@@ -63,7 +63,8 @@ pub struct Options {
 /// of its recipe, or else the folder or file itself.
 ///
 /// # Errors
-/// `model-missing` for a recipe that was not built yet.
+/// `model-missing` for a recipe that was not built yet; `adapter-alone` for
+/// adapters without their base.
 pub fn place(named: &Path) -> Result<PathBuf> {
     let built = named.join("build").join("model");
     if built.exists() {
@@ -71,6 +72,9 @@ pub fn place(named: &Path) -> Result<PathBuf> {
     }
     if named.join(RECIPE).exists() {
         return Err(Error::new("model-missing").path(named));
+    }
+    if named.join("adapter_config.json").exists() && !named.join("config.json").exists() {
+        return Err(Error::usage("adapter-alone").path(named));
     }
     Ok(named.to_owned())
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use kwaya_base::{Error, Progress, Result};
 use kwaya_math::Pool;
-use kwaya_model::Config;
+use kwaya_model::{Config, Lora, Source};
 #[cfg(feature = "mpi")]
 pub use kwaya_train::Mpi;
 pub use kwaya_train::{Alone, Ranks};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sysinfo::System;
 
-use crate::{lock, machine};
+use crate::{learning::Learning, lock, machine, text_model};
 
 /// What rank 0 gives the others to train.
 #[derive(Serialize, Deserialize)]
@@ -24,6 +24,9 @@ struct Work {
     keep: Keep,
     /// Training and held-out tokens, from the build folder.
     files: [PathBuf; 2],
+    /// The weights to begin from, from the folder of the recipe.
+    base: Option<PathBuf>,
+    lora: Option<Lora>,
 }
 
 /// Threads for the training: `asked`, or this process's part of the machine.
@@ -45,18 +48,20 @@ fn version() -> [(&'static str, String); 1] {
     [("version", format!("{} ({})", env!("CARGO_PKG_VERSION"), lock::arithmetics()))]
 }
 
-/// Gives the other ranks their work, which is that of [`kwaya_train::train`].
+/// Gives the other ranks their work, which is that of [`Learning::train`].
 ///
 /// # Errors
 /// When one of them cannot do it; then none begins.
 pub(crate) fn begin(
     ranks: &dyn Ranks,
-    config: &Config,
+    learning: &Learning<'_>,
+    base: Option<PathBuf>,
     schedule: &Schedule,
     keep: Keep,
     files: [PathBuf; 2],
 ) -> Result<()> {
-    let work = Work { config: config.clone(), schedule: schedule.clone(), keep, files };
+    let (config, lora) = (learning.config.clone(), learning.lora.clone());
+    let work = Work { config, schedule: schedule.clone(), keep, files, base, lora };
     ranks.tell(json!({ "train": work }).to_string().as_bytes());
     agree(ranks, Ok(()), &version())
 }
@@ -76,20 +81,22 @@ pub fn follow(ranks: &dyn Ranks, folder: &Path, threads: usize, progress: &dyn P
             return code.as_u64().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
         }
         // All ranks have the same errors, and rank 0 reports them.
-        let _ = work(ranks, &word["train"], &folder.join("build"), threads, progress);
+        let _ = work(ranks, &word["train"], folder, threads, progress);
     }
 }
 
 fn work(ranks: &dyn Ranks, word: &Value, folder: &Path, threads: usize, progress: &dyn Progress) -> Result<()> {
     let open = || -> Result<_> {
         let work = Work::deserialize(word).map_err(|e| Error::new("ranks-work").arg("cause", e))?;
-        let [training, held_out] = work.files.each_ref().map(|file| TokenFile::open(&folder.join(file)));
-        Ok((training?, held_out?, work))
+        let [training, held_out] = work.files.each_ref().map(|file| TokenFile::open(&folder.join("build").join(file)));
+        let base = work.base.as_ref().map(|named| Source::open(&text_model::place(&folder.join(named))?));
+        Ok((training?, held_out?, base.transpose()?, work))
     };
-    let (training, held_out, work) = agree(ranks, open(), &version())?;
+    let (training, held_out, base, work) = agree(ranks, open(), &version())?;
+    let learning = Learning { config: work.config, base: base.as_ref(), lora: work.lora };
     let options = Options { activations: work.keep, ranks, ..Options::default() };
-    let checkpoints = folder.join("checkpoints");
+    let checkpoints = folder.join("build").join("checkpoints");
     let pool = Pool::new(threads);
-    kwaya_train::train(&work.config, &work.schedule, &training, &held_out, &checkpoints, &options, &pool, progress)?;
+    learning.train(&work.schedule, &training, &held_out, &checkpoints, &options, &pool, progress)?;
     Ok(())
 }

@@ -16,7 +16,7 @@ use minijinja::{
     value::{Kwargs, Serde, ValueKind},
 };
 use regex::Regex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a template may do: one is an instruction, or 64 bytes of text made.
 const FUEL: u64 = 1_000_000;
@@ -34,7 +34,7 @@ const DEPTH_MAX: usize = 200;
 const JSON_DEPTH_MAX: usize = 64;
 
 /// One message of a chat.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// Who says it: `system`, `user` or `assistant`.
     pub role: String,
@@ -47,6 +47,16 @@ impl Message {
     pub fn new(role: &str, content: &str) -> Self {
         Self { role: role.to_owned(), content: content.to_owned() }
     }
+}
+
+/// A chat as the text of a document of a corpus: JSON.
+pub(crate) fn document(messages: &[Message]) -> String {
+    serde_json::to_string(messages).expect("texts become JSON")
+}
+
+/// All that is said in a chat.
+pub fn words(messages: &[Message]) -> String {
+    messages.iter().map(|message| &*message.content).collect::<Vec<_>>().join("\n\n")
 }
 
 /// A day, for templates that tell the model what day it is.

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     fn document(text: String, language: &str, held_out: bool) -> Result<Text> {
-        Ok(Text { text, language: language.to_owned(), held_out, hash: 0 })
+        Ok(Text { text, language: language.to_owned(), held_out, hash: 0, messages: None })
     }
 
     /// Letters that nothing foretells, 4 bits each.

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use crate::{
     Reason,
+    chat::Message,
+    extract::Format,
     table::{Cell, Cells, Reader, Row},
 };
 pub use crate::{extract::Worker, pipeline::build};
@@ -132,13 +134,27 @@ pub struct Document {
     pub history: Vec<Step>,
 }
 
+impl Document {
+    /// What is said in it, and by whom, if it is a chat: its text is JSON
+    /// then.
+    pub fn messages(&self) -> Option<Vec<Message>> {
+        match self.history.first() {
+            Some(Step::Extract { format, .. }) if format == Format::Chat.name() => {
+                serde_json::from_str(&self.text).ok()
+            }
+            _ => None,
+        }
+    }
+}
+
 /// One thing that was done to a document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "kebab-case")]
 pub enum Step {
     /// The text was taken out of a file of `bytes` bytes.
     Extract {
-        /// `txt`, `md`, `html`, `pdf`, `docx` or `epub`.
+        /// `txt`, `md`, `html`, `pdf`, `docx`, `epub`, or for a line of a file
+        /// of JSON lines `jsonl` or `chat`.
         format: String,
         /// The library and its version; empty when the file is the text.
         extractor: String,

@@ -37,10 +37,16 @@ pub(crate) enum Format {
     Pdf,
     Docx,
     Epub,
+    /// A document of its own on each line, as JSON.
+    Lines,
+    /// One of these that is a chat.
+    Chat,
 }
 
 impl Format {
-    pub(crate) const ALL: [Self; 6] = [Self::Text, Self::Markdown, Self::Html, Self::Pdf, Self::Docx, Self::Epub];
+    /// Those that a file can have.
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Text, Self::Markdown, Self::Html, Self::Pdf, Self::Docx, Self::Epub, Self::Lines];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -50,13 +56,15 @@ impl Format {
             Self::Pdf => "pdf",
             Self::Docx => "docx",
             Self::Epub => "epub",
+            Self::Lines => "jsonl",
+            Self::Chat => "chat",
         }
     }
 
     /// The library that takes the text out, for the history of a document.
     const fn extractor(self) -> &'static str {
         match self {
-            Self::Text => "",
+            Self::Text | Self::Lines | Self::Chat => "",
             Self::Markdown => "pulldown-cmark 0.13",
             Self::Html => "dom_smoothie 0.19",
             Self::Pdf => "unpdf 0.52",
@@ -108,13 +116,13 @@ impl Extractor {
         }];
         let text = match format {
             Format::Pdf | Format::Docx | Format::Epub => self.parse(format, bytes)?,
-            Format::Text | Format::Markdown | Format::Html => {
+            Format::Text | Format::Markdown | Format::Html | Format::Lines | Format::Chat => {
                 let (text, encoding) = decode(bytes);
                 if let Some(encoding) = encoding {
                     history.push(Step::Decode { encoding: encoding.to_owned() });
                 }
                 match format {
-                    Format::Text => Ok(text),
+                    Format::Text | Format::Lines | Format::Chat => Ok(text),
                     Format::Markdown => Ok(markdown(&text)),
                     _ => self.parse(format, text.as_bytes())?,
                 }
@@ -169,6 +177,7 @@ pub(crate) fn detect(name: &str, bytes: &[u8]) -> Result<Format, Refusal> {
         "htm" | "html" | "xhtml" => Ok(Format::Html),
         _ if start.starts_with(b"<?xml") => unknown("application/xml"),
         "md" | "markdown" => Ok(Format::Markdown),
+        "jsonl" | "ndjson" => Ok(Format::Lines),
         _ => Ok(Format::Text),
     }
 }
@@ -224,7 +233,7 @@ pub(crate) fn parse(format: Format, bytes: &[u8]) -> Result<String, Refusal> {
         Format::Epub => epub(bytes),
         Format::Html => Ok(html(&String::from_utf8_lossy(bytes))),
         Format::Markdown => Ok(markdown(&String::from_utf8_lossy(bytes))),
-        Format::Text => Ok(decode(bytes).0),
+        Format::Text | Format::Lines | Format::Chat => Ok(decode(bytes).0),
     });
     parsed.unwrap_or_else(|_| Err((Reason::Damaged, "panic".to_owned())))
 }

@@ -5,6 +5,7 @@
 //! 1 KB a document stays, nearly all of it to find duplicates.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fs::{self, File},
     io::{BufReader, BufWriter, Read, Seek, Write},
@@ -16,11 +17,14 @@ use kwaya_base::{Error, Progress, Result, Unit, error::At, files, messages};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Reason, clean,
+    Reason,
+    chat::{self, Message},
+    clean,
     corpus::{Document, Dropped, Options, Split, Stats, Step},
     duplicates::{Index, Signature, Verdict},
     extract::{Extracted, Extractor, Format, Refusal},
     language::Identifier,
+    lines::{self, Line},
     parallel, redact,
     sources::{self, Listing, Source},
     table::Writer,
@@ -166,12 +170,54 @@ fn prepare(
     identifier: &Identifier,
     extractor: &mut Extractor,
 ) -> Result<Vec<Prepared>> {
-    let Extracted { text, format, history } = match read(file, options, extractor)? {
-        Ok(extracted) => extracted,
-        Err((reason, detail)) => {
-            return Ok(vec![Prepared::Dropped { reason, detail, language: String::new(), bytes: file.bytes }]);
+    let dropped = |(reason, detail), bytes| Prepared::Dropped { reason, detail, language: String::new(), bytes };
+    let extracted = match read(file, options, extractor)? {
+        Ok(extracted) if extracted.format == Format::Lines => {
+            return Ok(lines::read(&extracted.text)
+                .flat_map(|(number, line)| match line {
+                    Ok(line) => of_line(line, &extracted.history, source, options, identifier),
+                    Err(cause) => {
+                        let detail = format!("line {number}: {cause}");
+                        vec![dropped((Reason::BadLine, detail), 0)]
+                    }
+                })
+                .collect());
         }
+        Ok(extracted) => refine(extracted, options),
+        Err(refusal) => Err(refusal),
     };
+    Ok(match extracted {
+        Ok(extracted) => of_text(extracted, source, options, identifier),
+        Err(refusal) => vec![dropped(refusal, file.bytes)],
+    })
+}
+
+/// The documents of a line.
+fn of_line(line: Line, history: &[Step], source: &Source, options: &Options, identifier: &Identifier) -> Vec<Prepared> {
+    match line {
+        Line::Text(text) => {
+            let bytes = text.len() as u64;
+            let extracted = Extracted { text, format: Format::Lines, history: history.to_vec() };
+            match refine(extracted, options) {
+                Ok(extracted) => of_text(extracted, source, options, identifier),
+                Err((reason, detail)) => {
+                    vec![Prepared::Dropped { reason, detail, language: String::new(), bytes }]
+                }
+            }
+        }
+        Line::Chat(messages) => {
+            vec![judge(Content::Chat(messages), Format::Chat, history.to_vec(), source, options, identifier)]
+        }
+    }
+}
+
+/// The documents of a text.
+fn of_text(
+    Extracted { text, format, history }: Extracted,
+    source: &Source,
+    options: &Options,
+    identifier: &Identifier,
+) -> Vec<Prepared> {
     let pieces = clean::pieces(&text, PIECE_BYTES);
     let count = pieces.len() as u64;
     let judged = (1..).zip(pieces).map(|(piece, text)| {
@@ -179,12 +225,12 @@ fn prepare(
         if count > 1 {
             history.push(Step::Cut { piece, pieces: count });
         }
-        judge(text, format, history, source, options, identifier)
+        judge(Content::Text(text), format, history, source, options, identifier)
     });
-    Ok(judged.collect())
+    judged.collect()
 }
 
-/// The normalised text of a file, where it is one that can be used.
+/// The text of a file.
 fn read(file: &sources::File, options: &Options, extractor: &mut Extractor) -> Result<Result<Extracted, Refusal>> {
     let refuse = |reason, detail: &str| Ok(Err((reason, detail.to_owned())));
     if file.bytes == 0 {
@@ -202,11 +248,12 @@ fn read(file: &sources::File, options: &Options, extractor: &mut Extractor) -> R
     if blake3::hash(&bytes) != file.hash {
         return Err(Error::new("source-changed").path(&file.path));
     }
-    let Extracted { text: raw, format, mut history } = match extractor.extract(&file.name, &bytes)? {
-        Ok(extracted) => extracted,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    drop(bytes);
+    extractor.extract(&file.name, &bytes)
+}
+
+/// A text normalised, where it is one that can be used.
+fn refine(Extracted { text: raw, format, mut history }: Extracted, options: &Options) -> Result<Extracted, Refusal> {
+    let refuse = |reason, detail: &str| Err((reason, detail.to_owned()));
     let text = clean::normalise(&raw);
     history.push(Step::Normalise { before: raw.len() as u64, after: text.len() as u64 });
     drop(raw);
@@ -222,34 +269,65 @@ fn read(file: &sources::File, options: &Options, extractor: &mut Extractor) -> R
     if text.chars().take(options.min_characters).count() < options.min_characters {
         return refuse(Reason::TooShort, "");
     }
-    Ok(Ok(Extracted { text, format, history }))
+    Ok(Extracted { text, format, history })
+}
+
+/// What a document is made of.
+enum Content<'a> {
+    Text(&'a str),
+    Chat(Vec<Message>),
+}
+
+impl Content<'_> {
+    /// All that is said in it.
+    fn words(&self) -> Cow<'_, str> {
+        match self {
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Chat(messages) => Cow::Owned(chat::words(messages)),
+        }
+    }
 }
 
 /// One document by itself: its language, and the text without personal data.
 fn judge(
-    text: &str,
+    content: Content<'_>,
     format: Format,
     mut history: Vec<Step>,
     source: &Source,
     options: &Options,
     identifier: &Identifier,
 ) -> Prepared {
-    let verdict = identifier.identify(text, source.language.as_deref());
+    if let Some(Step::Extract { format: stated, .. }) = history.first_mut() {
+        format.name().clone_into(stated);
+    }
+    let verdict = identifier.identify(&content.words(), source.language.as_deref());
     let language = verdict.language;
     if verdict.unwanted {
-        let (detail, bytes) = (String::new(), text.len() as u64);
+        let (detail, bytes) = (String::new(), content.words().len() as u64);
         return Prepared::Dropped { reason: Reason::OtherLanguage, detail, language, bytes };
     }
     history.push(Step::Identify { sure: verdict.detected == language, detected: verdict.detected });
-    let (mut emails, mut phones, mut text) = (0, 0, text.to_owned());
-    if options.redact {
-        let redacted = redact::redact(text);
-        (text, emails, phones) = (redacted.text, redacted.emails, redacted.phones);
-        if emails + phones > 0 {
-            history.push(Step::Redact { emails, phones });
+    let (mut emails, mut phones) = (0, 0);
+    let mut plain = |text: String| {
+        if !options.redact {
+            return text;
         }
+        let redacted = redact::redact(text);
+        emails += redacted.emails;
+        phones += redacted.phones;
+        redacted.text
+    };
+    let (text, words) = match content {
+        Content::Text(text) => (plain(text.to_owned()), None),
+        Content::Chat(mut messages) => {
+            messages.iter_mut().for_each(|message| message.content = plain(clean::normalise(&message.content)));
+            (chat::document(&messages), Some(chat::words(&messages)))
+        }
+    };
+    if emails + phones > 0 {
+        history.push(Step::Redact { emails, phones });
     }
-    let signature = Box::new(Signature::of(&text));
+    let signature = Box::new(Signature::of(words.as_deref().unwrap_or(&text)));
     let hash = blake3::hash(text.as_bytes());
     let format = format.name().to_owned();
     Prepared::Clean { document: Clean { language, format, history, emails, phones, text }, hash, signature }

@@ -31,6 +31,8 @@ pub enum Reason {
     TimeLimit,
     /// Bytes or characters that are not prose in any language.
     NotText,
+    /// A line of a file of JSON lines that holds neither a text nor a chat.
+    BadLine,
     /// Fewer characters than asked for.
     TooShort,
     /// Surely in a language that is not wanted.
@@ -43,7 +45,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the pipeline.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Unreadable,
         Self::SpecialFile,
         Self::LinkLoop,
@@ -55,6 +57,7 @@ impl Reason {
         Self::NoText,
         Self::TimeLimit,
         Self::NotText,
+        Self::BadLine,
         Self::TooShort,
         Self::OtherLanguage,
         Self::ExactDuplicate,
@@ -75,6 +78,7 @@ impl Reason {
             Self::NoText => "no-text",
             Self::TimeLimit => "time-limit",
             Self::NotText => "not-text",
+            Self::BadLine => "bad-line",
             Self::TooShort => "too-short",
             Self::OtherLanguage => "other-language",
             Self::ExactDuplicate => "exact-duplicate",

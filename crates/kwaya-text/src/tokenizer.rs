@@ -6,8 +6,10 @@
 //!
 //! ```text
 //! tokens             U16 or U32 (tokens)     each document's tokens, then one end-of-text
+//! loss_mask          U8  (tokens)            1 for tokens to be predicted; where there are chats
 //! document_ends      U64 (documents)         index after each document's end-of-text
-//! document_bytes     U32 (documents)         bytes of each document's UTF-8 text
+//! document_opening   U32 (documents)         the token that each is read after; where that is not end-of-text
+//! document_bytes     U32 (documents)         bytes of each document's UTF-8 text, of a chat those of its answers
 //! document_language  U8  (documents)         index into the metadata "languages"
 //! metadata           vocab_size, end_of_text, languages (comma-separated tags)
 //! ```
@@ -19,6 +21,8 @@ use std::{
     path::Path,
 };
 
+use crate::chat::Message;
+pub use crate::extend::{Extended, extend};
 use kwaya_base::{Error, Progress, Result, Unit, error::At, files};
 use serde::{Deserialize, Serialize};
 use tokenizers::{
@@ -52,6 +56,34 @@ pub struct Text {
     /// The beginning of the hash of its content, by which an even sample is
     /// taken.
     pub hash: u64,
+    /// The messages of a chat; `text` is then all that is said in it.
+    pub messages: Option<Vec<Message>>,
+}
+
+/// How documents become tokens.
+pub struct Words<'a> {
+    /// For text that people wrote: what looks like a mark is text.
+    pub tokenizer: &'a Tokenizer,
+    /// The token that a plain document is read after.
+    pub opening: u32,
+    /// The token that closes a document.
+    pub end: u32,
+    /// How a chat becomes tokens.
+    pub chat: Option<&'a Encode<'a>>,
+}
+
+/// Makes tokens of a chat.
+pub type Encode<'a> = dyn Fn(&[Message]) -> Result<Turns> + 'a;
+
+/// A chat as tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Turns {
+    /// All of them.
+    pub tokens: Vec<u32>,
+    /// Which of them the model is to say.
+    pub answers: Vec<bool>,
+    /// The bytes of what it is to say.
+    pub answer_bytes: u64,
 }
 
 /// What tokens cost in one language, in one split.
@@ -139,7 +171,7 @@ pub fn train(
 }
 
 /// Whether a document is in the even sample that keeps memory bounded.
-fn sampled(hash: u64, bytes: u64) -> bool {
+pub(crate) fn sampled(hash: u64, bytes: u64) -> bool {
     u128::from(hash) * u128::from(bytes.max(1)) <= u128::from(u64::MAX) * u128::from(TRAINING_BYTES_MAX)
 }
 
@@ -159,21 +191,19 @@ pub fn open(path: &Path) -> Result<Tokenizer> {
 /// their order. `languages` are the tags that may occur, at most 256.
 ///
 /// # Errors
-/// What the documents, the tokenizer or the files bring.
+/// `chat-without-template` for a chat where `words` does not say how one is
+/// written; what the documents, the tokenizer or the files bring.
 pub fn tokenize(
     documents: impl Iterator<Item = Result<Text>>,
     bytes: u64,
     languages: &[String],
-    tokenizer_json: &Path,
+    words: &Words<'_>,
     training: &Path,
     held_out: &Path,
     progress: &dyn Progress,
 ) -> Result<TokenStats> {
-    let tokenizer = open(tokenizer_json)?;
+    let Words { tokenizer, opening, end, .. } = *words;
     let vocabulary = tokenizer.get_vocab_size(true);
-    let end = tokenizer
-        .token_to_id(END_OF_TEXT)
-        .ok_or_else(|| Error::new("tokenizer-failed").path(tokenizer_json).arg("cause", END_OF_TEXT))?;
     let mut stats = TokenStats::default();
     progress.begin("stage-tokenize", bytes, Unit::Bytes);
     let mut done = 0;
@@ -193,20 +223,30 @@ pub fn tokenize(
                 if progress.stopped() {
                     return Err(Error::new("interrupted"));
                 }
-                let texts: Vec<&str> = batch.iter().map(|d| d.text.as_str()).collect();
-                let encodings = tokenizer.encode_batch_fast(texts, false).map_err(library(tokenizer_json))?;
-                for (document, encoding) in batch.iter().zip(&encodings) {
+                let plain = batch.iter().filter(|document| document.messages.is_none());
+                let texts: Vec<&str> = plain.map(|document| document.text.as_str()).collect();
+                let failed = |cause| Error::new("prompt-failed").arg("cause", cause);
+                let mut encodings = tokenizer.encode_batch_fast(texts, false).map_err(failed)?.into_iter();
+                for document in &batch {
+                    let tokens = match &document.messages {
+                        Some(messages) => Tokens::of_chat(words, messages)?,
+                        None => {
+                            let encoding = encodings.next().expect("an encoding for each text");
+                            let (ids, bytes) = (encoding.get_ids().to_vec(), document.text.len() as u64);
+                            Tokens { opening, counted: ids.len() as u64, mask: None, ids, bytes }
+                        }
+                    };
                     let split = if document.held_out {
-                        held_out.document(encoding.get_ids(), document)?;
+                        held_out.document(&tokens, document)?;
                         &mut stats.held_out
                     } else {
-                        training.document(encoding.get_ids(), document)?;
+                        training.document(&tokens, document)?;
                         &mut stats.training
                     };
                     let count = split.entry(document.language.clone()).or_default();
                     count.documents += 1;
-                    count.bytes += document.text.len() as u64;
-                    count.tokens += encoding.get_ids().len() as u64;
+                    count.bytes += tokens.bytes;
+                    count.tokens += tokens.counted;
                 }
                 done += size as u64;
                 progress.at(done);
@@ -219,8 +259,33 @@ pub fn tokenize(
     Ok(stats)
 }
 
-/// Writes one token file as the documents come; 13 bytes a document wait in
-/// memory for the end.
+/// A document as it stands in a token file, without its end.
+struct Tokens {
+    opening: u32,
+    ids: Vec<u32>,
+    /// Which of them are to be predicted; without, all are, and the end too.
+    mask: Option<Vec<bool>>,
+    /// How many are to be predicted, without the end.
+    counted: u64,
+    /// Bytes of what is to be predicted.
+    bytes: u64,
+}
+
+impl Tokens {
+    /// The first token of a chat is what it is read after.
+    fn of_chat(words: &Words<'_>, messages: &[Message]) -> Result<Self> {
+        let encode = words.chat.ok_or_else(|| Error::usage("chat-without-template"))?;
+        let Turns { mut tokens, mut answers, answer_bytes } = encode(messages)?;
+        answers.resize(tokens.len(), false);
+        let opening = if tokens.is_empty() { words.end } else { tokens.remove(0) };
+        answers.drain(..answers.len().min(1));
+        let counted = answers.iter().filter(|counts| **counts).count() as u64;
+        Ok(Self { opening, ids: tokens, mask: Some(answers), counted, bytes: answer_bytes })
+    }
+}
+
+/// Writes one token file as the documents come; 17 bytes a document, and where
+/// there are chats one for each token, wait in memory for the end.
 struct Writer<'f, 'l> {
     file: &'f mut BufWriter<File>,
     wide: bool,
@@ -228,7 +293,10 @@ struct Writer<'f, 'l> {
     end: u32,
     languages: &'l [String],
     tokens: u64,
+    /// Of all tokens, once there is a chat.
+    mask: Option<Vec<u8>>,
     ends: Vec<u8>,
+    openings: Vec<u8>,
     bytes: Vec<u8>,
     language: Vec<u8>,
 }
@@ -238,17 +306,25 @@ impl<'f, 'l> Writer<'f, 'l> {
         let path = Path::new("tokens.safetensors");
         file.write_all(&[b' '; 8 + HEADER_BYTES]).at(path)?;
         let wide = vocabulary > 1 << 16;
-        let (ends, bytes, language) = Default::default();
-        Ok(Self { file, wide, vocabulary, end, languages, tokens: 0, ends, bytes, language })
+        let (ends, openings, bytes, language) = Default::default();
+        Ok(Self { file, wide, vocabulary, end, languages, tokens: 0, mask: None, ends, openings, bytes, language })
     }
 
-    fn document(&mut self, ids: &[u32], document: &Text) -> Result<()> {
-        for id in ids.iter().chain([&self.end]) {
+    fn document(&mut self, tokens: &Tokens, document: &Text) -> Result<()> {
+        for id in tokens.ids.iter().chain([&self.end]) {
             let id = id.to_le_bytes();
             let width = if self.wide { 4 } else { 2 };
             self.file.write_all(&id[..width]).at(Path::new("tokens.safetensors"))?;
         }
-        self.tokens += ids.len() as u64 + 1;
+        if tokens.mask.is_some() {
+            self.mask.get_or_insert_with(|| vec![1; self.tokens as usize]);
+        }
+        self.tokens += tokens.ids.len() as u64 + 1;
+        if let Some(mask) = &mut self.mask {
+            mask.extend(tokens.mask.iter().flatten().map(|counts| u8::from(*counts)));
+            // The end of a chat is nothing that the model says.
+            mask.resize(self.tokens as usize, u8::from(tokens.mask.is_none()));
+        }
         let language = self.languages.iter().position(|l| *l == document.language);
         let language = language.and_then(|l| u8::try_from(l).ok()).ok_or_else(|| {
             Error::new("corpus-damaged")
@@ -256,7 +332,8 @@ impl<'f, 'l> Writer<'f, 'l> {
                 .arg("cause", format!("language {}", document.language))
         })?;
         self.ends.extend(self.tokens.to_le_bytes());
-        self.bytes.extend((document.text.len() as u32).to_le_bytes());
+        self.openings.extend(tokens.opening.to_le_bytes());
+        self.bytes.extend((tokens.bytes as u32).to_le_bytes());
         self.language.push(language);
         Ok(())
     }
@@ -271,7 +348,8 @@ impl<'f, 'l> Writer<'f, 'l> {
             serde_json::json!({ "dtype": dtype, "shape": [count], "data_offsets": [from, at] })
         };
         let (dtype, width) = if self.wide { ("U32", 4) } else { ("U16", 2) };
-        let header = serde_json::json!({
+        let own = self.openings.chunks(4).any(|opening| opening != self.end.to_le_bytes());
+        let mut header = serde_json::json!({
             "tokens": tensor(dtype, self.tokens, width),
             "document_ends": tensor("U64", documents as u64, 8),
             "document_bytes": tensor("U32", documents as u64, 4),
@@ -281,12 +359,21 @@ impl<'f, 'l> Writer<'f, 'l> {
                 "end_of_text": self.end.to_string(),
                 "languages": self.languages.join(","),
             },
-        })
-        .to_string();
+        });
+        let (mut more, mask) = (Vec::new(), self.mask.unwrap_or_default());
+        if own {
+            header["document_opening"] = tensor("U32", documents as u64, 4);
+            more.push(&self.openings);
+        }
+        if !mask.is_empty() {
+            header["loss_mask"] = tensor("U8", self.tokens, 1);
+            more.push(&mask);
+        }
+        let header = header.to_string();
         if header.len() > HEADER_BYTES {
             return Err(Error::usage("too-many-languages").arg("count", self.languages.len()));
         }
-        for part in [&self.ends, &self.bytes, &self.language] {
+        for part in [&self.ends, &self.bytes, &self.language].into_iter().chain(more) {
             self.file.write_all(part).at(path)?;
         }
         self.file.seek(SeekFrom::Start(0)).at(path)?;

@@ -4,7 +4,10 @@
 use std::{collections::BTreeMap, path::Path};
 
 use kwaya_base::Silent;
-use kwaya_text::tokenizer::{self, END_OF_TEXT, Text};
+use kwaya_text::{
+    chat::Message,
+    tokenizer::{self, END_OF_TEXT, Text, Turns, Words},
+};
 use safetensors::SafeTensors;
 
 /// Words of two to five syllables, the same for the same seed.
@@ -19,7 +22,7 @@ fn swahili(mut seed: u64, words: usize) -> String {
 }
 
 fn text(text: String, language: &str, held_out: bool) -> Text {
-    Text { text, language: language.to_owned(), held_out, hash: 0 }
+    Text { text, language: language.to_owned(), held_out, hash: 0, messages: None }
 }
 
 fn train(texts: &[String], vocabulary: usize, out: &Path) -> usize {
@@ -139,17 +142,19 @@ fn a_token_file_holds_every_document_with_its_end() {
     let documents: Vec<Text> =
         (0..9).map(|i| text(swahili(i, 20 + i as usize), if i % 2 == 0 { "sw" } else { "en" }, i % 3 == 0)).collect();
     let languages = ["en".to_owned(), "sw".to_owned()];
+    let tokenizer = tokenizer::open(&path("tokenizer.json")).unwrap();
+    let end = tokenizer.token_to_id(END_OF_TEXT).unwrap();
+    let words = Words { tokenizer: &tokenizer, opening: end, end, chat: None };
     let stats = tokenizer::tokenize(
         documents.iter().cloned().map(Ok),
         1,
         &languages,
-        &path("tokenizer.json"),
+        &words,
         &path("training"),
         &path("held_out"),
         &Silent,
     )
     .unwrap();
-    let tokenizer = tokenizer::open(&path("tokenizer.json")).unwrap();
     for (name, held_out) in [("training", false), ("held_out", true)] {
         let bytes = std::fs::read(path(name)).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -180,4 +185,50 @@ fn a_token_file_holds_every_document_with_its_end() {
     }
     let held_out: u64 = stats.held_out.values().map(|count| count.documents).sum();
     assert_eq!((stats.training["sw"].documents, stats.training["en"].documents, held_out), (3, 3, 3));
+}
+
+/// The numbers of a tensor of a token file.
+fn numbers(file: &SafeTensors<'_>, name: &str) -> Vec<u64> {
+    let view = file.tensor(name).unwrap_or_else(|_| panic!("{name}"));
+    let width = view.data().len() / view.shape()[0];
+    view.data().chunks(width).map(|bytes| bytes.iter().rev().fold(0, |n, byte| n << 8 | u64::from(*byte))).collect()
+}
+
+#[test]
+fn of_a_chat_the_answers_are_learned() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    train(&[swahili(1, 500)], 400, &path("tokenizer.json"));
+    let tokenizer = tokenizer::open(&path("tokenizer.json")).unwrap();
+    let end = tokenizer.token_to_id(END_OF_TEXT).unwrap();
+    let chat = |held_out| Text {
+        messages: Some(vec![Message::new("user", "?"), Message::new("assistant", "mba")]),
+        ..text("?\n\nmba".into(), "sw", held_out)
+    };
+    let documents = [text("mandi".into(), "sw", false), chat(false), text("po".into(), "sw", false), chat(true)];
+    let encode = |messages: &[Message]| {
+        assert_eq!(messages.len(), 2);
+        Ok(Turns { tokens: vec![7, 8, 9, 10], answers: vec![false, false, true, true], answer_bytes: 3 })
+    };
+    let [training, held_out] = ["training", "held_out"].map(path);
+    let tokenize = |words: &Words<'_>| {
+        let documents = documents.iter().cloned().map(Ok);
+        tokenizer::tokenize(documents, 1, &["sw".to_owned()], words, &training, &held_out, &Silent)
+    };
+    let error = tokenize(&Words { tokenizer: &tokenizer, opening: end, end, chat: None }).unwrap_err();
+    assert_eq!(error.key(), "chat-without-template");
+    let stats = tokenize(&Words { tokenizer: &tokenizer, opening: 5, end, chat: Some(&encode) }).unwrap();
+
+    let bytes = std::fs::read(path("training")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let ids = |text: &str| tokenizer.encode(text, false).unwrap().get_ids().iter().map(|&id| u64::from(id)).collect();
+    let [first, last]: [Vec<u64>; 2] = [ids("mandi"), ids("po")];
+    let end = u64::from(end);
+    assert_eq!(numbers(&file, "tokens"), [&first[..], &[end, 8, 9, 10, end], &last, &[end]].concat());
+    let mask = [vec![1; first.len() + 1], vec![0, 1, 1, 0], vec![1; last.len() + 1]].concat();
+    assert_eq!(numbers(&file, "loss_mask"), mask);
+    assert_eq!(numbers(&file, "document_opening"), [5, 7, 5]);
+    assert_eq!(numbers(&file, "document_bytes"), [5, 3, 2]);
+    assert_eq!(stats.held_out["sw"].tokens, 2);
+    assert_eq!(stats.held_out["sw"].bytes, 3);
 }

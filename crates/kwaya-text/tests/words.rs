@@ -109,7 +109,7 @@ fn a_tokenizer_of_kwaya_comes_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokenizer.json");
     let text = |(number, text): (u64, &String)| {
-        Ok(Text { text: text.clone(), language: "und".into(), held_out: false, hash: number })
+        Ok(Text { text: text.clone(), language: "und".into(), held_out: false, hash: number, messages: None })
     };
     train((0..).zip(&golden.lines).map(text), 1 << 20, 1000, &path, &kwaya_base::Silent).unwrap();
     let json = std::fs::read(&path).unwrap();

@@ -22,7 +22,9 @@ pub(crate) fn command() -> Command {
                 .arg(place("dir"))
                 .arg(option("from", "FOLDER").required(true))
                 .arg(option("language", "TAG").required(true).action(ArgAction::Append))
-                .arg(option("licence", "SPDX").default_value("LicenseRef-unknown")),
+                .arg(option("licence", "SPDX").default_value("LicenseRef-unknown"))
+                .arg(option("base", "MODEL"))
+                .arg(option("method", "METHOD").value_parser(["lora", "full", "continue"]).requires("base")),
         )
         .subcommand(subcommand("machine").arg(option("memory", "BYTES")))
         .subcommand(subcommand("bench").arg(option("memory", "BYTES")))
@@ -42,14 +44,21 @@ pub(crate) fn command() -> Command {
         .subcommand(subcommand("status").arg(place("dir")))
         .subcommand(sampling(subcommand("generate").arg(place("model")).arg(place("prompt"))))
         .subcommand(sampling(subcommand("chat").arg(place("model")).arg(option("system", "TEXT"))))
-        .subcommand(subcommand("import").arg(place("source")).arg(place("out")).arg(option("numbers", "FORMAT")))
+        .subcommand(
+            subcommand("import")
+                .arg(place("source"))
+                .arg(place("out"))
+                .arg(option("numbers", "FORMAT"))
+                .arg(option("adapter", "FOLDER")),
+        )
         .subcommand(
             subcommand("export")
                 .arg(place("model"))
                 .arg(place("out"))
                 .arg(option("format", "FORMAT").value_parser(["gguf", "folder"]))
                 .arg(option("quantise", "TARGET"))
-                .arg(option("measure", "FILE")),
+                .arg(option("measure", "FILE"))
+                .arg(flag("adapter-only").conflicts_with_all(["format", "quantise", "measure"])),
         )
         .subcommand(subcommand("inspect").arg(place("model")).arg(flag("tensors")))
         .subcommand(

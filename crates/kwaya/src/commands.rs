@@ -19,7 +19,7 @@ use kwaya_recipe::{
     forecast::Cost,
     machine::{self, Ability, Machine, Measured},
     memory::Room,
-    recipe::{RECIPE, Recipe},
+    recipe::{Method, RECIPE, Recipe},
     text_model::{self, Ended, Options, TextModel},
     together::{self, Ranks},
     words,
@@ -123,7 +123,19 @@ pub(crate) fn new(m: &ArgMatches) -> Result<()> {
     }
     let languages: Vec<String> = m.get_many::<String>("language").expect("required").cloned().collect();
     let name = folder.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
-    let recipe = Recipe::new(&name, &from, &languages, text(m, "licence"));
+    let mut recipe = Recipe::new(&name, &from, &languages, text(m, "licence"));
+    if let Some(base) = m.get_one::<String>("base") {
+        let base = Path::new(base).canonicalize().at(Path::new(base))?;
+        if base.to_str().is_none() {
+            return Err(Error::usage("path-not-utf8").path(&base));
+        }
+        recipe.train.base = Some(base);
+        recipe.train.method = Some(match m.get_one::<String>("method").map_or("lora", String::as_str) {
+            "full" => Method::Full,
+            "continue" => Method::Continue,
+            _ => Method::Lora,
+        });
+    }
     recipe.check(&path)?;
     fs::create_dir_all(&folder).at(&folder)?;
     let body = toml::to_string_pretty(&recipe).expect("a recipe is plain data");
@@ -233,7 +245,7 @@ fn numbers(precision: Precision) -> &'static str {
 }
 
 fn show_plan(announcement: &Announcement<'_>) -> String {
-    let Announcement { lock, rungs, forecast, way } = announcement;
+    let Announcement { lock, rungs, forecast, way, parameters, learned } = announcement;
     let memory = way.memory;
     let mut lines = String::new();
     if !rungs.is_empty() {
@@ -252,11 +264,15 @@ fn show_plan(announcement: &Announcement<'_>) -> String {
         );
         lines.push('\n');
     }
-    let parameters = lock.model.config(lock.vocabulary).parameters();
+    if let Some(base) = &lock.base {
+        let learned = format!("{:.1}", *learned as f64 / 1e6);
+        lines += &say!("plan-base", method = base.method.name(), learned = learned, tokens = base.new_tokens);
+        lines.push('\n');
+    }
     lines
         + &say!(
             "plan-figures",
-            millions = format!("{:.1}", parameters as f64 / 1e6),
+            millions = format!("{:.1}", *parameters as f64 / 1e6),
             layers = lock.model.layers,
             width = lock.model.hidden_size,
             vocabulary = lock.vocabulary,
@@ -283,8 +299,9 @@ fn cost(cost: &Cost) -> String {
 pub(crate) fn plan(m: &ArgMatches, ranks: &dyn Ranks) -> Result<()> {
     let planned = with_context(m, ranks, |context| build::plan(context, time(m, "within")?))?;
     if !json(m, &planned) {
-        let Planned { lock, rungs, forecast, way } = &planned;
-        print(&show_plan(&Announcement { lock, rungs, forecast, way }));
+        let Planned { lock, rungs, forecast, way, parameters, learned } = &planned;
+        let (parameters, learned) = (*parameters, *learned);
+        print(&show_plan(&Announcement { lock, rungs, forecast, way, parameters, learned }));
         print(&say!("plan-next", folder = text(m, "dir")));
     }
     Ok(())
@@ -324,6 +341,10 @@ fn show_built(folder: &str, built: &Built) {
         seen = words::count(training.curve.last().map_or(0, |e| e.tokens)),
         speed = words::count(training.tokens_per_second as u64),
     ));
+    if let Some(adapter) = &built.adapter {
+        let learned = format!("{:.1}", built.learned as f64 / 1e6);
+        print(&say!("build-adapter", path = adapter.display(), millions = learned));
+    }
     if training.ranks > 1 {
         let time = |bits: f64| match 8.0 * training.bytes_per_step as f64 / bits {
             seconds if seconds < 1.0 => format!("{} ms", words::rounded(1e3 * seconds)),
@@ -341,13 +362,21 @@ fn show_built(folder: &str, built: &Built) {
     print(&say!("build-evaluation"));
     for score in &built.evaluation.languages {
         print(&say!(
-            "build-language",
+            if built.lock.base.is_some() { "build-language-base" } else { "build-language" },
             language = score.language,
             trained = format!("{:.3}", score.trained),
             untrained = format!("{:.3}", score.untrained),
             compressor = format!("{:.3}", score.compressor),
             tokens = format!("{:.3}", score.tokens_per_byte),
         ));
+        if let Some(before) = score.base_tokens_per_byte {
+            print(&say!(
+                "build-new-tokens",
+                count = built.lock.base.as_ref().map_or(0, |base| base.new_tokens),
+                before = format!("{before:.3}"),
+                after = format!("{:.3}", score.tokens_per_byte),
+            ));
+        }
     }
     print("");
     print(&say!("build-cost", truth = cost(&built.truth), forecast = cost(&training.forecast)));

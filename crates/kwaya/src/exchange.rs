@@ -6,9 +6,9 @@ use std::{fs, path::Path};
 use clap::ArgMatches;
 use kwaya_base::{Error, Result, error::At, say};
 use kwaya_math::{Format, Pool};
-use kwaya_model::quantise::Target;
+use kwaya_model::{Adapters, Source, quantise::Target};
 use kwaya_recipe::{
-    exchange::{self, Exchanged},
+    exchange::{self, Change, Exchanged},
     inspect, machine,
     measure_text::{bits_per_byte, examine},
     text_model::{self, TextModel},
@@ -44,7 +44,12 @@ pub(crate) fn import(m: &ArgMatches) -> Result<()> {
     let format = m.get_one::<String>("numbers").map(|typed| float(typed)).transpose()?;
     let source = exchange::open(Path::new(text(m, "source")))?;
     let out = Path::new(text(m, "out"));
-    let exchanged = exchange::to_folder(&source, out, format, &Pool::new(threads(m)), &Bar::new())?;
+    let adapters = match m.get_one::<String>("adapter") {
+        Some(folder) => Some(adapters(Path::new(folder), &source)?),
+        None => None,
+    };
+    let change = adapters.as_ref().map_or(Change::Nothing, Change::Merge);
+    let exchanged = exchange::to_folder(&source, out, format, &change, &Pool::new(threads(m)), &Bar::new())?;
     if !json(m, &exchanged) {
         show(&exchanged);
         print(&say!("exchange-next", path = out.display()));
@@ -52,8 +57,25 @@ pub(crate) fn import(m: &ArgMatches) -> Result<()> {
     Ok(())
 }
 
+/// The adapters in `folder`, or in that of a recipe, for `source`.
+fn adapters(folder: &Path, source: &Source) -> Result<Adapters> {
+    let architecture = source.architecture();
+    let config = architecture
+        .config()
+        .ok_or_else(|| Error::new("lora-family").path(source.path()).arg("family", architecture.family.name()))?;
+    let built = folder.join("build").join("adapter");
+    Adapters::load(if built.exists() { &built } else { folder }, &config)
+}
+
 pub(crate) fn export(m: &ArgMatches) -> Result<()> {
     let (named, out) = (Path::new(text(m, "model")), Path::new(text(m, "out")));
+    if m.get_flag("adapter-only") {
+        let copied = exchange::adapter(named, out)?;
+        if !json(m, &copied) {
+            print(&say!("exchange-adapter", path = out.display(), after = words::bytes(copied.bytes)));
+        }
+        return Ok(());
+    }
     let as_file = match m.get_one::<String>("format") {
         Some(format) => format == "gguf",
         None => out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")),
@@ -73,7 +95,7 @@ pub(crate) fn export(m: &ArgMatches) -> Result<()> {
         exchange::to_gguf(&source, out, target, &name, &pool, &bar)?
     } else {
         let format = quantise.map(|typed| float(typed)).transpose()?;
-        exchange::to_folder(&exchange::open(&place)?, out, format, &pool, &bar)?
+        exchange::to_folder(&exchange::open(&place)?, out, format, &Change::Nothing, &pool, &bar)?
     };
     let mut measured = None;
     if let Some((_, text)) = &measure {

@@ -13,3 +13,4 @@ mod messages;
 mod offline;
 mod ranks;
 mod same_bits;
+mod taught;
