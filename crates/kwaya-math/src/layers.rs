@@ -174,9 +174,13 @@ impl RopeTable {
     /// times `frequencies[i]`.
     pub fn of(frequencies: &[f32], positions: usize) -> Self {
         let angles = (0..positions).flat_map(|p| frequencies.iter().map(move |f| f64::from(p as f32 * f)));
-        let cos = angles.clone().map(|a| scalar::cos(a) as f32).collect();
-        let sin = angles.map(|a| scalar::sin(a) as f32).collect();
-        Self { half: frequencies.len(), positions, cos, sin }
+        let table = |of: fn(f64) -> f64| {
+            // Not collected, which would take up to twice the memory.
+            let mut table = Vec::with_capacity(positions * frequencies.len());
+            table.extend(angles.clone().map(|angle| of(angle) as f32));
+            table
+        };
+        Self { half: frequencies.len(), positions, cos: table(scalar::cos), sin: table(scalar::sin) }
     }
 
     /// How many positions it has.

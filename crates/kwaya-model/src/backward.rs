@@ -93,15 +93,14 @@ pub fn forward_backward<'a>(
         embedding_backward(pool, table, &scratch.d_x, batch.tokens);
     }
     if let Some(rows) = network.rows() {
-        let table = &mut gradients[rows.embedding.clone()];
-        if rows.head != rows.embedding {
+        let [embedding, head] = rows.places;
+        let table = &mut gradients[embedding.clone()];
+        if head != embedding {
             table.fill(0.0);
         }
-        // Few tokens of a batch are among them.
         for (&token, d_x) in batch.tokens.iter().zip(scratch.d_x.chunks(sizes.c)) {
-            if rows.tokens.contains(&(token as usize)) {
-                let at = (token as usize - rows.tokens.start) * sizes.c;
-                table[at..at + sizes.c].iter_mut().zip(d_x).for_each(|(sum, d)| *sum += d);
+            if let Some(place) = rows.place(token) {
+                table[place].iter_mut().zip(d_x).for_each(|(sum, d)| *sum += d);
             }
         }
     }
@@ -137,22 +136,23 @@ fn head_backward(
         head_forward(network, logits, token_logits, x, precision, pool);
         softmax_cross_entropy(pool, logits, losses, targets, loss_scale);
         let start = if index == 0 { Start::Zero } else { Start::Keep };
-        if let Some(learned) = network.rows() {
-            // Their part goes to their own rows, and none to those of the head.
+        let learned = network.rows();
+        if let Some(learned) = &learned {
+            // Their part goes through the rows that stand in, and to them.
             let count = learned.tokens.len();
-            let d_learned = &mut token_logits[..rows * count];
-            for (logits, d_learned) in logits.chunks_mut(v).zip(d_learned.chunks_mut(count)) {
+            for (logits, d_learned) in logits.chunks_mut(v).zip(token_logits.chunks_mut(count)) {
                 d_learned.copy_from_slice(&logits[learned.tokens.clone()]);
                 logits[learned.tokens.clone()].fill(0.0);
             }
-            let (d_learned, weights) = (Matrix::new(d_learned, rows, count), Matrix::new(learned.head(), count, c));
-            let d_logits = Matrix::new(logits, rows, v);
-            matmul_two(pool, dx, Start::Zero, (d_logits, head), (d_learned, weights), precision);
-            matmul(pool, &mut gradients[learned.head.clone()], start, d_learned.t(), x, precision);
-            continue;
         }
         let d_logits = Matrix::new(logits, rows, v);
         matmul(pool, dx, Start::Zero, d_logits, head, precision);
+        if let Some(learned) = learned {
+            let count = learned.tokens.len();
+            let d_learned = Matrix::new(&token_logits[..rows * count], rows, count);
+            matmul(pool, dx, Start::Keep, d_learned, learned.head(), precision);
+            matmul(pool, &mut gradients[learned.places[1].clone()], start, d_learned.t(), x, precision);
+        }
         if let Some(layout) = network.whole() {
             matmul(pool, &mut gradients[layout.head.clone()], start, d_logits.t(), x, precision);
         }

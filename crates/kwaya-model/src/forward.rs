@@ -63,9 +63,8 @@ pub(crate) fn head(
     matmul(pool, logits, Start::Zero, x, network.head().t(), precision);
     let Some(rows) = network.rows() else { return };
     let (count, v) = (rows.tokens.len(), network.config().vocab_size);
-    let learned = Matrix::new(rows.head(), count, x.cols());
     let token_logits = &mut token_logits[..x.rows() * count];
-    matmul(pool, token_logits, Start::Zero, x, learned.t(), precision);
+    matmul(pool, token_logits, Start::Zero, x, rows.head().t(), precision);
     for (logits, learned) in logits.chunks_mut(v).zip(token_logits.chunks(count)) {
         logits[rows.tokens.clone()].copy_from_slice(learned);
     }

@@ -43,5 +43,6 @@ pub use kwaya_math::{IGNORED, Precision};
 pub use lora::{Adapters, Lora, Target, Tokens};
 pub use model::{Model, Tensor};
 pub use network::{Frozen, Network};
+pub use peft::peft_base;
 pub use sampler::{Sampler, SamplerOptions};
 pub use source::{Layout, Source, View};

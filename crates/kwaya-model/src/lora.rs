@@ -11,7 +11,7 @@
 //! [`crate::Model`] do, so that a training treats both alike.
 //!
 //! Where tokens were added to a vocabulary, their rows of the embedding table
-//! and of the head are learned as well, in place of those of the base. They
+//! and of the head can be learned as well, in place of those of the base. They
 //! lie after the layers.
 
 use std::ops::Range;
@@ -36,11 +36,11 @@ const INITIAL_ADAPTERS: u32 = 6 << 16;
 const RANK_MAX: usize = 1 << 12;
 /// Bounds that keep `s` and what it multiplies inside f32.
 const ALPHA: (f64, f64) = (1e-6, 1e6);
-/// More than any vocabulary has.
-const TOKENS_MAX: usize = 1 << 24;
+/// More than were ever added to a vocabulary; adapters name each of them.
+pub(crate) const TOKENS_MAX: u32 = 1 << 18;
 
-/// What PEFT adds to the name of a table whose rows are learned.
-const ROWS: &str = "token_adapter.trainable_tokens_delta";
+/// What PEFT adds to the name of a table of which rows are learned.
+const ROWS: &str = ".token_adapter.trainable_tokens_delta";
 
 /// A product of a layer, whose weights are a matrix.
 #[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -110,7 +110,8 @@ pub struct Lora {
     /// Which products of each layer have one, in the order of
     /// [`Target::ALL`], each once.
     pub targets: Vec<Target>,
-    /// The tokens whose rows are learned too.
+    /// The tokens whose rows of the embedding table, and of the head where it
+    /// is another, are learned too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Tokens>,
 }
@@ -125,7 +126,6 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Their numbers.
     pub(crate) fn range(self) -> Range<usize> {
         self.first as usize..self.first as usize + self.count as usize
     }
@@ -148,10 +148,17 @@ impl Lora {
             let names: Vec<&str> = self.targets.iter().map(|target| target.name()).collect();
             return refuse("targets", names.join(", "), Target::ALL.map(Target::name).join(", "));
         }
-        if let Some(tokens) = self.tokens.filter(|tokens| tokens.count == 0 || tokens.range().end > TOKENS_MAX) {
-            return refuse("tokens", format!("{:?}", tokens.range()), format!("0 - {TOKENS_MAX}"));
+        if let Some(Tokens { count, .. }) = self.tokens
+            && !(1..=TOKENS_MAX).contains(&count)
+        {
+            return refuse("tokens", count.to_string(), format!("1 - {TOKENS_MAX}"));
         }
         Ok(())
+    }
+
+    /// Whether a model of these sizes has the tokens.
+    fn tokens_fit(&self, config: &Config) -> bool {
+        self.tokens.is_none_or(|tokens| tokens.range().end <= config.vocab_size)
     }
 
     /// How many numbers the adapters of one layer have.
@@ -163,7 +170,7 @@ impl Lora {
 
     /// How many numbers are learned.
     pub fn parameters(&self, config: &Config) -> u64 {
-        let rows = self.tokens.map_or(0, |tokens| tokens.range().len()) * tables(config).len();
+        let rows = self.tokens.map_or(0, |tokens| tokens.count as usize) * tables(config).len();
         config.num_hidden_layers as u64 * self.layer_parameters(config) as u64 + (rows * config.hidden_size) as u64
     }
 }
@@ -182,15 +189,21 @@ pub struct Adapters {
     /// Where A and B of each target begin among those of a layer.
     places: [Option<(Range<usize>, Range<usize>)>; 7],
     layer_length: usize,
+    layers: usize,
+    /// Where the learned rows of the embedding table lie, and those of the
+    /// head: the same place where the two are tied.
+    rows: Option<[Range<usize>; 2]>,
 }
 
 impl Adapters {
     /// Adapters with every number 0.
     ///
     /// # Panics
-    /// When the numbers are not valid: [`Lora::validate`] comes first.
+    /// When the numbers are not valid, which [`Lora::validate`] tells, or the
+    /// model lacks the tokens.
     pub fn zeros(config: &Config, lora: Lora) -> Self {
         lora.validate().expect("valid adapters");
+        assert!(lora.tokens_fit(config), "adapters: {:?} in a vocabulary of {}", lora.tokens, config.vocab_size);
         let (rank, sizes) = (lora.rank, Sizes::of(config));
         let mut places = [const { None }; 7];
         let mut end = 0;
@@ -216,20 +229,28 @@ impl Adapters {
                 }
             }
         }
-        let mut end = config.num_hidden_layers * layer_length;
-        for table in lora.tokens.iter().flat_map(|_| tables(config)) {
-            let count = lora.tokens.map_or(0, |tokens| tokens.range().len());
-            let name = format!("{}.{ROWS}", table.trim_end_matches(".weight"));
-            let range = end..end + count * config.hidden_size;
-            end = range.end;
-            tensors.push(Tensor { name, shape: vec![count, config.hidden_size], range, decays: false });
-        }
-        let weights = kwaya_math::zeros(end);
-        Self { lora, weights, tensors, places, layer_length }
+        let layers = config.num_hidden_layers;
+        let rows = lora.tokens.map(|Tokens { count, .. }| {
+            let (count, c) = (count as usize, config.hidden_size);
+            let mut end = layers * layer_length;
+            let places: Vec<Range<usize>> = (tables(config).iter())
+                .map(|table| {
+                    let name = table.replace(".weight", ROWS);
+                    let range = end..end + count * c;
+                    end = range.end;
+                    tensors.push(Tensor { name, shape: vec![count, c], range: range.clone(), decays: false });
+                    range
+                })
+                .collect();
+            [&places[0], &places[places.len() - 1]].map(Range::clone)
+        });
+        let weights = kwaya_math::zeros(tensors.last().map_or(0, |tensor| tensor.range.end));
+        Self { lora, weights, tensors, places, layer_length, layers, rows }
     }
 
     /// Fresh adapters, as PEFT makes them: A uniform between plus and minus
-    /// 1/sqrt(in) (He et al. 2015, with a = sqrt(5)), B at 0.
+    /// 1/sqrt(in) (He et al. 2015, with a = sqrt(5)), B at 0. So are rows of
+    /// tokens, for which [`Adapters::fresh`] is there.
     ///
     /// # Panics
     /// As [`Adapters::zeros`].
@@ -248,40 +269,26 @@ impl Adapters {
         adapters
     }
 
-    /// Adapters to begin with beside `frozen` weights: random, and the rows of
-    /// tokens as they are there.
+    /// Adapters to begin with beside `frozen` weights: random ones, and rows of
+    /// tokens as they are there. At first nothing is changed.
     ///
     /// # Panics
-    /// As [`Adapters::zeros`], and where there are no such tokens.
+    /// As [`Adapters::zeros`].
     pub fn fresh(frozen: &Frozen<'_>, lora: Lora, seed: u64) -> Self {
-        let config = frozen.config();
-        let mut adapters = Self::random(config, lora, seed);
-        if let Some(tokens) = adapters.lora.tokens {
-            let c = config.hidden_size;
-            let places: Vec<Range<usize>> = adapters.row_places().collect();
-            frozen.embedding_rows(tokens.range(), &mut adapters.weights[places[0].clone()]);
-            if let [_, head] = &places[..] {
-                let rows = tokens.range();
-                adapters.weights[head.clone()].copy_from_slice(&frozen.head()[rows.start * c..rows.end * c]);
-            }
+        let mut adapters = Self::random(frozen.config(), lora, seed);
+        if let (Some(tokens), Some([embedding, head])) = (adapters.lora.tokens, adapters.rows.clone()) {
+            // Where both are in one place they are equal.
+            frozen.head_rows(tokens.range(), &mut adapters.weights[head]);
+            frozen.embedding_rows(tokens.range(), &mut adapters.weights[embedding]);
         }
         adapters
     }
 
-    /// Where the rows of tokens lie, of the embedding table and, if it is
-    /// another, of the head.
-    pub(crate) fn row_places(&self) -> impl Iterator<Item = Range<usize>> + '_ {
-        self.tensors.iter().filter(|tensor| tensor.name.ends_with(ROWS)).map(|tensor| tensor.range.clone())
-    }
-
-    /// The tokens whose rows are learned, with (count, C) their rows of the
-    /// embedding table and of the head, and where the latter lie.
+    /// The rows of tokens, if there are any.
     pub(crate) fn rows(&self) -> Option<Rows<'_>> {
-        let tokens = self.lora.tokens?.range();
-        let mut places = self.row_places();
-        let embedding = places.next()?;
-        let head = places.next().unwrap_or_else(|| embedding.clone());
-        Some(Rows { tokens, weights: &self.weights, embedding, head })
+        let (tokens, places) = (self.lora.tokens?.range(), self.rows.as_ref()?);
+        let [embedding, head] = places.each_ref().map(|place| &self.weights[place.clone()]);
+        Some(Rows { tokens, embedding, head, places })
     }
 
     /// What they are.
@@ -309,55 +316,48 @@ impl Adapters {
     pub fn fits(&self, config: &Config) -> bool {
         let (rank, sizes) = (self.lora.rank, Sizes::of(config));
         let mut places = self.lora.targets.iter().zip(self.places.iter().flatten());
-        self.lora.parameters(config) == self.weights.len() as u64
-            && config.num_hidden_layers * self.layer_length <= self.weights.len()
-            && self.lora.tokens.is_none_or(|tokens| tokens.range().end <= config.vocab_size)
+        self.layers == config.num_hidden_layers
+            && self.lora.parameters(config) == self.weights.len() as u64
+            && self.lora.tokens_fit(config)
             && places.all(|(target, (a, b))| {
                 let (rows, cols) = target.shape(&sizes);
                 (a.len(), b.len()) == (rank * cols, rank * rows)
             })
     }
 
-    /// Makes `weights`, which are those of the product `target` of `layer`,
-    /// into W + s B A, which alone gives what both give. Where the product has
-    /// no adapter they stay as they are.
+    /// Makes `values`, which are those of the tensor that Hugging Face calls
+    /// `name`, into what alone gives what both give: W + s B A, or the table
+    /// with the learned rows in it. False where nothing is learned of the
+    /// tensor: the values stay as they are.
     ///
     /// # Panics
-    /// When `weights` have another length.
-    pub fn merge(&self, layer: usize, target: Target, weights: &mut [f32], pool: &Pool) {
-        let Some(Adapter { a, b, scale: s }) = self.layer(layer).of(target) else { return };
-        let mut delta = vec![0.0; weights.len()];
-        matmul(pool, &mut delta, Start::Zero, b, a, Precision::F32);
-        scale(pool, &mut delta, s);
-        add_assign(pool, weights, &delta);
-    }
-
-    /// Makes `values`, which are those of the matrix that Hugging Face calls
-    /// `name`, into what they are with these adapters. False where they stay
-    /// as they are: whether they do does not depend on the values.
-    ///
-    /// # Panics
-    /// When there are too few or too many values.
+    /// When the values are not as many as the tensor has.
     pub fn merge_named(&self, name: &str, values: &mut [f32], pool: &Pool) -> bool {
-        let place = name.strip_prefix("model.layers.").and_then(|rest| {
-            let (layer, rest) = rest.split_once('.')?;
-            let part = rest.strip_suffix(".weight")?;
-            let target = Target::ALL.into_iter().find(|target| target.place() == part)?;
-            Some((layer.parse::<usize>().ok()?, target))
-        });
-        if let Some((layer, target)) = place {
-            self.merge(layer, target, values, pool);
-            return self.lora.targets.contains(&target);
+        if let Some(Adapter { a, b, scale: s }) = self.adapter_of(name) {
+            let mut delta = vec![0.0; values.len()];
+            matmul(pool, &mut delta, Start::Zero, b, a, Precision::F32);
+            scale(pool, &mut delta, s);
+            add_assign(pool, values, &delta);
+            return true;
         }
         let Some(rows) = self.rows() else { return false };
         let learned = match name {
-            EMBEDDING => rows.embedding(),
-            HEAD => rows.head(),
+            EMBEDDING => rows.embedding,
+            HEAD => rows.head,
             _ => return false,
         };
         let c = learned.len() / rows.tokens.len();
+        assert!(values.len().is_multiple_of(c), "merge: {} values in rows of {c}", values.len());
         values[rows.tokens.start * c..rows.tokens.end * c].copy_from_slice(learned);
         true
+    }
+
+    /// The adapter of the tensor that Hugging Face calls `name`.
+    fn adapter_of(&self, name: &str) -> Option<Adapter<'_>> {
+        let (layer, part) = name.strip_prefix("model.layers.")?.strip_suffix(".weight")?.split_once('.')?;
+        let target = Target::ALL.into_iter().find(|target| target.place() == part)?;
+        let layer = layer.parse().ok().filter(|&layer| layer < self.layers)?;
+        self.layer(layer).of(target)
     }
 
     /// How many numbers the adapters of one layer have.
@@ -376,26 +376,28 @@ impl Adapters {
 }
 
 /// Rows of tokens that are learned.
-#[derive(Clone)]
 pub(crate) struct Rows<'a> {
     /// The tokens.
     pub(crate) tokens: Range<usize>,
-    weights: &'a [f32],
-    /// Where their rows of the embedding table lie among what is learned.
-    pub(crate) embedding: Range<usize>,
-    /// And those of the head: the same where the two are tied.
-    pub(crate) head: Range<usize>,
+    pub(crate) embedding: &'a [f32], // (count, C)
+    pub(crate) head: &'a [f32],      // (count, C)
+    /// Where the two lie among what is learned: in one place where the head is
+    /// the embedding table.
+    pub(crate) places: &'a [Range<usize>; 2],
 }
 
 impl<'a> Rows<'a> {
-    /// (count, C)
-    pub(crate) fn embedding(&self) -> &'a [f32] {
-        &self.weights[self.embedding.clone()]
+    /// Their rows of the head.
+    pub(crate) fn head(&self) -> Matrix<'a> {
+        let count = self.tokens.len();
+        Matrix::new(self.head, count, self.head.len() / count)
     }
 
-    /// (count, C)
-    pub(crate) fn head(&self) -> &'a [f32] {
-        &self.weights[self.head.clone()]
+    /// The values of the row of `token` in a table of these rows alone.
+    pub(crate) fn place(&self, token: u32) -> Option<Range<usize>> {
+        let c = self.head.len() / self.tokens.len();
+        let row = (token as usize).checked_sub(self.tokens.start).filter(|&row| row < self.tokens.len())?;
+        Some(row * c..(row + 1) * c)
     }
 }
 

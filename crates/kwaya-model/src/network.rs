@@ -16,7 +16,7 @@ use crate::{
     architecture,
     config::Config,
     lora::{Adapter, Adapters, LayerAdapters, Rows, Target},
-    model::{LayerRanges, Layout, Model},
+    model::{LayerRanges, Layout, Model, Tensor},
     source::{Source, View},
 };
 
@@ -49,7 +49,8 @@ impl<'a> Frozen<'a> {
     /// What [`Source::check`] says; `lora-family` for a model that is no plain
     /// Llama; `model-not-finite` for weights that are no finite numbers.
     pub fn new(source: &'a Source, pool: &Pool) -> Result<Self> {
-        let config = checked_config(source)?;
+        source.check()?;
+        let config = source.config()?;
         // Each matrix is made f32 once, for the check alone; the head stays.
         let mut head = kwaya_math::zeros(config.vocab_size * config.hidden_size);
         let mut room = vec![0.0; widest(&Sizes::of(&config))];
@@ -86,16 +87,17 @@ impl<'a> Frozen<'a> {
         &self.config
     }
 
-    /// Rows of the embedding table, as f32.
+    /// (rows, C) of the embedding table.
     pub(crate) fn embedding_rows(&self, rows: Range<usize>, out: &mut [f32]) {
         for (row, out) in rows.zip(out.chunks_mut(self.config.hidden_size)) {
             dequantise(self.embedding.format, self.embedding.row(row), out);
         }
     }
 
-    /// (V, C)
-    pub(crate) fn head(&self) -> &[f32] {
-        &self.head
+    /// (rows, C) of the head.
+    pub(crate) fn head_rows(&self, rows: Range<usize>, out: &mut [f32]) {
+        let c = self.config.hidden_size;
+        out.copy_from_slice(&self.head[rows.start * c..rows.end * c]);
     }
 
     /// Where they are.
@@ -121,23 +123,16 @@ impl<'a> Frozen<'a> {
         widen(&self.embedding, &mut weights[embedding], pool);
         weights[head].copy_from_slice(&self.head);
         weights[norm].copy_from_slice(&self.norm);
-        for (index, (layer, ranges)) in self.layers.iter().zip(&ranges).enumerate() {
+        for (layer, ranges) in self.layers.iter().zip(&ranges) {
             weights[ranges.input_norm.clone()].copy_from_slice(&layer.input_norm);
             weights[ranges.post_attention_norm.clone()].copy_from_slice(&layer.post_attention_norm);
             for (target, view) in Target::ALL.into_iter().zip(&layer.matrices) {
-                let weights = &mut weights[ranges.matrix(target).clone()];
-                widen(view, weights, pool);
-                if let Some(adapters) = adapters {
-                    adapters.merge(index, target, weights, pool);
-                }
+                widen(view, &mut weights[ranges.matrix(target).clone()], pool);
             }
         }
-        if let Some(rows) = adapters.and_then(Adapters::rows) {
-            let c = self.config.hidden_size;
-            let (embedding, head) = (model.layout().embedding.start, model.layout().head.start);
-            for (table, learned) in [(embedding, rows.embedding()), (head, rows.head())] {
-                let place = table + rows.tokens.start * c;
-                model.weights_mut()[place..place + learned.len()].copy_from_slice(learned);
+        if let Some(adapters) = adapters {
+            for Tensor { name, range, .. } in model.tensors().to_vec() {
+                adapters.merge_named(&name, &mut model.weights_mut()[range], pool);
             }
         }
         model
@@ -145,27 +140,19 @@ impl<'a> Frozen<'a> {
 }
 
 impl Model {
-    /// A model with the weights of `source`, checked whole, as f32.
+    /// A model with the weights of `source`, which are made f32 and checked
+    /// whole.
     ///
     /// # Errors
     /// As [`Frozen::new`].
     pub fn from_source(source: &Source, pool: &Pool) -> Result<Self> {
-        let config = checked_config(source)?;
-        let mut model = Self::zeros(config);
-        for tensor in model.tensors().to_vec() {
-            checked(source, &tensor.name, &mut model.weights_mut()[tensor.range], pool)?;
+        source.check()?;
+        let mut model = Self::zeros(source.config()?);
+        for Tensor { name, range, .. } in model.tensors().to_vec() {
+            checked(source, &name, &mut model.weights_mut()[range], pool)?;
         }
         Ok(model)
     }
-}
-
-/// The sizes of a plain Llama, whose tensors are all there.
-fn checked_config(source: &Source) -> Result<Config> {
-    source.check()?;
-    source.architecture().config().ok_or_else(|| {
-        let family = source.architecture().family.name();
-        Error::new("lora-family").path(source.path()).arg("family", family)
-    })
 }
 
 /// The values of the largest matrix of a layer.
@@ -273,11 +260,9 @@ impl<'a> Network<'a> {
             }
         }
         if let Some(rows) = self.rows() {
-            let (c, learned) = (self.config().hidden_size, rows.embedding());
-            for (&token, out) in tokens.iter().zip(out.chunks_mut(c)) {
-                if rows.tokens.contains(&(token as usize)) {
-                    let at = (token as usize - rows.tokens.start) * c;
-                    out.copy_from_slice(&learned[at..at + c]);
+            for (&token, out) in tokens.iter().zip(out.chunks_mut(self.config().hidden_size)) {
+                if let Some(place) = rows.place(token) {
+                    out.copy_from_slice(&rows.embedding[place]);
                 }
             }
         }
@@ -306,8 +291,8 @@ impl<'a> Network<'a> {
         }
     }
 
-    /// (V, C) the weights of the head; those of [`Network::rows`] stand in
-    /// place of theirs.
+    /// (V, C) the weights of the head, for which those of [`Network::rows`]
+    /// stand in.
     pub(crate) fn head(self) -> Matrix<'a> {
         let weights = match self {
             Self::Whole(model) => &model.weights()[model.layout().head.clone()],

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     config::{self, Config},
-    lora::{Adapters, Lora, Target, Tokens, lora_value},
+    lora::{Adapters, Lora, TOKENS_MAX, Target, Tokens, lora_value},
     model::write_json,
     tensors::{self, Mapped},
 };
@@ -19,10 +19,12 @@ use crate::{
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
 const PREFIX: &str = "base_model.model.";
-/// The tables that have a row for each token.
-const MODULES: [&str; 2] = ["embed_tokens", "lm_head"];
-/// A run of tokens this long is a mistake or an attack.
-const TOKENS_MAX: usize = 1 << 20;
+/// The tables that have a row for each token; the first alone where they are
+/// one.
+const TABLES: [&str; 2] = ["embed_tokens", "lm_head"];
+/// A configuration is a page of text, and a line for each token whose rows are
+/// learned, of which there are at most two times [`TOKENS_MAX`].
+const CONFIG_BYTES_MAX: u64 = config::FILE_BYTES_MAX + 2 * 16 * TOKENS_MAX as u64;
 
 /// What would change the computation or the model beneath, and is not
 /// computed here: it must be absent, false or empty.
@@ -63,14 +65,9 @@ impl Adapters {
         let metadata = BTreeMap::from([("format", "pt".to_owned())]);
         tensors::write(&folder.join(WEIGHTS), &metadata, &entries)?;
         let Lora { rank, alpha, targets, tokens } = self.lora();
-        let indices = tokens.map(|tokens| {
-            let indices: Vec<usize> = tokens.range().collect();
-            let tables = [MODULES[0], MODULES[1]].into_iter().take(self.row_places().count());
-            tables.map(|table| (table.to_owned(), json!(indices))).collect::<Map<String, Value>>()
-        });
         // PEFT has whole numbers there, though others work.
         let alpha = if alpha.fract() == 0.0 { json!(*alpha as i64) } else { json!(alpha) };
-        let config = json!({
+        let mut config = json!({
             "alpha_pattern": {},
             "base_model_name_or_path": base,
             "bias": "none",
@@ -86,10 +83,15 @@ impl Adapters {
             "rank_pattern": {},
             "target_modules": targets,
             "task_type": "CAUSAL_LM",
-            "trainable_token_indices": indices,
             "use_dora": false,
             "use_rslora": false,
         });
+        if let (Some(tokens), Some(rows)) = (tokens, self.rows()) {
+            let tables = if rows.places[0] == rows.places[1] { &TABLES[..1] } else { &TABLES };
+            for table in tables {
+                config["trainable_token_indices"][table] = tokens.range().collect();
+            }
+        }
         write_json(&folder.join(CONFIG), &config)
     }
 
@@ -144,10 +146,29 @@ impl Adapters {
     }
 }
 
-fn read_config(path: &Path, model: &Config) -> Result<Lora> {
-    let text = config::read_text(path, config::FILE_BYTES_MAX)?;
+/// What the adapters in `folder` name as the model beneath: a path, or a name
+/// on the hub of Hugging Face.
+///
+/// # Errors
+/// `model-config-malformed`; `lora-value` where there is no such name.
+pub fn peft_base(folder: &Path) -> Result<String> {
+    const KEY: &str = "base_model_name_or_path";
+    let map = read_map(&folder.join(CONFIG))?;
+    match map.get(KEY) {
+        Some(Value::String(base)) if !base.is_empty() => Ok(base.clone()),
+        other => Err(lora_value(KEY, &other.unwrap_or(&Value::Null).to_string(), "a path")),
+    }
+}
+
+fn read_map(path: &Path) -> Result<Map<String, Value>> {
+    let text = config::read_text(path, CONFIG_BYTES_MAX)?;
     let malformed = |error| Error::new("model-config-malformed").path(path).arg("cause", &error).source(error);
-    let map: Map<String, Value> = serde_json::from_str(&text).map_err(malformed)?;
+    serde_json::from_str(&text).map_err(malformed)
+}
+
+/// Checks the configuration of adapters for a `model` of these sizes.
+fn read_config(path: &Path, model: &Config) -> Result<Lora> {
+    let map = read_map(path)?;
     let nothing = Value::Null;
     let get = |key: &str| map.get(key).unwrap_or(&nothing);
     let refuse = |key: &str, possible: &str| Err(lora_value(key, &get(key).to_string(), possible));
@@ -184,9 +205,11 @@ fn read_config(path: &Path, model: &Config) -> Result<Lora> {
         return refuse("target_modules", &Target::ALL.map(Target::name).join(", "));
     };
     targets.sort_unstable();
-    let Ok(tokens) = tokens(get("trainable_token_indices"), model) else {
-        let last = model.vocab_size - 1;
-        return refuse("trainable_token_indices", &format!("null, {{\"embed_tokens\": [{last}]}}"));
+    let Some(tokens) = tokens(get("trainable_token_indices"), model) else {
+        let tables = if model.tie_word_embeddings { &TABLES[..1] } else { &TABLES };
+        let run = format!("[N, N + 1, ..., {} at most]", model.vocab_size - 1);
+        let possible: Vec<String> = tables.iter().map(|table| format!("\"{table}\": {run}")).collect();
+        return refuse("trainable_token_indices", &format!("null, {{{}}}", possible.join(", ")));
     };
     let rank = usize::try_from(rank).unwrap_or(usize::MAX);
     let lora = Lora { rank, alpha: alpha as f32, targets, tokens };
@@ -194,33 +217,27 @@ fn read_config(path: &Path, model: &Config) -> Result<Lora> {
     Ok(lora)
 }
 
-/// The tokens whose rows are learned: one run of them, of all tables that the
-/// model has.
-fn tokens(stated: &Value, model: &Config) -> Result<Option<Tokens>, ()> {
-    let tables = match stated {
-        Value::Null => return Ok(None),
-        Value::Object(tables) if tables.is_empty() => return Ok(None),
-        Value::Object(tables) => tables,
-        _ => return Err(()),
+/// The tokens whose rows are learned, if any: one ascending run of them, and
+/// the same of all tables that the model has. `None` for anything else.
+fn tokens(stated: &Value, model: &Config) -> Option<Option<Tokens>> {
+    let of_table = |table: &str| match stated {
+        Value::Array(indices) if table == TABLES[0] => Some(indices),
+        Value::Object(tables) => tables.get(table)?.as_array(),
+        _ => None,
     };
-    let needed = if model.tie_word_embeddings { &MODULES[..1] } else { &MODULES };
-    if tables.len() != needed.len() {
-        return Err(());
+    match stated {
+        Value::Null => return Some(None),
+        Value::Array(indices) if indices.is_empty() => return Some(None),
+        Value::Object(tables) if tables.is_empty() => return Some(None),
+        Value::Object(tables) if tables.keys().any(|table| !TABLES.contains(&&**table)) => return None,
+        _ => {}
     }
-    let mut found = None;
-    for table in needed {
-        let indices = tables.get(*table).and_then(Value::as_array).ok_or(())?;
-        let first = indices.first().and_then(Value::as_u64).ok_or(())?;
-        let run = (first..).zip(indices).all(|(expected, index)| index.as_u64() == Some(expected));
-        let (first, count) = (u32::try_from(first).map_err(|_| ())?, indices.len());
-        let fits = count <= TOKENS_MAX && first as usize + count <= model.vocab_size;
-        let tokens = Tokens { first, count: count as u32 };
-        if !run || !fits || found.is_some_and(|found| found != tokens) {
-            return Err(());
-        }
-        found = Some(tokens);
-    }
-    Ok(found)
+    let indices = of_table(TABLES[0])?;
+    let same = of_table(TABLES[1]).map_or(model.tie_word_embeddings, |others| others == indices);
+    let first = u32::try_from(indices.first()?.as_u64()?).ok()?;
+    let run = (u64::from(first)..).zip(indices).all(|(expected, index)| index.as_u64() == Some(expected));
+    let tokens = Tokens { first, count: u32::try_from(indices.len()).ok()? };
+    (same && run && tokens.range().end <= model.vocab_size).then_some(Some(tokens))
 }
 
 #[cfg(test)]
@@ -249,11 +266,17 @@ mod tests {
     #[test]
     fn what_is_saved_is_read() {
         let folder = tempfile::tempdir().unwrap();
-        let mut saved = Adapters::random(&config(), lora(), 5);
-        saved.weights_mut().iter_mut().zip(0u8..).for_each(|(w, i)| *w += f32::from(i));
-        saved.save(folder.path(), "a model").unwrap();
+        let tokens = Some(Tokens { first: 3, count: 4 });
+        for (tokens, tie_word_embeddings) in [(tokens, false), (tokens, true), (None, true)] {
+            let config = Config { tie_word_embeddings, ..config() };
+            let mut saved = Adapters::random(&config, Lora { tokens, ..lora() }, 5);
+            saved.weights_mut().iter_mut().zip(0u16..).for_each(|(w, i)| *w += f32::from(i));
+            saved.save(folder.path(), "a model").unwrap();
+            let read = Adapters::load(folder.path(), &config).unwrap();
+            assert_eq!((read.lora(), read.weights()), (saved.lora(), saved.weights()));
+            assert_eq!(peft_base(folder.path()).unwrap(), "a model");
+        }
         let read = Adapters::load(folder.path(), &config()).unwrap();
-        assert_eq!((read.lora(), read.weights()), (saved.lora(), saved.weights()));
         assert!(read.fits(&config()) && !read.fits(&Config { intermediate_size: 16, ..config() }));
         let error = Adapters::load(folder.path(), &Config { intermediate_size: 8, ..config() });
         assert_eq!(error.err().unwrap().key(), "model-tensor-wrong");
@@ -261,6 +284,22 @@ mod tests {
         assert_eq!(error.err().unwrap().key(), "model-tensor-extra");
         let error = Adapters::load(folder.path(), &Config { num_hidden_layers: 90, ..config() });
         assert_eq!(error.err().unwrap().key(), "lora-too-short");
+    }
+
+    #[test]
+    fn as_many_tokens_as_there_may_be_are_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config { vocab_size: 1 << 22, hidden_size: 1, tie_word_embeddings: false, ..config() };
+        let tokens = Some(Tokens { first: (1 << 22) - TOKENS_MAX, count: TOKENS_MAX });
+        let lora = Lora { tokens, ..lora() };
+        Adapters::zeros(&config, lora.clone()).save(folder.path(), "a model").unwrap();
+        assert_eq!(Adapters::load(folder.path(), &config).unwrap().lora(), &lora);
+        assert_eq!(
+            Lora { tokens: Some(Tokens { first: 0, count: 0 }), ..lora.clone() }.validate().unwrap_err().key(),
+            "lora-value"
+        );
+        let more = Lora { tokens: Some(Tokens { first: 0, count: TOKENS_MAX + 1 }), ..lora };
+        assert_eq!(more.validate().unwrap_err().key(), "lora-value");
     }
 
     #[test]
@@ -285,6 +324,19 @@ mod tests {
             ("rank_pattern", json!({"q_proj": 4})),
             ("modules_to_save", json!(["lm_head"])),
             ("init_lora_weights", json!("pissa")),
+            ("trainable_token_indices", json!(7)),
+            ("trainable_token_indices", json!({"embed_tokens": 7})),
+            ("trainable_token_indices", json!({"embed_tokens": []})),
+            ("trainable_token_indices", json!({"embed_tokens": [3, 5]})),
+            ("trainable_token_indices", json!({"embed_tokens": [4, 3]})),
+            ("trainable_token_indices", json!({"embed_tokens": [3, 3]})),
+            ("trainable_token_indices", json!({"embed_tokens": [-1, 0]})),
+            ("trainable_token_indices", json!({"embed_tokens": [7, 8, 9]})),
+            ("trainable_token_indices", json!({"embed_tokens": [u64::MAX]})),
+            ("trainable_token_indices", json!({"embed_tokens": ["3"]})),
+            ("trainable_token_indices", json!({"embed_tokens": [3], "lm_head": [4]})),
+            ("trainable_token_indices", json!({"lm_head": [3]})),
+            ("trainable_token_indices", json!({"q_proj": [3]})),
         ] {
             let mut wrong = good.clone();
             wrong.insert(key.into(), value.clone());
@@ -292,6 +344,25 @@ mod tests {
             let error = Adapters::load(folder.path(), &config()).err().unwrap();
             assert_eq!(error.key(), "lora-value", "{key} {value}");
         }
+        // Where the head is another table, its rows are learned too.
+        let untied = Config { tie_word_embeddings: false, ..config() };
+        for wrong in [json!([3]), json!({"embed_tokens": [3]}), json!({"embed_tokens": [3], "lm_head": [4]})] {
+            let mut other = good.clone();
+            other.insert("trainable_token_indices".into(), wrong);
+            fs::write(&path, Value::Object(other).to_string()).unwrap();
+            assert_eq!(Adapters::load(folder.path(), &untied).err().unwrap().key(), "lora-value");
+        }
+        // What PEFT understands in the same way, so that the weights are missed.
+        for same in [json!([3]), json!({"embed_tokens": [3]}), json!({"embed_tokens": [3], "lm_head": [3]})] {
+            let mut other = good.clone();
+            other.insert("trainable_token_indices".into(), same);
+            fs::write(&path, Value::Object(other).to_string()).unwrap();
+            assert_eq!(Adapters::load(folder.path(), &config()).err().unwrap().key(), "model-tensor-missing");
+        }
+        let mut nameless = good.clone();
+        nameless.insert("base_model_name_or_path".into(), Value::Null);
+        fs::write(&path, Value::Object(nameless).to_string()).unwrap();
+        assert_eq!(peft_base(folder.path()).err().unwrap().key(), "lora-value");
         let mut other = good.clone();
         other.insert("use_rslora".into(), json!(true));
         fs::write(&path, Value::Object(other).to_string()).unwrap();
@@ -303,7 +374,8 @@ mod tests {
     #[test]
     fn random_damage_never_panics() {
         let folder = tempfile::tempdir().unwrap();
-        Adapters::random(&config(), lora(), 5).save(folder.path(), "a model").unwrap();
+        let lora = Lora { tokens: Some(Tokens { first: 3, count: 4 }), ..lora() };
+        Adapters::random(&config(), lora, 5).save(folder.path(), "a model").unwrap();
         for name in [CONFIG, WEIGHTS] {
             let path = folder.path().join(name);
             let good = fs::read(&path).unwrap();

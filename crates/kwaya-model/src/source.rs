@@ -24,7 +24,7 @@ use serde_json::Value;
 
 use crate::{
     architecture::{self, Architecture, Family},
-    config,
+    config::{self, Config},
     gguf::{self, Gguf},
     tensors::Mapped,
 };
@@ -275,6 +275,15 @@ impl Source {
     /// What the model computes.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
+    }
+
+    /// The configuration for the training engine.
+    ///
+    /// # Errors
+    /// `lora-family` for a model that is no plain Llama.
+    pub fn config(&self) -> Result<Config> {
+        let family = || Error::new("lora-family").path(&self.path).arg("family", self.architecture.family.name());
+        self.architecture.config().ok_or_else(family)
     }
 
     /// The GGUF file, where it is one: it holds the tokenizer too.

@@ -8,7 +8,7 @@ use std::{
 
 use kwaya_math::{AdamW, Pool, sum_squares};
 use kwaya_model::{
-    Activations, Adapters, Batch, Config, Frozen, Keep, Lora, Model, Network, Precision, Source, Target,
+    Activations, Adapters, Batch, Config, Frozen, Keep, Lora, Model, Network, Precision, Source, Target, Tokens,
     forward_backward, loss,
 };
 
@@ -16,16 +16,19 @@ use kwaya_model::{
 struct Counting;
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
+static HELD: AtomicUsize = AtomicUsize::new(0);
 
 // SAFETY: the system's, unchanged.
 #[allow(unsafe_code, reason = "an allocator cannot be written without")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         TAKEN.fetch_add(1, Ordering::Relaxed);
+        HELD.fetch_add(layout.size(), Ordering::Relaxed);
         // SAFETY: as the caller says.
         unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
         // SAFETY: as the caller says.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -96,10 +99,14 @@ fn a_step_takes_no_memory() {
         model.save(folder.path()).unwrap();
         let source = Source::open(folder.path()).unwrap();
         let frozen = Frozen::new(&source, &pool).unwrap();
-        let lora = Lora { rank: 7, alpha: 8.0, targets: Target::ALL.to_vec(), tokens: None };
-        let adapters = Adapters::random(&config, lora, 1);
+        let tokens = Some(Tokens { first: 50, count: 20 });
+        let lora = Lora { rank: 7, alpha: 8.0, targets: Target::ALL.to_vec(), tokens };
+        let planned = Activations::adapted_bytes(&config, &lora, rows, length, keep);
+        let adapters = Adapters::fresh(&frozen, lora, 1);
         let network = Network::Adapted(&frozen, &adapters);
+        let before = HELD.load(Ordering::Relaxed);
         let mut activations = network.activations(rows, length, precision, keep);
+        assert_eq!(HELD.load(Ordering::Relaxed) - before, planned as usize, "{keep:?}");
         gradients.truncate(adapters.weights().len());
         let mut step = |_| {
             let before = TAKEN.load(Ordering::Relaxed);

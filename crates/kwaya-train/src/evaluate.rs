@@ -58,7 +58,8 @@ pub struct LanguageScore {
     pub documents: u64,
     /// Bytes of their texts, in UTF-8.
     pub bytes: u64,
-    /// Tokens predicted, end-of-text ones among them.
+    /// Tokens predicted, end-of-text ones among them: those that the mask of
+    /// the file leaves.
     pub tokens: u64,
     /// -ln of the probability of all of them.
     pub nats: f64,
@@ -67,8 +68,8 @@ pub struct LanguageScore {
     pub bits_per_byte: f64,
 }
 
-/// Scores every document of `held_out`, each alone, from its opening
-/// end-of-text to its closing one, by language. A document longer than
+/// Scores every document of `held_out`, each alone, from its opening to its
+/// closing end-of-text, by language. A document longer than
 /// `context` is read in windows that overlap by half, and each token is scored
 /// once, with at least half a window before it. Tokens that are not to be
 /// predicted are read and not scored. Languages without documents are left
@@ -186,5 +187,58 @@ impl Scorer<'_> {
             window += stride;
         }
         nats
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kwaya_base::Silent;
+    use kwaya_model::{Config, Model};
+
+    use super::*;
+    use crate::tokens::tests::{opened, with};
+
+    /// The losses of one document, read after `opening`, as the model has them.
+    fn losses(model: &Model, opening: u32, tokens: &[u32], pool: &Pool) -> Vec<f64> {
+        let mut batch = BatchBuffer::default();
+        let read = std::iter::once(opening).chain(tokens[..tokens.len() - 1].iter().copied());
+        batch.fill_whole(1, read, tokens.iter().copied());
+        let mut losses = vec![0.0; tokens.len()];
+        let mut activations = Activations::forward_only(&model.config, 1, tokens.len());
+        loss(model, &batch.batch(), &mut activations, &mut losses, pool);
+        losses.into_iter().map(f64::from).collect()
+    }
+
+    #[test]
+    fn documents_are_scored_after_their_openings_and_where_they_count() {
+        let (dir, pool) = (tempfile::tempdir().unwrap(), Pool::new(1));
+        let config = Config {
+            vocab_size: 9,
+            hidden_size: 16,
+            intermediate_size: 24,
+            num_hidden_layers: 2,
+            num_attention_heads: 2,
+            num_key_value_heads: 1,
+            head_dim: 8,
+            initializer_range: 0.5,
+            ..Config::default()
+        };
+        let model = Model::random(config, 4, &pool);
+        let score = |file: &TokenFile, context| bits_per_byte(&model, file, context, &pool, &Silent).unwrap();
+        let (one, other) = (losses(&model, 7, &[1, 0, 3, 0], &pool), losses(&model, 8, &[4, 0], &pool));
+
+        let documents: [&[u16]; 2] = [&[1, 0, 3], &[4]];
+        let file = opened(dir.path(), &documents, &[7, 8]).unwrap();
+        let [first, second] = &score(&file, 16)[..] else { panic!("two languages") };
+        assert_eq!((first.tokens, first.nats), (4, one.iter().sum()));
+        assert_eq!((second.tokens, second.nats), (2, other.iter().sum()));
+        let file = with(dir.path(), &documents, Some(&[0, 1, 0, 1, 0, 0]), Some(&[7, 8])).unwrap();
+        let [first, second] = &score(&file, 16)[..] else { panic!("two languages") };
+        assert_eq!((first.tokens, first.nats), (2, one[1] + one[3]));
+        assert_eq!((second.documents, second.tokens, second.nats), (1, 0, 0.0));
+        // In windows of two: the last two are read after the second alone.
+        let [first, _] = &score(&file, 2)[..] else { panic!("two languages") };
+        let last = losses(&model, 0, &[3, 0], &pool);
+        assert_eq!((first.tokens, first.nats), (2, one[1] + last[1]));
     }
 }

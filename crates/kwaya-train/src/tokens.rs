@@ -221,11 +221,11 @@ impl<'a> Reader<'a> {
         let bytes = self.values::<4>("document_bytes", Dtype::U32)?;
         let language = self.values::<1>("document_language", Dtype::U8)?;
         let opening = match self.header.info("document_opening") {
-            None => &[],
-            Some(_) => self.values::<4>("document_opening", Dtype::U32)?,
+            None => None,
+            Some(_) => Some(self.values::<4>("document_opening", Dtype::U32)?),
         };
-        let openings = opening.len();
-        if bytes.len() != ends.len() || language.len() != ends.len() || ![0, ends.len()].contains(&openings) {
+        let openings = opening.map_or(ends.len(), <[_]>::len);
+        if [bytes.len(), language.len(), openings] != [ends.len(); 3] {
             return Err(self.refuse("documents"));
         }
         let mut start = 0;
@@ -235,7 +235,7 @@ impl<'a> Reader<'a> {
             if end <= start || end > tokens as u64 || usize::from(language) >= languages {
                 return Err(self.refuse(&format!("documents[{}]", documents.len())));
             }
-            let opening = opening.get(documents.len()).map_or(end_of_text, |&opening| u32::from_le_bytes(opening));
+            let opening = opening.map_or(end_of_text, |opening| u32::from_le_bytes(opening[documents.len()]));
             documents.push(Document { tokens: start..end, opening, bytes: u32::from_le_bytes(bytes), language });
             start = end;
         }
@@ -286,25 +286,35 @@ pub(crate) mod tests {
 
     /// The same file with a mask.
     pub(crate) fn masked(folder: &Path, documents: &[&[u16]], mask: &[u8]) -> Result<TokenFile> {
-        with(folder, documents, "loss_mask", Dtype::U8, mask)
+        with(folder, documents, Some(mask), None)
     }
 
     /// The same file with openings.
     pub(crate) fn opened(folder: &Path, documents: &[&[u16]], opening: &[u32]) -> Result<TokenFile> {
-        let bytes: Vec<u8> = opening.iter().flat_map(|token| token.to_le_bytes()).collect();
-        with(folder, documents, "document_opening", Dtype::U32, &bytes)
+        with(folder, documents, None, Some(opening))
     }
 
-    /// The same file with one tensor more.
-    fn with(folder: &Path, documents: &[&[u16]], name: &str, dtype: Dtype, data: &[u8]) -> Result<TokenFile> {
+    /// The same file with a mask, openings, or both.
+    pub(crate) fn with(
+        folder: &Path,
+        documents: &[&[u16]],
+        mask: Option<&[u8]>,
+        opening: Option<&[u32]>,
+    ) -> Result<TokenFile> {
         write(folder, documents);
         let path = folder.join("tokens.safetensors");
         let bytes = fs::read(&path).unwrap();
         let read = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
         let mut tensors = read.tensors();
-        let length = data.len() / if dtype == Dtype::U8 { 1 } else { 4 };
-        tensors.push((name.into(), TensorView::new(dtype, vec![length], data).unwrap()));
+        let opening = opening.map(|opening| opening.iter().flat_map(|token| token.to_le_bytes()).collect::<Vec<u8>>());
+        if let Some(mask) = mask {
+            tensors.push(("loss_mask".into(), TensorView::new(Dtype::U8, vec![mask.len()], mask).unwrap()));
+        }
+        if let Some(bytes) = &opening {
+            let view = TensorView::new(Dtype::U32, vec![bytes.len() / 4], bytes).unwrap();
+            tensors.push(("document_opening".into(), view));
+        }
         let path = folder.join("more.safetensors");
         fs::write(&path, safetensors::serialize(tensors, header.metadata().clone()).unwrap()).unwrap();
         TokenFile::open(&path)
@@ -328,7 +338,7 @@ pub(crate) mod tests {
         let file = opened(dir.path(), &[&[1, 0, 2], &[8]], &[5, 6]).unwrap();
         assert_eq!(file.documents().iter().map(|d| d.opening).collect::<Vec<_>>(), [5, 6]);
         assert_eq!([0, 3, 4, 5].map(|index| file.document_of(index)), [0, 0, 1, 1]);
-        for wrong in [&[5][..], &[5, 9]] {
+        for wrong in [&[][..], &[5], &[5, 9], &[5, 6, 7]] {
             assert_eq!(opened(dir.path(), &[&[1, 2], &[8]], wrong).err().unwrap().key(), "token-file-wrong");
         }
     }
@@ -342,6 +352,22 @@ pub(crate) mod tests {
         assert_eq!(file.documents()[2], Document { tokens: 4..6, opening: 0, bytes: 1, language: 0 });
         assert_eq!(file.languages(), ["sw", "en"]);
         assert_eq!(write(dir.path(), &[]).tokens(), 0);
+        assert_eq!(opened(dir.path(), &[], &[]).unwrap().tokens(), 0);
+    }
+
+    #[test]
+    fn a_document_ends_with_end_of_text() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &[&[1, 2], &[8]]);
+        let path = dir.path().join("tokens.safetensors");
+        let mut bytes = fs::read(&path).unwrap();
+        // The file ends in five tokens, of which the third closes a document,
+        // and two languages.
+        let at = bytes.len() - 8;
+        bytes[at] = 3;
+        fs::write(&path, &bytes).unwrap();
+        let error = TokenFile::open(&path).err().unwrap();
+        assert!(error.key() == "token-file-wrong" && error.to_string().contains("tokens[2] = 3"), "{error}");
     }
 
     /// Damage is refused or leaves a file that is as consistent as a good one.
@@ -349,8 +375,8 @@ pub(crate) mod tests {
     fn random_damage_never_panics() {
         const CASES: u64 = 3000;
         let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), &[&[1, 2, 3], &[4; 9], &[5, 6], &[7]]);
-        let path = dir.path().join("tokens.safetensors");
+        opened(dir.path(), &[&[1, 2, 3], &[4; 9], &[5, 6], &[7]], &[8, 0, 8, 1]).unwrap();
+        let path = dir.path().join("more.safetensors");
         let good = fs::read(&path).unwrap();
         let mut opened = 0;
         for case in 0..CASES {
@@ -371,6 +397,7 @@ pub(crate) mod tests {
                 opened += 1;
                 assert!((0..file.tokens()).all(|i| file.token(i) < file.vocab_size()), "case {case}");
                 assert!(file.documents().iter().all(|d| usize::from(d.language) < file.languages().len()));
+                assert!(file.documents().iter().all(|d| d.opening < file.vocab_size()), "case {case}");
             }
         }
         println!("{opened} of {CASES} damaged files were still consistent");

@@ -114,15 +114,16 @@ pub fn train(
         held_out,
         plan: serde_json::to_string(&plan).expect("numbers become JSON"),
         blank: &|| Model::zeros(config.clone()),
-        fresh: &|| Model::random(config.clone(), schedule.seed, pool),
+        fresh: &|| Ok(Model::random(config.clone(), schedule.seed, pool)),
     };
     task.run(folder, options, pool, progress)
 }
 
-/// As [`train`], of a model that begins with the weights of `source`.
+/// As [`train`], of a model that has the sizes of `source`, a plain Llama in
+/// any format, and begins with its weights. Each rank reads a copy of its own.
 ///
 /// # Errors
-/// As [`train`], and what is wrong with the source.
+/// As [`train`], and as [`Model::from_source`].
 #[expect(clippy::too_many_arguments, reason = "each is one thing that a training needs")]
 pub fn train_from(
     source: &Source,
@@ -134,10 +135,9 @@ pub fn train_from(
     pool: &Pool,
     progress: &dyn Progress,
 ) -> Result<Outcome> {
-    // Read twice where a training begins, and for nothing where it goes on:
-    // what is wrong with it must be told before anything is done.
-    let config = Model::from_source(source, pool)?.config;
-    let plan = (&config, schedule, weights_hash(source)?.to_string());
+    let look = || Ok((source.config()?, weights_hash(source)?.to_string()));
+    let (config, weights) = agree(options.ranks, look(), &[])?;
+    let plan = (&config, schedule, weights);
     let task = Task {
         config: &config,
         schedule,
@@ -145,7 +145,7 @@ pub fn train_from(
         held_out,
         plan: serde_json::to_string(&plan).expect("numbers become JSON"),
         blank: &|| Model::zeros(config.clone()),
-        fresh: &|| Model::from_source(source, pool).expect("it was read before"),
+        fresh: &|| Model::from_source(source, pool),
     };
     task.run(folder, options, pool, progress)
 }
@@ -161,7 +161,7 @@ pub(crate) struct Task<'a, L> {
     /// Makes a learner of the right size.
     pub(crate) blank: &'a dyn Fn() -> L,
     /// Makes the one that a training begins with.
-    pub(crate) fresh: &'a dyn Fn() -> L,
+    pub(crate) fresh: &'a dyn Fn() -> Result<L>,
 }
 
 impl<L: Learner> Task<'_, L> {
@@ -185,7 +185,7 @@ impl<L: Learner> Task<'_, L> {
         };
         let (checkpoints, found) = agree(ranks, prepare(), &self.inputs())?;
         let resumed_at = found.as_ref().map(|(state, _)| state.step);
-        let (state, log) = self.begin(ranks, found);
+        let (state, log) = self.begin(ranks, found)?;
         let mut run = Run::new(schedule, self.training, self.held_out, options, pool, state, log);
         run.rehearse()?;
 
@@ -229,22 +229,22 @@ impl<L: Learner> Task<'_, L> {
     }
 
     /// Gives every rank what rank 0 has `found`. A training that begins takes
-    /// nothing from the network: its weights come from the seed.
-    fn begin(&self, ranks: &dyn Ranks, found: Option<(State<L>, Vec<LogEntry>)>) -> (State<L>, Vec<LogEntry>) {
+    /// nothing from the network: its weights come from the seed or from files.
+    fn begin(&self, ranks: &dyn Ranks, found: Option<(State<L>, Vec<LogEntry>)>) -> Result<(State<L>, Vec<LogEntry>)> {
         let mine = found.as_ref().map_or(0, |(state, _)| state.step);
         let step = match ranks.size() {
             1 => mine,
             _ => serde_json::from_slice(&ranks.gather(mine.to_string().as_bytes())[0]).expect("rank 0 has sent a step"),
         };
         if step == 0 {
-            return (State::new((self.fresh)()), Vec::new());
+            return Ok((State::new(agree(ranks, (self.fresh)(), &[])?), Vec::new()));
         }
         let (mut state, log) = found.unwrap_or_else(|| (State::new((self.blank)()), Vec::new()));
         state.step = step;
         ranks.broadcast(state.learner.weights_mut());
         ranks.broadcast(&mut state.first_moment);
         ranks.broadcast(&mut state.second_moment);
-        (state, log)
+        Ok((state, log))
     }
 
     /// What must be the same on all ranks, with its name for people.

@@ -8,6 +8,7 @@ use kwaya_math::Pool;
 use kwaya_model::{Adapters, Frozen, Source, tensors};
 
 use crate::{
+    ranks::agree,
     schedule::Schedule,
     step::Adapted,
     tokens::TokenFile,
@@ -34,16 +35,20 @@ pub fn tune(
     progress: &dyn Progress,
 ) -> Result<Outcome<Adapters>> {
     let (config, lora) = (frozen.config(), adapters.lora());
-    if !adapters.fits(config) {
-        return Err(Error::new("lora-unfit"));
-    }
+    let look = || {
+        if !adapters.fits(config) {
+            return Err(Error::new("lora-unfit"));
+        }
+        Ok(weights_hash(frozen.source())?.to_string())
+    };
+    let weights = agree(options.ranks, look(), &[])?;
     let mut first = blake3::Hasher::new();
     tensors::for_each_block(adapters.weights(), |bytes| {
         first.update(bytes);
         Ok::<(), std::convert::Infallible>(())
     })
     .unwrap_or_else(|never| match never {});
-    let plan = (config, schedule, lora, weights_hash(frozen.source())?.to_string(), first.finalize().to_string());
+    let plan = (config, schedule, lora, weights, first.finalize().to_string());
     let task = Task {
         config,
         schedule,
@@ -51,7 +56,7 @@ pub fn tune(
         held_out,
         plan: serde_json::to_string(&plan).expect("numbers become JSON"),
         blank: &|| Adapted { frozen, adapters: Adapters::zeros(config, lora.clone()) },
-        fresh: &|| Adapted { frozen, adapters: adapters.clone() },
+        fresh: &|| Ok(Adapted { frozen, adapters: adapters.clone() }),
     };
     Ok(task.run(folder, options, pool, progress)?.map(|learner| learner.adapters))
 }

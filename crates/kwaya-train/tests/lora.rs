@@ -13,9 +13,10 @@ use std::{
 use kwaya_base::{Progress, Result, Silent, Unit};
 use kwaya_math::{Format, Pool, blocks::quantise, philox::Stream};
 use kwaya_model::{
-    Adapters, Batch, Config, Frozen, IGNORED, Keep, Lora, Model, Network, Precision, Source, Target, forward_backward,
+    Adapters, Batch, Config, Frozen, IGNORED, Keep, Lora, Model, Network, Precision, Source, Target, Tokens,
+    forward_backward,
     gguf::{self, Entry, Value},
-    loss,
+    loss, peft_base,
     tensors::{self, Mapped},
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -92,15 +93,49 @@ fn close(name: &str, found: &[f32], expected: &serde_json::Value) {
 
 #[test]
 fn six_steps_match_peft() {
+    println!("{}", matches_peft("lora", "tied", None));
+}
+
+#[test]
+fn rows_of_tokens_match_peft() {
+    let tokens = Some(Tokens { first: 19, count: 6 });
+    println!("{}", matches_peft("lora_tokens", "tied", tokens));
+    println!("{}", matches_peft("lora_tokens_untied", "untied", tokens));
+}
+
+/// What is written has the names, shapes and numbers that PEFT has written, and
+/// says of tokens the same.
+fn saves_as_peft(adapters: &Adapters, theirs: &Path) {
+    let dir = tempfile::tempdir().unwrap();
+    adapters.save(dir.path(), "a base").unwrap();
+    let read = |folder: &Path| fs::read(folder.join("adapter_model.safetensors")).unwrap();
+    let (ours, others) = (read(dir.path()), read(theirs));
+    let tensors = |bytes| {
+        let mut tensors = SafeTensors::deserialize(bytes).unwrap().tensors();
+        tensors.sort_by(|a, b| a.0.cmp(&b.0));
+        tensors
+    };
+    assert!(tensors(&ours) == tensors(&others));
+    let tokens = |folder: &Path| {
+        let config = fs::read_to_string(folder.join("adapter_config.json")).unwrap();
+        serde_json::from_str::<serde_json::Value>(&config).unwrap()["trainable_token_indices"].clone()
+    };
+    assert_eq!(tokens(dir.path()), tokens(theirs));
+}
+
+/// Returns the largest differences, for people.
+fn matches_peft(name: &str, base: &str, tokens: Option<Tokens>) -> String {
     let golden = Path::new(GOLDEN);
-    let text = fs::read_to_string(golden.join("lora/expected.json")).unwrap();
+    let text = fs::read_to_string(golden.join(name).join("expected.json")).unwrap();
     let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
     let schedule: Schedule = serde_json::from_value(expected["schedule"].clone()).unwrap();
     let pool = Pool::new(2);
-    let source = Source::open(&golden.join("../../../kwaya-model/tests/golden/tied")).unwrap();
+    let source = Source::open(&golden.join("../../../kwaya-model/tests/golden").join(base)).unwrap();
     let frozen = Frozen::new(&source, &pool).unwrap();
-    let adapters = Adapters::load(&golden.join("lora"), frozen.config()).unwrap();
-    assert_eq!(adapters.lora(), &Lora { rank: 3, alpha: 7.0, targets: Target::ALL.to_vec(), tokens: None });
+    let adapters = Adapters::load(&golden.join(name), frozen.config()).unwrap();
+    assert_eq!(adapters.lora(), &Lora { rank: 3, alpha: 7.0, targets: Target::ALL.to_vec(), tokens });
+    assert_eq!(peft_base(&golden.join(name)).unwrap(), base);
+    saves_as_peft(&adapters, &golden.join(name));
     let file = TokenFile::open(&golden.join("tokens.safetensors")).unwrap();
 
     let rows = Rows::of(&file, 6, schedule.sequence_length);
@@ -109,10 +144,10 @@ fn six_steps_match_peft() {
     let mut alone = vec![0.0; losses.len()];
     loss(network, &rows.batch(), &mut network.forward_only(6, schedule.sequence_length), &mut alone, &pool);
     assert_eq!(alone, losses, "the forward pass alone gives the same losses");
-    let path = golden.join("lora/gradient.safetensors");
+    let path = golden.join(name).join("gradient.safetensors");
     let mapped = Mapped::open(&path).unwrap();
     let read = mapped.read(&path).unwrap();
-    let mut worst = 0.0f32;
+    let mut worst_gradient = 0.0f32;
     for tensor in adapters.tensors() {
         let view = read.tensor(&tensor.name).unwrap();
         let mut expected = vec![0.0; tensor.range.len()];
@@ -120,10 +155,9 @@ fn six_steps_match_peft() {
         let size = expected.iter().fold(0.0f32, |size, x| size.max(x.abs()));
         let found = &found[tensor.range.clone()];
         let error = found.iter().zip(&expected).map(|(a, b)| (a - b).abs() / size).fold(0.0, f32::max);
-        worst = worst.max(error);
+        worst_gradient = worst_gradient.max(error);
         assert!(error < GRADIENT_TOLERANCE, "{}: differs by {error:.1e} of {size}", tensor.name);
     }
-    println!("gradients: worst difference {worst:.1e} of the largest value");
 
     let dir = tempfile::tempdir().unwrap();
     let options = Options::default();
@@ -140,7 +174,6 @@ fn six_steps_match_peft() {
             assert!(error < TOLERANCE, "step {}, {name}: {found}, PEFT has {expected}", index + 1);
         }
     }
-    println!("steps: worst relative difference {worst:.1e}");
     assert!(outcome.log[5].held_out.is_some());
     let trained = &outcome.model;
     for tensor in trained.tensors() {
@@ -159,6 +192,7 @@ fn six_steps_match_peft() {
     ];
     let [one, other] = scores.map(|scores| scores.iter().map(|score| score.nats).sum::<f64>());
     assert!((one - other).abs() < 1e-5 * one, "{one} and {other}");
+    format!("{name}: gradients differ by {worst_gradient:.1e} of the largest value, steps by {worst:.1e}")
 }
 
 fn config() -> Config {
@@ -179,9 +213,19 @@ fn lora() -> Lora {
     Lora { rank: 5, alpha: 8.0, targets: Target::ALL.to_vec(), tokens: None }
 }
 
+/// Some of the vocabulary of 40, not at its end.
+const TOKENS: Tokens = Tokens { first: 30, count: 7 };
+
+fn with_tokens() -> Lora {
+    Lora { tokens: Some(TOKENS), ..lora() }
+}
+
 /// Adapters whose B is not 0.
 fn adapters(config: &Config, lora: Lora) -> Adapters {
-    let mut adapters = Adapters::random(config, lora, 4);
+    moved(Adapters::random(config, lora, 4))
+}
+
+fn moved(mut adapters: Adapters) -> Adapters {
     let mut stream = Stream::new(9, 1, 0);
     adapters.weights_mut().iter_mut().for_each(|w| *w += 0.1 * (stream.next_f32() - 0.5));
     adapters
@@ -220,6 +264,7 @@ fn quantised(path: &Path, config: &Config, format: Format) {
             ("mlp.gate_proj", "ffn_gate"),
             ("mlp.up_proj", "ffn_up"),
             ("mlp.down_proj", "ffn_down"),
+            ("lm_head", "output"),
         ];
         parts.iter().fold(name.to_owned(), |name, (from, to)| name.replace(from, to))
     };
@@ -256,7 +301,7 @@ fn formats_threads_and_memory_change_no_bit() {
     let dir = tempfile::tempdir().unwrap();
     let formats = Format::ALL.into_iter().filter(|format| format.is_written());
     for (case, format) in formats.enumerate() {
-        let mut config = config();
+        let mut config = Config { tie_word_embeddings: case % 2 == 0, ..config() };
         if format.block() == 256 {
             (config.hidden_size, config.head_dim, config.intermediate_size) = (256, 64, 256);
         }
@@ -267,12 +312,16 @@ fn formats_threads_and_memory_change_no_bit() {
         let frozen = Frozen::new(&source, &pool).unwrap();
         assert_eq!(frozen.config().num_key_value_heads, config.num_key_value_heads);
         fs::create_dir(&folder).unwrap();
-        frozen.merged(None, &pool).save(&folder).unwrap();
+        let merged = frozen.merged(None, &pool);
+        let read = Model::from_source(&source, &pool).unwrap();
+        assert!(read.config == merged.config && read.weights() == merged.weights(), "{}", format.name());
+        merged.save(&folder).unwrap();
         let plain = Source::open(&folder).unwrap();
         let plain = Frozen::new(&plain, &pool).unwrap();
 
         let targets = if case % 2 == 0 { Target::ALL.to_vec() } else { vec![Target::Value, Target::Up] };
-        let adapters = adapters(&config, Lora { targets, ..lora() });
+        let tokens = (case % 3 > 0).then_some(TOKENS);
+        let adapters = adapters(&config, Lora { targets, tokens, ..lora() });
         let rows = rows(31, case % 3 == 0);
         for precision in [Precision::F32, Precision::Bf16] {
             let of = |frozen, keep, threads| {
@@ -292,15 +341,21 @@ fn formats_threads_and_memory_change_no_bit() {
 }
 
 /// The gradient of weights W tells that of A and B: where B A is added to W,
-/// dA = s Bᵗ dW and dB = s dW Aᵗ.
+/// dA = s Bᵗ dW and dB = s dW Aᵗ. Rows of tokens have theirs as they are there.
 #[test]
 fn gradients_follow_from_those_of_a_whole_model() {
+    for (tokens, tie_word_embeddings) in [(None, true), (Some(TOKENS), true), (Some(TOKENS), false)] {
+        gradients_follow(Lora { tokens, ..lora() }, Config { tie_word_embeddings, ..config() });
+    }
+}
+
+fn gradients_follow(lora: Lora, config: Config) {
     let dir = tempfile::tempdir().unwrap();
-    let (config, pool, rows) = (config(), Pool::new(2), rows(40, true));
+    let (pool, rows) = (Pool::new(2), rows(40, true));
     Model::random(config.clone(), 8, &pool).save(dir.path()).unwrap();
     let source = Source::open(dir.path()).unwrap();
     let frozen = Frozen::new(&source, &pool).unwrap();
-    let adapters = adapters(&config, lora());
+    let adapters = adapters(&config, lora);
     let s = adapters.lora().alpha / adapters.lora().rank as f32;
     let network = Network::Adapted(&frozen, &adapters);
     let (losses, found) = gradient(network, &rows.batch(), Precision::F32, Keep::Everything, &pool);
@@ -309,19 +364,29 @@ fn gradients_follow_from_those_of_a_whole_model() {
     for (one, other) in losses.iter().zip(&whole_losses) {
         assert!((one - other).abs() < 1e-4, "{one} and {other}");
     }
+    let near = |name: &str, found: &[f32], expected: Vec<f32>| {
+        let size = expected.iter().fold(0.0f32, |size, x| size.max(x.abs()));
+        let error = found.iter().zip(&expected).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
+        assert!(size > 0.0 && error < 1e-4 * size, "{name}: {error} of {size}");
+    };
     let rank = adapters.lora().rank;
-    for pair in adapters.tensors().chunks(2) {
+    let (pairs, tables): (Vec<_>, Vec<_>) = adapters.tensors().iter().partition(|tensor| tensor.name.contains("lora"));
+    let names = ["model.embed_tokens.weight", "lm_head.weight"];
+    assert_eq!(tables.len(), adapters.lora().tokens.map_or(0, |_| 2 - usize::from(config.tie_word_embeddings)));
+    for (tensor, name) in tables.into_iter().zip(names) {
+        let whole = merged.tensors().iter().find(|tensor| tensor.name == name).unwrap();
+        let start = whole.range.start + TOKENS.first as usize * config.hidden_size;
+        let expected = &d_weights[start..start + TOKENS.count as usize * config.hidden_size];
+        near(name, &found[tensor.range.clone()], expected.to_vec());
+        assert!(!tensor.decays);
+    }
+    for pair in pairs.chunks(2) {
         let [a, b] = pair else { panic!("A and B") };
         let name = a.name.replace("lora_A.", "");
         let weight = merged.tensors().iter().find(|tensor| tensor.name == name).unwrap();
         let d_weight = &d_weights[weight.range.clone()];
         let (rows, cols) = (weight.shape[0], weight.shape[1]);
         let (a_values, b_values) = (&adapters.weights()[a.range.clone()], &adapters.weights()[b.range.clone()]);
-        let near = |name: &str, found: &[f32], expected: Vec<f32>| {
-            let size = expected.iter().fold(0.0f32, |size, x| size.max(x.abs()));
-            let error = found.iter().zip(&expected).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
-            assert!(error < 1e-4 * size, "{name}: {error} of {size}");
-        };
         let d_a = (0..rank * cols).map(|i| {
             let (r, c) = (i / cols, i % cols);
             s * (0..rows).map(|o| b_values[o * rank + r] * d_weight[o * cols + c]).sum::<f32>()
@@ -332,6 +397,108 @@ fn gradients_follow_from_those_of_a_whole_model() {
         });
         near(&a.name, &found[a.range.clone()], d_a.collect());
         near(&b.name, &found[b.range.clone()], d_b.collect());
+    }
+}
+
+/// Central differences of the mean loss, at numbers of learned rows: of tokens
+/// that are read and predicted.
+#[test]
+fn rows_of_tokens_have_the_slope_of_the_loss() {
+    for tie_word_embeddings in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config { tie_word_embeddings, initializer_range: 0.3, ..config() };
+        let (pool, rows) = (Pool::new(2), rows(40, false));
+        Model::random(config.clone(), 8, &pool).save(dir.path()).unwrap();
+        let source = Source::open(dir.path()).unwrap();
+        let frozen = Frozen::new(&source, &pool).unwrap();
+        let mut adapters = moved(Adapters::fresh(&frozen, with_tokens(), 4));
+        let network = Network::Adapted(&frozen, &adapters);
+        let (_, gradient) = gradient(network, &rows.batch(), Precision::F32, Keep::Everything, &pool);
+        let mut activations = network.forward_only(2, rows.length);
+        let mut mean = |adapters: &Adapters| {
+            let mut losses = vec![0.0; rows.targets.len()];
+            loss(Network::Adapted(&frozen, adapters), &rows.batch(), &mut activations, &mut losses, &pool);
+            losses.iter().map(|&nats| f64::from(nats)).sum::<f64>() / losses.len() as f64
+        };
+        let tables: Vec<_> = adapters.tensors().iter().filter(|tensor| !tensor.decays).cloned().collect();
+        assert_eq!(tables.len(), if tie_word_embeddings { 1 } else { 2 });
+        for tensor in tables {
+            let size = gradient[tensor.range.clone()].iter().fold(0.0f32, |size, x| size.max(x.abs()));
+            for at in tensor.range.clone().step_by(61) {
+                let (value, width) = (adapters.weights()[at], 0.001);
+                let mut loss_at = |value: f32| {
+                    adapters.weights_mut()[at] = value;
+                    mean(&adapters)
+                };
+                let slope = (loss_at(value + width) - loss_at(value - width)) / (2.0 * f64::from(width));
+                loss_at(value);
+                let error = (slope as f32 - gradient[at]).abs();
+                assert!(error < 0.01 * size, "{}[{at}]: {slope}, not {} (of {size})", tensor.name, gradient[at]);
+            }
+        }
+    }
+}
+
+/// At first nothing is changed, to the last bit.
+#[test]
+fn fresh_rows_of_tokens_are_those_of_the_model() {
+    for (format, tie_word_embeddings) in [(Format::F32, true), (Format::Q8_0, false), (Format::Q4_0, true)] {
+        let (dir, pool) = (tempfile::tempdir().unwrap(), Pool::new(2));
+        let config = Config { tie_word_embeddings, ..config() };
+        let path = dir.path().join("model.gguf");
+        quantised(&path, &config, format);
+        let source = Source::open(&path).unwrap();
+        let frozen = Frozen::new(&source, &pool).unwrap();
+        let without = Adapters::fresh(&frozen, lora(), 1);
+        assert!(without.weights() == Adapters::random(&config, lora(), 1).weights());
+        let fresh = Adapters::fresh(&frozen, with_tokens(), 1);
+        let (plain, merged) = (frozen.merged(None, &pool), frozen.merged(Some(&fresh), &pool));
+        assert!(merged.weights() == plain.weights() && merged.config.tie_word_embeddings == tie_word_embeddings);
+        let rows = rows(40, false);
+        let losses = |adapters: &Adapters| {
+            let (network, mut losses) = (Network::Adapted(&frozen, adapters), vec![0.0; 80]);
+            loss(network, &rows.batch(), &mut network.forward_only(2, 40), &mut losses, &pool);
+            losses
+        };
+        assert_eq!(losses(&fresh), losses(&without));
+    }
+}
+
+/// A tensor at a time is what the whole is.
+#[test]
+fn tensors_are_merged_by_name() {
+    for (tokens, tie_word_embeddings) in [(None, true), (Some(TOKENS), true), (Some(TOKENS), false)] {
+        let (dir, pool) = (tempfile::tempdir().unwrap(), Pool::new(2));
+        let config = Config { tie_word_embeddings, ..config() };
+        Model::random(config.clone(), 8, &pool).save(dir.path()).unwrap();
+        let source = Source::open(dir.path()).unwrap();
+        let frozen = Frozen::new(&source, &pool).unwrap();
+        let adapters = adapters(&config, Lora { targets: vec![Target::Query, Target::Down], tokens, ..lora() });
+        let (plain, merged) = (frozen.merged(None, &pool), frozen.merged(Some(&adapters), &pool));
+        for tensor in plain.tensors() {
+            let (name, before) = (&*tensor.name, &plain.weights()[tensor.range.clone()]);
+            let mut values = before.to_vec();
+            let changed = adapters.merge_named(name, &mut values, &pool);
+            assert!(values == merged.weights()[tensor.range.clone()], "{name}");
+            let table = tokens.is_some() && ["model.embed_tokens.weight", "lm_head.weight"].contains(&name);
+            assert_eq!(
+                changed,
+                table || name.ends_with("q_proj.weight") || name.ends_with("down_proj.weight"),
+                "{name}"
+            );
+            assert_eq!(changed, values != before, "{name}");
+        }
+        // A head of its own beside a tied table has the same rows.
+        let mut values = vec![0.0; config.vocab_size * config.hidden_size];
+        let changed = adapters.merge_named("lm_head.weight", &mut values, &pool);
+        let learned = values.iter().filter(|&&value| value != 0.0).count();
+        let rows = tokens.map_or(0, |tokens| tokens.count as usize) * config.hidden_size;
+        assert_eq!((changed, learned), (tokens.is_some(), rows));
+        for other in
+            ["model.layers.3.self_attn.q_proj.weight", "model.layers.0.self_attn.q_proj.bias", "model.norm.weight"]
+        {
+            assert!(!adapters.merge_named(other, &mut [1.0; 4], &pool), "{other}");
+        }
     }
 }
 
@@ -409,21 +576,31 @@ fn schedule() -> Schedule {
 
 /// BLAKE3 of the trained adapters, little-endian, the first 32 digits: every
 /// machine and every instruction set has these.
-const BITS: [(Precision, &str); 2] =
-    [(Precision::F32, "dcef20bac1c97c2675a6d2d9e26920cb"), (Precision::Bf16, "0279c14a05ce7a1e859912d91509014b")];
+const BITS: [(Precision, Option<Tokens>, &str); 4] = [
+    (Precision::F32, None, "dcef20bac1c97c2675a6d2d9e26920cb"),
+    (Precision::Bf16, None, "0279c14a05ce7a1e859912d91509014b"),
+    (Precision::F32, Some(TOKENS), "fc55ff487adc99dd9015e8164af825e5"),
+    (Precision::Bf16, Some(TOKENS), "078cd530cb21020231e1867efe77e33c"),
+];
 
 #[test]
 fn a_tuning_has_the_bits_that_were_written_down() {
-    for (precision, expected) in BITS {
+    for (precision, tokens, expected) in BITS {
         let bench = Bench::new();
         let schedule = Schedule { steps: 5, precision, ..schedule() };
-        let (pool, first) = (Pool::new(2), Adapters::random(&config(), lora(), 1));
+        let pool = Pool::new(2);
         let frozen = Frozen::new(&bench.source, &pool).unwrap();
+        let first = Adapters::fresh(&frozen, Lora { tokens, ..lora() }, 1);
         let (folder, options) = (bench.folder("bits"), Options::default());
         let outcome =
             tune(&frozen, &first, &schedule, &bench.training, &bench.held_out, &folder, &options, &pool, &Silent);
         let bytes: Vec<u8> = bits(&outcome.unwrap()).into_iter().flat_map(u32::to_le_bytes).collect();
-        assert_eq!(&blake3::hash(&bytes).to_hex()[..32], expected, "{precision:?} with {}", kwaya_math::isa());
+        assert_eq!(
+            &blake3::hash(&bytes).to_hex()[..32],
+            expected,
+            "{precision:?} {tokens:?} with {}",
+            kwaya_math::isa()
+        );
     }
 }
 
@@ -447,13 +624,30 @@ fn it_learns_and_an_interruption_changes_no_bit() {
         assert_eq!(resumed.resumed_at, Some(stop));
         assert!(bits(&resumed) == bits(&whole), "interrupted after step {stop}");
     }
+    // With rows of tokens too.
+    let fresh = Adapters::fresh(&Frozen::new(&bench.source, &Pool::new(2)).unwrap(), with_tokens(), 1);
+    let tokens = bench.tune("tokens", &fresh, 2, &Silent).unwrap();
+    assert!(tokens.log[39].loss < whole.log[39].loss, "what is learned more helps");
+    bench.tune("tokens-stopped", &fresh, 1, &StopAt(9, AtomicU64::new(0))).err().unwrap();
+    assert!(bits(&bench.tune("tokens-stopped", &fresh, 3, &Silent).unwrap()) == bits(&tokens));
     // What decides bits is in the checkpoints' identity.
+    assert_eq!(bench.tune("whole", &fresh, 2, &Silent).err().unwrap().key(), "checkpoint-foreign");
     let other = Adapters::random(&config(), lora(), 2);
     assert_eq!(bench.tune("whole", &other, 2, &Silent).err().unwrap().key(), "checkpoint-foreign");
     let other = Adapters::random(&config(), Lora { alpha: 9.0, ..lora() }, 1);
     assert_eq!(bench.tune("whole", &other, 2, &Silent).err().unwrap().key(), "checkpoint-foreign");
-    let other = Adapters::random(&Config { num_hidden_layers: 2, ..config() }, lora(), 1);
-    assert_eq!(bench.tune("other", &other, 2, &Silent).err().unwrap().key(), "lora-unfit");
+    for other in [
+        Config { num_hidden_layers: 2, ..config() },
+        Config { vocab_size: 36, ..config() },
+        Config { tie_word_embeddings: false, ..config() },
+    ] {
+        let other = Adapters::random(&other, Lora { tokens: Some(Tokens { first: 30, count: 6 }), ..lora() }, 1);
+        let same = other.fits(&config());
+        assert_eq!(same, other.tensors().len() == fresh.tensors().len());
+        if !same {
+            assert_eq!(bench.tune("other", &other, 2, &Silent).err().unwrap().key(), "lora-unfit");
+        }
+    }
     quantised(&bench.folder("other.gguf"), &config(), Format::Q4_0);
     let bench = Bench { source: Source::open(&bench.folder("other.gguf")).unwrap(), ..bench };
     assert_eq!(bench.tune("whole", &first, 2, &Silent).err().unwrap().key(), "checkpoint-foreign");
@@ -499,6 +693,9 @@ fn a_trial_tells_what_a_step_costs() {
     let first = Adapters::random(&config(), lora(), 1);
     let planned = tuning_memory(frozen.config(), first.lora(), &schedule(), Keep::Everything);
     assert_eq!(planned.optimiser, 8 * first.weights().len() as u64);
+    let more = tuning_memory(frozen.config(), &with_tokens(), &schedule(), Keep::Everything);
+    assert_eq!(more.optimiser - planned.optimiser, 8 * 7 * 64);
+    assert_eq!(more.activations - planned.activations, 4 * 7 * 48, "a logit for each of them at each position");
     let less = tuning_memory(frozen.config(), first.lora(), &schedule(), Keep::Inputs);
     assert!(less.activations < planned.activations);
     let measured = measure_tuning(&frozen, first, &schedule(), Keep::Everything, &pool, 2, Duration::MAX).unwrap();
@@ -514,6 +711,7 @@ fn other_families_are_refused() {
         let source = Source::open(&families.join(name)).unwrap();
         let error = Frozen::new(&source, &Pool::new(1)).err().unwrap();
         assert_eq!((error.key(), &*error.args()[1].1), ("lora-family", family));
+        assert_eq!(Model::from_source(&source, &Pool::new(1)).err().unwrap().key(), "lora-family");
     }
     let source = Source::open(&families.join("llama2.gguf")).unwrap();
     assert!(Frozen::new(&source, &Pool::new(1)).is_ok());

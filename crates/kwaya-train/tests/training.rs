@@ -13,10 +13,10 @@ use std::{
 
 use kwaya_base::{Progress, Result, Silent, Unit};
 use kwaya_math::{Pool, philox::Stream};
-use kwaya_model::Config;
+use kwaya_model::{Config, Model, Source};
 use kwaya_train::{
     Decay, Keep, Options, Outcome, Precision, Schedule, TokenFile, bits_per_byte, measure, measure_within, memory,
-    train,
+    train, train_from,
 };
 
 const VOCABULARY: u64 = 40;
@@ -89,6 +89,20 @@ impl Bench {
         let options = Options { checkpoint_every: Duration::ZERO, ..Options::default() };
         let (folder, pool) = (self.folder(name), Pool::new(threads));
         train(&config(), schedule, &self.training, &self.held_out, &folder, &options, &pool, watcher)
+    }
+
+    fn train_from(&self, source: &Source, name: &str, threads: usize, watcher: &dyn Progress) -> Result<Outcome> {
+        let options = Options { checkpoint_every: Duration::ZERO, ..Options::default() };
+        let (folder, pool) = (self.folder(name), Pool::new(threads));
+        train_from(source, &schedule(), &self.training, &self.held_out, &folder, &options, &pool, watcher)
+    }
+
+    /// A folder with a model.
+    fn saved(&self, name: &str, model: &Model) -> Source {
+        let folder = self.folder(name);
+        fs::create_dir(&folder).unwrap();
+        model.save(&folder).unwrap();
+        Source::open(&folder).unwrap()
     }
 
     fn checkpoints(&self, name: &str) -> Vec<String> {
@@ -175,6 +189,48 @@ fn an_interruption_changes_no_bit() {
     let again = bench.train("whole", &schedule(), 2, &Silent).unwrap();
     assert_eq!(again.resumed_at, Some(12));
     assert!(bits(&again) == bits(&whole), "a finished training is read, not repeated");
+}
+
+/// One that begins with the weights that another makes from its seed goes the
+/// same way.
+#[test]
+fn a_training_begins_with_the_weights_of_a_model() {
+    let (bench, pool) = (Bench::new(), Pool::new(2));
+    let whole = bench.train("whole", &schedule(), 2, &Silent).unwrap();
+    let source = bench.saved("random", &Model::random(config(), schedule().seed, &pool));
+    let from = bench.train_from(&source, "from", 1, &Silent).unwrap();
+    assert!(bits(&from) == bits(&whole));
+    assert_eq!(from.model.config.max_position_embeddings, 64);
+    let error = bench.train_from(&source, "stopped", 1, &StopAt::step(5)).err().unwrap();
+    assert_eq!(error.key(), "interrupted");
+    let resumed = bench.train_from(&source, "stopped", 2, &Silent).unwrap();
+    assert_eq!(resumed.resumed_at, Some(5));
+    assert!(bits(&resumed) == bits(&whole));
+    // What it begins with decides bits, so it is in the checkpoints' identity.
+    let trained = bench.saved("trained", &whole.model);
+    assert_eq!(bench.train_from(&trained, "stopped", 2, &Silent).err().unwrap().key(), "checkpoint-foreign");
+    assert_eq!(bench.train_from(&source, "whole", 2, &Silent).err().unwrap().key(), "checkpoint-foreign");
+
+    // The first loss is that of the model itself: all rows are one document.
+    let document = corpus(&bench.folder("short.safetensors"), 1, 5);
+    let scores = bits_per_byte(&whole.model, &document, 64, &pool, &Silent).unwrap();
+    let bench = Bench { training: document, ..bench };
+    let schedule = Schedule { sequence_length: 64, steps: 4, ..schedule() };
+    let (folder, options) = (bench.folder("short"), Options::default());
+    let again =
+        train_from(&trained, &schedule, &bench.training, &bench.held_out, &folder, &options, &pool, &Silent).unwrap();
+    let (found, expected) = (again.log[0].loss, (scores[0].nats / scores[0].tokens as f64) as f32);
+    assert!((found - expected).abs() < 1e-5 * expected, "{found} and {expected}");
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_named_and_nothing_begins() {
+    let (bench, pool) = (Bench::new(), Pool::new(1));
+    let mut broken = Model::random(config(), 1, &pool);
+    broken.weights_mut()[70] = f32::NAN;
+    let error = bench.train_from(&bench.saved("broken", &broken), "a", 1, &Silent).err().unwrap();
+    assert!(error.key() == "model-not-finite" && error.to_string().contains("embed_tokens"), "{error}");
+    assert!(bench.checkpoints("a").is_empty());
 }
 
 #[test]

@@ -10,7 +10,8 @@ use std::{
 
 use kwaya_base::{Progress, Result, Silent};
 use kwaya_math::Pool;
-use kwaya_train::{Options, Outcome, Ranks, Schedule, TokenFile, agree, train};
+use kwaya_model::{Adapters, Frozen, Lora, Model, Source, Target};
+use kwaya_train::{Alone, Options, Outcome, Ranks, Schedule, TokenFile, agree, train, train_from, tune};
 
 use crate::{Bench, StopAt, bits, config, corpus, schedule};
 
@@ -152,6 +153,59 @@ fn ranks_change_no_bit() {
         }
     }
     assert!(!bench.folder("nobody").exists(), "rank 0 alone keeps checkpoints");
+}
+
+/// All weights of a model that was read, and adapters beside them.
+#[test]
+fn ranks_that_begin_with_a_model_change_no_bit() {
+    let (bench, pool) = (Bench::new(), Pool::new(1));
+    let source = bench.saved("base", &Model::random(config(), 8, &pool));
+    let lora = Lora { rank: 2, alpha: 4.0, targets: Target::ALL.to_vec(), tokens: None };
+    let first = Adapters::random(&config(), lora, 1);
+    let (training, held_out) = (&bench.training, &bench.held_out);
+    let work = |ranks: &dyn Ranks, name: &str, watcher: &dyn Progress| {
+        let options = Options { checkpoint_every: Duration::ZERO, ranks, ..Options::default() };
+        let (schedule, pool) = (schedule(), Pool::new(1));
+        let folder = |what: &str| bench.folder(&format!("{}-{what}", if ranks.rank() == 0 { name } else { "nobody" }));
+        let whole = train_from(&source, &schedule, training, held_out, &folder("whole"), &options, &pool, watcher)
+            .map(|o| bits(&o));
+        let frozen = Frozen::new(&source, &pool).unwrap();
+        let beside = tune(&frozen, &first, &schedule, training, held_out, &folder("beside"), &options, &pool, watcher)
+            .map(|o| o.model.weights().iter().map(|w| w.to_bits()).collect());
+        [whole, beside]
+    };
+    let alone: [Vec<u32>; 2] = work(&Alone, "alone", &Silent).map(Result::unwrap);
+    for size in [2, 3] {
+        let name = format!("{size}");
+        for stopped in each(size, |ranks| work(ranks, &name, &StopAt::step(if ranks.rank == 0 { 4 } else { 99 }))) {
+            assert!(stopped.into_iter().all(|o| o.err().unwrap().key() == "interrupted"));
+        }
+        for outcome in each(size, |ranks| work(ranks, &name, &Silent)) {
+            assert!(outcome.map(Result::unwrap) == alone, "{size} ranks");
+        }
+    }
+}
+
+#[test]
+fn a_rank_that_cannot_read_the_model_is_named_by_all() {
+    let bench = Bench::new();
+    let good = Model::random(config(), 8, &Pool::new(1));
+    let mut broken = Model::random(config(), 8, &Pool::new(1));
+    broken.weights_mut()[70] = f32::INFINITY;
+    let (same, other) = (bench.saved("good", &good), bench.saved("other", &Model::random(config(), 9, &Pool::new(1))));
+    let broken = bench.saved("broken", &broken);
+    let work = |ranks: &Local, source: &Source| {
+        let (options, folder) = (Options { ranks, ..Options::default() }, bench.folder("a"));
+        let (training, held_out) = (&bench.training, &bench.held_out);
+        train_from(source, &schedule(), training, held_out, &folder, &options, &Pool::new(1), &Silent)
+            .err()
+            .unwrap()
+            .key()
+    };
+    let keys = each(3, |ranks| work(ranks, if ranks.rank == 1 { &other } else { &same }));
+    assert_eq!(keys, ["ranks-differ"; 3]);
+    let keys = each(3, |ranks| work(ranks, &broken));
+    assert_eq!(keys, ["model-not-finite"; 3]);
 }
 
 #[test]
