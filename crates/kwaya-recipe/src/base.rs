@@ -51,11 +51,8 @@ impl Base {
     pub fn open(folder: &Path, named: &Path) -> Result<Self> {
         let path = text_model::place(&folder.join(named))?;
         let source = exchange::open(&path)?;
-        let architecture = source.architecture();
-        let config = architecture
-            .config()
-            .ok_or_else(|| Error::new("lora-family").path(&path).arg("family", architecture.family.name()))?;
-        let sizes = architecture.config_json(Format::F32).map_err(|error| error.path(&path))?;
+        let config = source.config()?;
+        let sizes = source.architecture().config_json(Format::F32).map_err(|error| error.path(&path))?;
         let mut hasher = blake3::Hasher::new();
         hasher.update(sizes.to_string().as_bytes());
         hasher.update(kwaya_train::weights_hash(&source)?.as_bytes());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kwaya_base::Result;
 use kwaya_math::Pool;
-use kwaya_model::Config;
+use kwaya_model::Frozen;
 use kwaya_train::Schedule;
 use serde::{Deserialize, Serialize};
 
@@ -38,8 +38,10 @@ pub struct Cost {
 /// into, as far as they cannot be measured: 33 to 45 MB on 2 threads.
 pub(crate) const PROGRAM_BYTES: u64 = 40_000_000;
 
-/// The program with what the library of the tokenizer keeps: 48 to 57 MB.
-const AFTER_TOKENIZER_BYTES: u64 = 55_000_000;
+/// The program with what the library of the tokenizer keeps: 32 MB for 0.2 MB
+/// of text, and 48 to 57 for 3.9 and more.
+const AFTER_TOKENIZER_BYTES: [u64; 2] = [32_000_000, 55_000_000];
+const AFTER_TOKENIZER_BYTES_PER_BYTE: u64 = 6;
 
 /// The program before it has trained anything.
 const PROGRAM_AT_REST_BYTES: u64 = 36_000_000;
@@ -90,10 +92,11 @@ pub fn forecast(
     pool: &Pool,
     ranks: usize,
 ) -> Result<Cost> {
-    let config = &learning.config;
     let steps = (lock.train.steps / 20).clamp(5, 100) as usize;
     machine::reset_peak_memory();
-    let rest = machine::resident_memory().map_or(0, |now| AFTER_TOKENIZER_BYTES.saturating_sub(now));
+    let [least, most] = AFTER_TOKENIZER_BYTES;
+    let after_tokenizer = (least + AFTER_TOKENIZER_BYTES_PER_BYTE * corpus.training_bytes).min(most);
+    let rest = machine::resident_memory().map_or(0, |now| after_tokenizer.saturating_sub(now));
     let measured = learning.measure(&plan::share(&lock.train, ranks), way.activations, pool, steps, TIMED_AT_MOST)?;
     // What it took beside what it planned is the program itself, and what the
     // stages before the training will still leave in it.
@@ -108,7 +111,7 @@ pub fn forecast(
     Ok(Cost {
         seconds: training_seconds + other_seconds(corpus, lock.vocabulary, learning, pace),
         training_seconds,
-        memory_bytes: Some(training_bytes.max(text_bytes(corpus)).max(figures_bytes(config))),
+        memory_bytes: Some(training_bytes.max(text_bytes(corpus)).max(figures_bytes(learning))),
         disk_bytes: disk(learning, corpus, lock.vocabulary, checkpoints),
     })
 }
@@ -165,9 +168,15 @@ pub(crate) fn text_bytes(corpus: CorpusSize) -> u64 {
     PROGRAM_AT_REST_BYTES + tokenizer.max(compressor)
 }
 
-/// The figures: a model, and its file.
-fn figures_bytes(config: &Config) -> u64 {
-    PROGRAM_BYTES + 8 * config.parameters()
+/// The figures: a model, and its file. What began as a base stays in its file,
+/// of 16 bits, but for the head, and is packed from there to write samples.
+fn figures_bytes(learning: &Learning<'_>) -> u64 {
+    let weights = learning.config.parameters();
+    PROGRAM_BYTES
+        + match learning.base {
+            None => 8 * weights,
+            Some(_) => 4 * weights + Frozen::bytes(&learning.config),
+        }
 }
 
 /// The store, with what is learned and up to two checkpoints of it and both

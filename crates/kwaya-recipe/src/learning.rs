@@ -3,7 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
-use kwaya_base::{Error, Progress, Result};
+use kwaya_base::{Progress, Result};
 use kwaya_math::Pool;
 use kwaya_model::{Adapters, Config, Frozen, Lora, Model, Source};
 use kwaya_train::{Keep, Measured, Memory, Options, Outcome, Schedule, TokenFile};
@@ -38,11 +38,7 @@ impl<'a> Learning<'a> {
     /// # Errors
     /// `lora-family` for a model that cannot be taught.
     pub fn of_base(base: &'a Source, lora: Option<Lora>) -> Result<Self> {
-        let architecture = base.architecture();
-        let config = architecture
-            .config()
-            .ok_or_else(|| Error::new("lora-family").path(base.path()).arg("family", architecture.family.name()))?;
-        Ok(Self { config, base: Some(base), lora })
+        Ok(Self { config: base.config()?, base: Some(base), lora })
     }
 
     /// How many numbers are learned.

@@ -346,8 +346,7 @@ impl Work<'_> {
         let (pool, progress) = (self.pool, self.context.progress);
         let adapter = self.shop.folder.join("adapter");
         self.shop.run(&stage, |_, folder| {
-            let config = source.architecture().config().ok_or_else(|| Error::new("lora-unfit"))?;
-            base::merge(source, &Adapters::load(&adapter, &config)?, folder, pool, progress)?;
+            base::merge(source, &Adapters::load(&adapter, &source.config()?)?, folder, pool, progress)?;
             Ok(json!({}))
         })
     }
@@ -392,7 +391,7 @@ impl Work<'_> {
     pub(crate) fn locked(&self, tokens: &Tokens) -> Option<LockedBase> {
         let (base, wishes) = (self.base?, &self.recipe.train);
         let count = tokens.new.pieces.len();
-        let rows = (count > 0).then(|| kwaya_model::Tokens { first: tokens.new.first, count: count as u32 });
+        let rows = (count > 0).then_some(kwaya_model::Tokens { first: tokens.new.first, count: count as u32 });
         let lora = Lora { tokens: rows, ..crate::plan::lora_of(wishes) };
         Some(LockedBase {
             weights: base.hash.clone(),

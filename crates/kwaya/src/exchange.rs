@@ -59,12 +59,8 @@ pub(crate) fn import(m: &ArgMatches) -> Result<()> {
 
 /// The adapters in `folder`, or in that of a recipe, for `source`.
 fn adapters(folder: &Path, source: &Source) -> Result<Adapters> {
-    let architecture = source.architecture();
-    let config = architecture
-        .config()
-        .ok_or_else(|| Error::new("lora-family").path(source.path()).arg("family", architecture.family.name()))?;
     let built = folder.join("build").join("adapter");
-    Adapters::load(if built.exists() { &built } else { folder }, &config)
+    Adapters::load(if built.exists() { &built } else { folder }, &source.config()?)
 }
 
 pub(crate) fn export(m: &ArgMatches) -> Result<()> {
