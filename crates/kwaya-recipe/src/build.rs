@@ -341,7 +341,8 @@ pub fn build(context: &Context<'_>, within: Duration, announce: &mut dyn FnMut(&
         seconds: stages[1..].iter().map(|s| s.seconds).sum::<f64>() + earlier_runs,
         training_seconds: trained.seconds,
         memory_bytes: stages[1..].iter().map(|s| s.peak_memory_bytes).max().flatten(),
-        disk_bytes: trained.disk_bytes,
+        // With checkpoints during the training, or with what came after it.
+        disk_bytes: trained.disk_bytes.max(machine::folder_bytes(&shop.folder)),
     };
     let built = Built {
         recipe,

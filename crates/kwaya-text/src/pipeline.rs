@@ -158,7 +158,7 @@ struct Clean {
 
 /// What a document came to on its thread.
 enum Prepared {
-    Clean { document: Clean, hash: blake3::Hash, signature: Box<Signature> },
+    Clean { document: Clean, hash: blake3::Hash, signature: Option<Box<Signature>> },
     Dropped { reason: Reason, detail: String, language: String, bytes: u64 },
 }
 
@@ -317,17 +317,22 @@ fn judge(
         phones += redacted.phones;
         redacted.text
     };
-    let (text, words) = match content {
-        Content::Text(text) => (plain(text.to_owned()), None),
+    let (text, signature) = match content {
+        Content::Text(text) => {
+            let text = plain(text.to_owned());
+            let signature = Box::new(Signature::of(&text));
+            (text, Some(signature))
+        }
+        // The same question in other words, with the same answer, teaches what
+        // it is there to teach.
         Content::Chat(mut messages) => {
             messages.iter_mut().for_each(|message| message.content = plain(clean::normalise(&message.content)));
-            (chat::document(&messages), Some(chat::words(&messages)))
+            (chat::document(&messages), None)
         }
     };
     if emails + phones > 0 {
         history.push(Step::Redact { emails, phones });
     }
-    let signature = Box::new(Signature::of(words.as_deref().unwrap_or(&text)));
     let hash = blake3::hash(text.as_bytes());
     let format = format.name().to_owned();
     Prepared::Clean { document: Clean { language, format, history, emails, phones, text }, hash, signature }
@@ -367,7 +372,7 @@ impl Collector<'_> {
             }
         };
         let (language, bytes) = (document.language.clone(), document.text.len() as u64);
-        let (reason, first) = match self.index.judge(self.kept.len() as u32, &hash, &signature) {
+        let (reason, first) = match self.index.judge(self.kept.len() as u32, &hash, signature.as_deref()) {
             Verdict::Exact(first) => (Reason::ExactDuplicate, first),
             Verdict::Near(first) => (Reason::NearDuplicate, first),
             Verdict::New => {
