@@ -51,8 +51,8 @@ const STEPS_FOR_BASE: u64 = 100;
 pub(crate) const ROW_FOR_BASE: usize = 512;
 
 /// The adapters that a base gets unless the recipe says otherwise: for all
-/// products, which learned more than those of attention alone for the same
-/// number of weights (Dettmers et al. 2023, "QLoRA").
+/// products, since those of attention alone learned less than training all
+/// weights did (Dettmers et al. 2023, "QLoRA").
 const RANK: usize = 16;
 
 /// What is kept back of the time, for a machine that is busier than it was.
