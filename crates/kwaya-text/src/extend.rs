@@ -167,7 +167,7 @@ struct Pairs {
     words: Vec<(Vec<u32>, u64)>,
     counts: HashMap<Pair, u64>,
     /// The words that a pair occurs in, or once did.
-    places: HashMap<Pair, BTreeSet<usize>>,
+    places: HashMap<Pair, Vec<usize>>,
     /// The most frequent pair, and of those the first.
     heap: BinaryHeap<(u64, Reverse<Pair>)>,
     /// The texts of the tokens that may be joined.
@@ -220,7 +220,7 @@ impl Pairs {
             for pair in tokens.windows(2) {
                 let pair = (pair[0], pair[1]);
                 *pairs.counts.entry(pair).or_default() += count;
-                pairs.places.entry(pair).or_default().insert(place);
+                see(&mut pairs.places, pair, place);
             }
         }
         pairs.heap = pairs.counts.iter().map(|(pair, count)| (*count, Reverse(*pair))).collect();
@@ -268,42 +268,51 @@ impl Pairs {
         fits.then(|| (left.clone(), right.clone()))
     }
 
-    /// Puts `token` where the pair is.
+    /// Puts `token` where the pair is. Only what stands beside it is counted
+    /// anew, as a word may be long.
     fn replace(&mut self, pair: Pair, token: u32) {
-        let mut changed: BTreeSet<Pair> = BTreeSet::new();
+        let mut made: BTreeSet<Pair> = BTreeSet::new();
         for place in self.places.remove(&pair).unwrap_or_default() {
             let (tokens, count) = &mut self.words[place];
-            let count = *count;
-            for old in tokens.windows(2) {
-                let old = (old[0], old[1]);
-                if let Some(seen) = self.counts.get_mut(&old) {
-                    *seen -= count;
-                }
-                changed.insert(old);
-            }
             let mut joined = Vec::with_capacity(tokens.len());
-            let mut at = 0;
+            // Neighbours up to here are taken away; two that are joined may
+            // have one pair between them.
+            let (mut at, mut gone) = (0, 0);
             while at < tokens.len() {
-                let here = tokens.get(at + 1).is_some_and(|&next| (tokens[at], next) == pair);
-                joined.push(if here { token } else { tokens[at] });
-                at += if here { 2 } else { 1 };
+                if !tokens[at..].starts_with(&[pair.0, pair.1]) {
+                    joined.push(tokens[at]);
+                    at += 1;
+                    continue;
+                }
+                let end = (at + 3).min(tokens.len());
+                for old in tokens[at.saturating_sub(1).max(gone)..end].windows(2) {
+                    if let Some(seen) = self.counts.get_mut(&(old[0], old[1])) {
+                        *seen -= *count;
+                    }
+                }
+                joined.push(token);
+                at += 2;
+                gone = at;
+            }
+            for new in joined.windows(2).filter(|new| new.contains(&token)) {
+                let new = (new[0], new[1]);
+                *self.counts.entry(new).or_default() += *count;
+                see(&mut self.places, new, place);
+                made.insert(new);
             }
             *tokens = joined;
-            for new in tokens.windows(2) {
-                let new = (new[0], new[1]);
-                *self.counts.entry(new).or_default() += count;
-                self.places.entry(new).or_default().insert(place);
-                changed.insert(new);
-            }
         }
         self.counts.remove(&pair);
-        for pair in changed {
-            if let Some(&count) = self.counts.get(&pair)
-                && count > 0
-            {
-                self.heap.push((count, Reverse(pair)));
-            }
-        }
+        // Those that became fewer come again when they are popped.
+        self.heap.extend(made.into_iter().map(|pair| (self.counts[&pair], Reverse(pair))));
+    }
+}
+
+/// Notes that a pair is in the word at `place`; places come in order.
+fn see(places: &mut HashMap<Pair, Vec<usize>>, pair: Pair, place: usize) {
+    let places = places.entry(pair).or_default();
+    if places.last() != Some(&place) {
+        places.push(place);
     }
 }
 
@@ -608,6 +617,55 @@ mod tests {
         for json in ["{".to_owned(), far.to_string()] {
             let error = extend(std::iter::empty(), 1, json.as_bytes(), 4, &Silent).unwrap_err();
             assert_eq!(error.key(), "vocabulary-wrong");
+        }
+    }
+
+    /// The most frequent pair, counted anew each time, of equals the one whose
+    /// numbers come first.
+    fn plainly(pairs: &mut Pairs, first: u32, count: usize) {
+        for token in first..first + count as u32 {
+            let mut counts: BTreeMap<Pair, u64> = BTreeMap::new();
+            for (tokens, count) in &pairs.words {
+                tokens.windows(2).for_each(|pair| *counts.entry((pair[0], pair[1])).or_default() += count);
+            }
+            counts.retain(|&pair, count| *count >= SEEN_MIN && pairs.joinable(pair).is_some());
+            let Some((&pair, _)) = counts.iter().max_by_key(|(pair, count)| (**count, Reverse(**pair))) else { return };
+            let (left, right) = pairs.joinable(pair).unwrap();
+            pairs.known.insert(format!("{left}{right}"));
+            pairs.texts.insert(token, format!("{left}{right}"));
+            pairs.merges.push((left, right));
+            for (tokens, _) in &mut pairs.words {
+                let mut at = 0;
+                while at + 1 < tokens.len() {
+                    if (tokens[at], tokens[at + 1]) == pair {
+                        tokens.splice(at..at + 2, [token]);
+                    }
+                    at += 1;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn joins_are_those_of_plain_counting() {
+        let json: Value = serde_json::from_slice(&sentence_piece()).unwrap();
+        let tokenizer = Tokenizer::from_bytes(sentence_piece()).unwrap();
+        for seed in 1..30_u64 {
+            let mut state = seed;
+            let mut next = move |n: u64| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 33) % n
+            };
+            // Few letters: pairs overlap and stand side by side.
+            let letters = ["a", "b", "ab", "aa", "c"];
+            let mut word = || -> String { (0..1 + next(12)).map(|_| letters[next(5) as usize]).collect() };
+            let words: BTreeMap<String, u64> = (1..40).map(|count| (word(), count % 7 + 1)).collect();
+            let pairs = || Pairs::new(&tokenizer, &json["model"], words.clone()).unwrap();
+            let (mut quick, mut plain) = (pairs(), pairs());
+            quick.join(1000, 60, &Silent).unwrap();
+            plainly(&mut plain, 1000, 60);
+            assert!(plain.merges.len() > 20);
+            assert_eq!((quick.merges, quick.words), (plain.merges, plain.words), "{seed}");
         }
     }
 
