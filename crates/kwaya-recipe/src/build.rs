@@ -302,7 +302,7 @@ pub fn build(context: &Context<'_>, within: Duration, announce: &mut dyn FnMut(&
         Some(lock) => (lock, Vec::new()),
         None => decide(&work, for_base.as_ref(), listing.hash.clone(), within)?,
     };
-    agree(context.folder, &lock, &recipe, &listing.hash, base.as_ref())?;
+    agree(context.folder, &lock, &recipe, &listing.hash, base.as_ref().zip(for_base.as_ref()))?;
     let tokens = match for_base {
         Some(tokens) => tokens,
         None => work.tokens(lock.vocabulary)?,
@@ -314,6 +314,14 @@ pub fn build(context: &Context<'_>, within: Duration, announce: &mut dyn FnMut(&
     })?;
     let (adapter, model) = (work.shop.folder.join("adapter"), work.shop.folder.join("model"));
     let adapted = tokens.source.as_ref().filter(|_| train_done.outputs.iter().any(|o| o.name == ADAPTER[0]));
+    // What another recipe has left there.
+    for (folder, is_of_this) in
+        [(&adapter, adapted.is_some()), (&work.shop.folder.join("base"), tokens.extended.is_some())]
+    {
+        if !is_of_this && folder.exists() {
+            fs::remove_dir_all(folder).at(folder)?;
+        }
+    }
     show(work.shop, &train_done.outputs, if adapted.is_some() { &adapter } else { &model })?;
     let merge_done = adapted.map(|source| work.merge(&tokens, source, &train_done)).transpose()?;
     let made = merge_done.as_ref().unwrap_or(&train_done);
@@ -341,7 +349,8 @@ pub fn build(context: &Context<'_>, within: Duration, announce: &mut dyn FnMut(&
         seconds: stages[1..].iter().map(|s| s.seconds).sum::<f64>() + earlier_runs,
         training_seconds: trained.seconds,
         memory_bytes: stages[1..].iter().map(|s| s.peak_memory_bytes).max().flatten(),
-        disk_bytes: trained.disk_bytes,
+        // With checkpoints during the training, or with what came after it.
+        disk_bytes: trained.disk_bytes.max(machine::folder_bytes(&shop.folder)),
     };
     let built = Built {
         recipe,
@@ -431,7 +440,7 @@ pub fn status(folder: &Path) -> Result<Vec<StageStatus>> {
 }
 
 /// The lock must be about this recipe, these documents and this base.
-fn agree(folder: &Path, lock: &Lock, recipe: &Recipe, documents: &str, base: Option<&Base>) -> Result<()> {
+fn agree(folder: &Path, lock: &Lock, recipe: &Recipe, documents: &str, base: Option<(&Base, &Tokens)>) -> Result<()> {
     let path = folder.join(crate::lock::LOCK);
     let refuse = |key| Err(Error::usage(key).path(&path).arg("folder", folder.display()));
     if lock.languages != recipe.languages || lock.corpus != recipe.corpus {
@@ -442,7 +451,9 @@ fn agree(folder: &Path, lock: &Lock, recipe: &Recipe, documents: &str, base: Opt
     }
     match (&lock.base, base) {
         (None, None) => {}
-        (Some(locked), Some(base)) if locked.method == recipe.train.method() => {
+        (Some(locked), Some((base, tokens)))
+            if locked.method == recipe.train.method() && locked.new_tokens == tokens.new.pieces.len() =>
+        {
             if locked.weights != base.hash || locked.tokenizer != base.tokenizer_hash() {
                 return refuse("lock-base");
             }

@@ -169,13 +169,17 @@ pub(crate) fn text_bytes(corpus: CorpusSize) -> u64 {
 }
 
 /// The figures: a model, and its file. What began as a base stays in its file,
-/// of 16 bits, but for the head, and is packed from there to write samples.
+/// of 16 bits, but for the head, and is packed from there to write samples; the
+/// base is there too, and a row of logits at a time.
 fn figures_bytes(learning: &Learning<'_>) -> u64 {
     let weights = learning.config.parameters();
     PROGRAM_BYTES
         + match learning.base {
             None => 8 * weights,
-            Some(_) => 4 * weights + Frozen::bytes(&learning.config),
+            Some(_) => {
+                let logits = 4 * (plan::ROW_FOR_BASE * learning.config.vocab_size) as u64;
+                4 * weights + Frozen::bytes(&learning.config) + logits + learning.file_bytes()
+            }
         }
 }
 

@@ -4,18 +4,20 @@ use std::{collections::BTreeMap, path::Path};
 
 use kwaya_base::Result;
 use kwaya_math::{Packed, Pages};
-use kwaya_model::{Activations, Architecture, Keep, Source};
+use kwaya_model::{Activations, Architecture, Frozen, Keep, Source};
 use serde::Serialize;
 
-use crate::codec::{self, Codec};
+use crate::{
+    codec::{self, Codec},
+    plan,
+    recipe::TrainWishes,
+};
 
 /// Bytes that full training takes for each weight: the weight, its gradient,
 /// and two of the optimiser, in f32.
 const FULL_BYTES: u64 = 16;
 /// Tokens of a row of fine-tuning, for the estimate.
 const ROW: usize = 512;
-/// Of how many weights one is trained in adapters, for the estimate.
-const ADAPTED: u64 = 100;
 
 /// All that is known of a model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -60,7 +62,7 @@ pub struct Inspected {
     pub trains: bool,
     /// Bytes that training all weights takes, where Kwaya can; an estimate.
     pub full_bytes: Option<u64>,
-    /// The same for adapters of a hundredth of the weights.
+    /// The same for the adapters that a recipe gets that says nothing of them.
     pub adapter_bytes: Option<u64>,
     /// Each tensor that the model needs.
     pub tensors: Vec<Tensor>,
@@ -136,7 +138,15 @@ pub fn inspect(path: &Path) -> Result<Inspected> {
     };
     let parameters = a.parameters();
     let windows: Vec<usize> = a.layers.iter().filter_map(|layer| layer.window).collect();
-    let activations = a.config().map(|config| Activations::bytes(&config, 1, a.context.min(ROW), Keep::Everything));
+    let config = a.config();
+    let full = config.as_ref().map(|config| Activations::bytes(config, 1, a.context.min(ROW), Keep::Everything));
+    let file: u64 = tensors.iter().map(|tensor| tensor.bytes).sum();
+    let adapters = config.map(|config| {
+        let lora = plan::lora_of(&TrainWishes::default());
+        let activations = Activations::adapted_bytes(&config, &lora, 1, a.context.min(ROW), Keep::Everything);
+        // The weights stay in their file.
+        file + Frozen::bytes(&config) + FULL_BYTES * lora.parameters(&config) + activations
+    });
     Ok(Inspected {
         family: a.family.name(),
         parameters,
@@ -156,9 +166,9 @@ pub fn inspect(path: &Path) -> Result<Inspected> {
         licence: a.licence.clone(),
         answer_bytes,
         cache_bytes: cache_bytes(a, 1000),
-        trains: activations.is_some(),
-        full_bytes: activations.map(|bytes| FULL_BYTES * parameters + bytes),
-        adapter_bytes: activations.map(|bytes| 4 * parameters + FULL_BYTES * parameters / ADAPTED + bytes),
+        trains: full.is_some(),
+        full_bytes: full.map(|bytes| FULL_BYTES * parameters + bytes),
+        adapter_bytes: adapters,
         tensors,
         left_out,
     })

@@ -42,13 +42,17 @@ const STEPS_MIN: u64 = 10;
 /// it little more often than this (Muennighoff et al. again).
 const EPOCHS_MAX_FOR_BASE: f64 = 4.0;
 
-/// Tokens per step that a base is taught with, and tokens of a row, at most.
-const STEP_TOKENS_FOR_BASE: usize = 1024;
-const ROW_FOR_BASE: usize = 512;
+/// Tokens per step that a base is taught with: fewer where there are few, so
+/// that there are some steps.
+const STEP_TOKENS_FOR_BASE: [usize; 2] = [256, 1024];
+const STEPS_FOR_BASE: u64 = 100;
+
+/// Tokens of a row, at most.
+pub(crate) const ROW_FOR_BASE: usize = 512;
 
 /// The adapters that a base gets unless the recipe says otherwise: for all
-/// products, which learned more than those of attention alone for the same
-/// number of weights (Dettmers et al. 2023, "QLoRA").
+/// products, since those of attention alone learned less than training all
+/// weights did (Dettmers et al. 2023, "QLoRA").
 const RANK: usize = 16;
 
 /// What is kept back of the time, for a machine that is busier than it was.
@@ -260,7 +264,8 @@ pub fn choose_for_base(
     let vocabulary = learning.config.vocab_size;
     let time = Time { began: Instant::now(), within, corpus, vocabulary };
     progress.begin("plan-measure", 1, Unit::Steps);
-    let trial = schedule_for_base(learning, wishes, 1);
+    let tokens = corpus.training_bytes as f64 / corpus.bytes_per_token(vocabulary);
+    let trial = schedule_for_base(learning, wishes, tokens, 1);
     let share = share(&trial, ranks);
     let need = memory::needed(learning, &share, Some(corpus), room.bytes);
     if need > room.bytes {
@@ -276,11 +281,10 @@ pub fn choose_for_base(
     if affordable < STEPS_MIN && wishes.steps.is_none() {
         return Err(time.too_short(learning, pace));
     }
-    let tokens = corpus.training_bytes as f64 / corpus.bytes_per_token(vocabulary);
     let step_tokens = trial.targets_per_step() as f64;
     let useful = (EPOCHS_MAX_FOR_BASE * tokens / step_tokens).ceil() as u64;
-    let steps = wishes.steps.unwrap_or(affordable.min(useful.max(STEPS_MIN)));
-    let mut schedule = schedule_for_base(learning, wishes, steps);
+    let steps = wishes.steps.unwrap_or(affordable.min(useful.max(STEPS_FOR_BASE)));
+    let mut schedule = schedule_for_base(learning, wishes, tokens, steps);
     schedule.evaluate_every = evaluate_every(&schedule, forecast::look_tokens(corpus, vocabulary));
     progress.at(1);
     progress.end();
@@ -305,11 +309,15 @@ pub(crate) fn lora_of(wishes: &TrainWishes) -> Lora {
     Lora { rank, alpha: wishes.alpha.unwrap_or(2.0 * rank as f32), targets, tokens: None }
 }
 
-/// How a base is taught. A micro-batch is one row, which takes least memory.
-pub(crate) fn schedule_for_base(learning: &Learning<'_>, wishes: &TrainWishes, steps: u64) -> Schedule {
+/// How a base is taught `tokens` of text. A micro-batch is one row, which takes
+/// least memory.
+pub(crate) fn schedule_for_base(learning: &Learning<'_>, wishes: &TrainWishes, tokens: f64, steps: u64) -> Schedule {
     let config = &learning.config;
-    let context = wishes.context.unwrap_or(ROW_FOR_BASE).min(config.max_position_embeddings);
-    let rows = (STEP_TOKENS_FOR_BASE / context).max(1);
+    let [fewest, most] = STEP_TOKENS_FOR_BASE;
+    let step = (EPOCHS_MAX_FOR_BASE * tokens / STEPS_FOR_BASE as f64) as usize / 64 * 64;
+    let step = step.clamp(fewest, most);
+    let context = wishes.context.unwrap_or(step.min(ROW_FOR_BASE)).min(config.max_position_embeddings);
+    let rows = (step / context).max(1);
     let micro_batches = wishes.micro_batches.unwrap_or((rows * context / ROW_FOR_BASE).max(1));
     // Wider models want smaller steps; adapters want the same at any width.
     let width = 576.0 / config.hidden_size as f32;

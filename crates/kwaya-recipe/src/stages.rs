@@ -8,7 +8,7 @@ use kwaya_base::{Error, Result, error::At, files};
 use kwaya_math::Pool;
 use kwaya_model::{Adapters, Config, Lora, Source};
 use kwaya_text::{
-    chat::Message,
+    chat::{self, Message},
     corpus,
     tokenizer::{self, Words},
 };
@@ -97,7 +97,8 @@ fn text_of(document: corpus::Document) -> tokenizer::Text {
     let held_out = document.split == corpus::Split::HeldOut;
     let hash = u64::from_str_radix(document.id.get(..16).unwrap_or("0"), 16).unwrap_or(0);
     let messages = document.messages();
-    tokenizer::Text { held_out, hash, text: document.text, language: document.language, messages }
+    let text = messages.as_deref().map_or(document.text, chat::words);
+    tokenizer::Text { held_out, hash, text, language: document.language, messages }
 }
 
 impl Work<'_> {

@@ -53,12 +53,16 @@ impl Index {
     }
 
     /// Judges document `number` with the content hash `hash`; a new one is
-    /// remembered.
-    pub(crate) fn judge(&mut self, number: u32, hash: &blake3::Hash, signature: &Signature) -> Verdict {
+    /// remembered. Without a signature it may be like others.
+    pub(crate) fn judge(&mut self, number: u32, hash: &blake3::Hash, signature: Option<&Signature>) -> Verdict {
         let short: [u8; 16] = hash.as_bytes()[..16].try_into().expect("a hash has 32 bytes");
         if let Some(first) = self.exact.get(&short) {
             return Verdict::Exact(*first);
         }
+        let Some(signature) = signature else {
+            self.exact.insert(short, number);
+            return Verdict::New;
+        };
         let bytes = signature.bytes();
         let keys: Vec<u64> = signature.bands().collect();
         if self.threshold <= 1.0 {
@@ -186,7 +190,7 @@ mod tests {
     use super::*;
 
     fn judge(index: &mut Index, number: u32, text: &str) -> Verdict {
-        index.judge(number, &blake3::hash(text.as_bytes()), &Signature::of(text))
+        index.judge(number, &blake3::hash(text.as_bytes()), Some(&Signature::of(text)))
     }
 
     /// Sentences that differ from one another by their numbers.

@@ -162,10 +162,9 @@ struct Clean {
     text: String,
 }
 
-/// What a document came to on its thread: `hash` is that of its text, `words`
-/// that of what is said in it, by which duplicates are found.
+/// What a document came to on its thread.
 enum Prepared {
-    Clean { document: Clean, hash: blake3::Hash, words: blake3::Hash, signature: Box<Signature> },
+    Clean { document: Clean, hash: blake3::Hash, signature: Option<Box<Signature>> },
     Dropped { reason: Reason, detail: String, language: String, bytes: u64 },
 }
 
@@ -364,21 +363,25 @@ fn judge(
         phones += redacted.phones;
         redacted.text
     };
-    let (text, words) = match content {
-        Content::Text(text) => (plain(text.to_owned()), None),
+    let (text, signature) = match content {
+        Content::Text(text) => {
+            let text = plain(text.to_owned());
+            let signature = Box::new(Signature::of(&text));
+            (text, Some(signature))
+        }
+        // The same question in other words, with the same answer, teaches what
+        // it is there to teach.
         Content::Chat(mut messages) => {
             messages.iter_mut().for_each(|message| message.content = plain(take(&mut message.content)));
-            (chat::document(&messages), Some(chat::words(&messages)))
+            (chat::document(&messages), None)
         }
     };
     if emails + phones > 0 {
         history.push(Step::Redact { emails, phones });
     }
-    let signature = Box::new(Signature::of(words.as_deref().unwrap_or(&text)));
     let hash = blake3::hash(text.as_bytes());
-    let words = words.map_or(hash, |words| blake3::hash(words.as_bytes()));
     let format = format.name().to_owned();
-    Prepared::Clean { document: Clean { language, format, history, emails, phones, text }, hash, words, signature }
+    Prepared::Clean { document: Clean { language, format, history, emails, phones, text }, hash, signature }
 }
 
 /// Takes what the threads made, in order.
@@ -408,14 +411,14 @@ impl Collector<'_> {
 
     fn document(&mut self, file: usize, prepared: Prepared) -> Result<()> {
         let source = self.listing.files[file].name.clone();
-        let (document, hash, words, signature) = match prepared {
-            Prepared::Clean { document, hash, words, signature } => (document, hash, words, signature),
+        let (document, hash, signature) = match prepared {
+            Prepared::Clean { document, hash, signature } => (document, hash, signature),
             Prepared::Dropped { reason, detail, language, bytes } => {
                 return self.drop(Dropped { source, reason, detail, language, bytes, duplicate_of: String::new() });
             }
         };
         let (language, bytes) = (document.language.clone(), document.text.len() as u64);
-        let (reason, first) = match self.index.judge(self.kept.len() as u32, &words, &signature) {
+        let (reason, first) = match self.index.judge(self.kept.len() as u32, &hash, signature.as_deref()) {
             Verdict::Exact(first) => (Reason::ExactDuplicate, first),
             Verdict::Near(first) => (Reason::NearDuplicate, first),
             Verdict::New => {

@@ -72,6 +72,12 @@ fn adapters_are_learned_and_merged() {
     place.run(["eval", "m", "--data", "m/documents/100.txt"]).good();
     let report = place.text("m/build/report.html");
     assert!(report.contains("by the method lora"), "the report says what it began as");
+
+    // Another recipe leaves nothing of this one to be taken for its own.
+    place.recipe(&format!("{QUICK}method = \"full\"\n"));
+    place.run(["plan", "m"]).good();
+    place.run(["build", "m"]).good();
+    assert!(!place.path("m/build/adapter").exists());
 }
 
 #[test]
@@ -211,6 +217,8 @@ fn a_base_that_cannot_be_taught_is_refused() {
     weights[last] ^= 1;
     place.write("base/model.safetensors", weights);
     fails(&place, &["build", "m"], 2, "lock-base", &["kwaya plan"]);
-    place.recipe(&format!("{QUICK}method = \"full\"\n"));
-    fails(&place, &["build", "m"], 2, "lock-recipe", &["kwaya plan"]);
+    for change in ["method = \"full\"", "new_tokens = 20"] {
+        place.recipe(&format!("{QUICK}{change}\n"));
+        fails(&place, &["build", "m"], 2, "lock-recipe", &["kwaya plan"]);
+    }
 }
