@@ -69,7 +69,8 @@ pub struct Stats {
     pub dropped: BTreeMap<Reason, u64>,
     /// Documents kept, by language.
     pub languages: BTreeMap<String, LanguageStats>,
-    /// Documents kept, by format: `txt`, `md`, `html`, `pdf`, `docx`, `epub`.
+    /// Documents kept, by format: `txt`, `md`, `html`, `pdf`, `docx`, `epub`,
+    /// `jsonl`, `chat`.
     pub formats: BTreeMap<String, u64>,
     /// E-mail addresses replaced in the documents kept.
     pub emails_redacted: u64,
@@ -196,7 +197,8 @@ pub enum Step {
     },
 }
 
-/// A file or text that was not kept.
+/// A file or text that was not kept. Where very many lines of a file are
+/// dropped for one reason, the last row tells of the rest, in `detail`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dropped {
     /// The name of the file, relative to its source.
@@ -207,7 +209,7 @@ pub struct Dropped {
     pub detail: String,
     /// The language, empty when it was dropped before that was looked at.
     pub language: String,
-    /// The bytes of the file, or of the piece of its text.
+    /// The bytes of the file, of its line, or of the piece of its text.
     pub bytes: u64,
     /// For duplicates, the name of the file that was kept; else empty.
     pub duplicate_of: String,

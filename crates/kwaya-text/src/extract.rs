@@ -8,7 +8,7 @@ use kwaya_base::Result;
 use pulldown_cmark::{Event, Options, Parser, TagEnd};
 
 pub use crate::worker::worker_main;
-use crate::{Reason, corpus::Step, worker::Child};
+use crate::{Reason, corpus::Step, lines, worker::Child};
 
 /// Where PDF, DOCX, EPUB and HTML are taken apart. The parsers are large and
 /// the files are untrusted: a child process can be stopped.
@@ -116,6 +116,7 @@ impl Extractor {
         }];
         let text = match format {
             Format::Pdf | Format::Docx | Format::Epub => self.parse(format, bytes)?,
+            Format::Lines if !is_utf16(bytes) => Ok(lines::decode(bytes)),
             Format::Text | Format::Markdown | Format::Html | Format::Lines | Format::Chat => {
                 let (text, encoding) = decode(bytes);
                 if let Some(encoding) = encoding {
@@ -144,6 +145,12 @@ impl Extractor {
 pub(crate) fn detect(name: &str, bytes: &[u8]) -> Result<Format, Refusal> {
     let unknown = |detail: &str| Err((Reason::UnknownFormat, detail.to_owned()));
     let head = &bytes[..bytes.len().min(1024)];
+    let ending = name.rsplit_once('.').map_or(String::new(), |(_, ending)| ending.to_ascii_lowercase());
+    let is_lines = matches!(ending.as_str(), "jsonl" | "ndjson");
+    // Lines may tell of anything, of a page or of how a PDF begins.
+    if is_lines && head.strip_prefix("\u{feff}".as_bytes()).unwrap_or(head).trim_ascii_start().starts_with(b"{") {
+        return Ok(Format::Lines);
+    }
     if contains(head, b"%PDF-") {
         return Ok(Format::Pdf);
     }
@@ -157,8 +164,7 @@ pub(crate) fn detect(name: &str, bytes: &[u8]) -> Result<Format, Refusal> {
             () => unknown("application/zip"),
         };
     }
-    let utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
-    if !utf16 && !looks_like_text(bytes) {
+    if !is_utf16(bytes) && !looks_like_text(bytes) {
         return match infer::get(bytes) {
             Some(kind) if kind.matcher_type() == infer::MatcherType::Image => {
                 Err((Reason::Picture, kind.mime_type().to_owned()))
@@ -168,7 +174,6 @@ pub(crate) fn detect(name: &str, bytes: &[u8]) -> Result<Format, Refusal> {
         };
     }
     let start = head.trim_ascii_start().to_ascii_lowercase();
-    let ending = name.rsplit_once('.').map_or(String::new(), |(_, ending)| ending.to_ascii_lowercase());
     match ending.as_str() {
         _ if start.starts_with(b"{\\rtf") => unknown("application/rtf"),
         _ if start.starts_with(b"%!ps") => unknown("application/postscript"),
@@ -177,9 +182,13 @@ pub(crate) fn detect(name: &str, bytes: &[u8]) -> Result<Format, Refusal> {
         "htm" | "html" | "xhtml" => Ok(Format::Html),
         _ if start.starts_with(b"<?xml") => unknown("application/xml"),
         "md" | "markdown" => Ok(Format::Markdown),
-        "jsonl" | "ndjson" => Ok(Format::Lines),
+        _ if is_lines => Ok(Format::Lines),
         _ => Ok(Format::Text),
     }
+}
+
+fn is_utf16(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff])
 }
 
 /// Text has no NUL and next to no control characters. All of the file is

@@ -9,6 +9,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{BufReader, BufWriter, Read, Seek, Write},
+    mem::take,
     ops::Range,
     path::Path,
 };
@@ -42,6 +43,11 @@ const UNDER_WAY_BYTES: u64 = 16 << 20;
 /// Files handed to a thread at once, in bytes and in number.
 const BATCH_BYTES: u64 = 128 << 10;
 const BATCH_FILES: usize = 64;
+
+/// Lines of a file that are dropped for one reason, each with a row of its own;
+/// a row more tells of the rest. A line may be three bytes, a row takes
+/// hundreds.
+const DROPPED_LINES_MAX: u64 = 1000;
 
 /// Text held out of training in one language, at most: more makes the figures
 /// no better and the measuring slower.
@@ -162,6 +168,12 @@ enum Prepared {
     Dropped { reason: Reason, detail: String, language: String, bytes: u64 },
 }
 
+impl Prepared {
+    fn dropped((reason, detail): Refusal, bytes: u64) -> Self {
+        Self::Dropped { reason, detail, language: String::new(), bytes }
+    }
+}
+
 /// The documents of one file, or why there are none.
 fn prepare(
     file: &sources::File,
@@ -170,43 +182,77 @@ fn prepare(
     identifier: &Identifier,
     extractor: &mut Extractor,
 ) -> Result<Vec<Prepared>> {
-    let dropped = |(reason, detail), bytes| Prepared::Dropped { reason, detail, language: String::new(), bytes };
     let extracted = match read(file, options, extractor)? {
         Ok(extracted) if extracted.format == Format::Lines => {
-            return Ok(lines::read(&extracted.text)
-                .flat_map(|(number, line)| match line {
-                    Ok(line) => of_line(line, &extracted.history, source, options, identifier),
-                    Err(cause) => {
-                        let detail = format!("line {number}: {cause}");
-                        vec![dropped((Reason::BadLine, detail), 0)]
-                    }
-                })
-                .collect());
+            return Ok(of_lines(&extracted, source, options, identifier));
         }
         Ok(extracted) => refine(extracted, options),
         Err(refusal) => Err(refusal),
     };
     Ok(match extracted {
         Ok(extracted) => of_text(extracted, source, options, identifier),
-        Err(refusal) => vec![dropped(refusal, file.bytes)],
+        Err(refusal) => vec![Prepared::dropped(refusal, file.bytes)],
     })
 }
 
-/// The documents of a line.
-fn of_line(line: Line, history: &[Step], source: &Source, options: &Options, identifier: &Identifier) -> Vec<Prepared> {
-    match line {
-        Line::Text(text) => {
-            let bytes = text.len() as u64;
-            let extracted = Extracted { text, format: Format::Lines, history: history.to_vec() };
-            match refine(extracted, options) {
-                Ok(extracted) => of_text(extracted, source, options, identifier),
-                Err((reason, detail)) => {
-                    vec![Prepared::Dropped { reason, detail, language: String::new(), bytes }]
+/// The documents of a file of lines.
+fn of_lines(file: &Extracted, source: &Source, options: &Options, identifier: &Identifier) -> Vec<Prepared> {
+    let mut documents = Vec::new();
+    let mut dropped: BTreeMap<Reason, (u64, u64)> = BTreeMap::new();
+    for (number, bytes, line) in lines::read(&file.text) {
+        let prepared = line
+            .map_err(|cause| (Reason::BadLine, cause))
+            .and_then(|line| of_line(line, &file.history, source, options, identifier))
+            .unwrap_or_else(|(reason, detail)| {
+                let colon = if detail.is_empty() { "" } else { ": " };
+                vec![Prepared::dropped((reason, format!("line {number}{colon}{detail}")), bytes)]
+            });
+        for document in prepared {
+            if let Prepared::Dropped { reason, bytes, .. } = document {
+                let (count, rest) = dropped.entry(reason).or_default();
+                *count += 1;
+                if *count > DROPPED_LINES_MAX {
+                    *rest += bytes;
+                    continue;
                 }
             }
+            documents.push(document);
         }
-        Line::Chat(messages) => {
-            vec![judge(Content::Chat(messages), Format::Chat, history.to_vec(), source, options, identifier)]
+    }
+    for (reason, (count, rest)) in dropped.into_iter().filter(|(_, (count, _))| *count > DROPPED_LINES_MAX) {
+        let detail = format!("{} more", count - DROPPED_LINES_MAX);
+        documents.push(Prepared::dropped((reason, detail), rest));
+    }
+    documents
+}
+
+/// The documents of a line.
+fn of_line(
+    line: Line,
+    history: &[Step],
+    source: &Source,
+    options: &Options,
+    identifier: &Identifier,
+) -> Result<Vec<Prepared>, Refusal> {
+    let mut history = history.to_vec();
+    match line {
+        Line::Text(text) => {
+            let extracted = refine(Extracted { text, format: Format::Lines, history }, options)?;
+            Ok(of_text(extracted, source, options, identifier))
+        }
+        Line::Chat(mut messages) => {
+            let said = |messages: &[Message]| messages.iter().map(|message| message.content.len() as u64).sum();
+            let before = said(&messages);
+            messages.iter_mut().for_each(|message| message.content = clean::normalise(&message.content));
+            let after = said(&messages);
+            history.push(Step::Normalise { before, after });
+            if !lines::has_answer(&messages) {
+                return Err((Reason::BadLine, lines::NO_ANSWER.to_owned()));
+            }
+            if after > options.max_file_bytes {
+                return Err((Reason::TooLarge, "text".to_owned()));
+            }
+            Ok(vec![judge(Content::Chat(messages), Format::Chat, history, source, options, identifier)])
         }
     }
 }
@@ -326,7 +372,7 @@ fn judge(
         // The same question in other words, with the same answer, teaches what
         // it is there to teach.
         Content::Chat(mut messages) => {
-            messages.iter_mut().for_each(|message| message.content = plain(clean::normalise(&message.content)));
+            messages.iter_mut().for_each(|message| message.content = plain(take(&mut message.content)));
             (chat::document(&messages), None)
         }
     };

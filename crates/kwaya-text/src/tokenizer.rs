@@ -15,6 +15,7 @@
 //! ```
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fs::File,
     io::{BufWriter, Seek, SeekFrom, Write},
@@ -187,6 +188,18 @@ pub fn open(path: &Path) -> Result<Tokenizer> {
     Ok(tokenizer)
 }
 
+/// The tokenizer without what its file may say of the length of texts:
+/// documents are neither cut off nor filled up.
+fn whole(tokenizer: &Tokenizer) -> tokenizers::Result<Cow<'_, Tokenizer>> {
+    if tokenizer.get_truncation().is_none() && tokenizer.get_padding().is_none() {
+        return Ok(Cow::Borrowed(tokenizer));
+    }
+    let mut tokenizer = tokenizer.clone();
+    tokenizer.with_truncation(None)?;
+    tokenizer.with_padding(None);
+    Ok(Cow::Owned(tokenizer))
+}
+
 /// Turns the documents into the token files `training` and `held_out`, in
 /// their order. `languages` are the tags that may occur, at most 256.
 ///
@@ -202,8 +215,11 @@ pub fn tokenize(
     held_out: &Path,
     progress: &dyn Progress,
 ) -> Result<TokenStats> {
-    let Words { tokenizer, opening, end, .. } = *words;
-    let vocabulary = tokenizer.get_vocab_size(true);
+    let Words { opening, end, .. } = *words;
+    let failed = |cause| Error::new("prompt-failed").arg("cause", cause);
+    let tokenizer = whole(words.tokenizer).map_err(failed)?;
+    // Not how many there are: some vocabularies have gaps.
+    let vocabulary = tokenizer.get_vocab(true).into_values().max().map_or(0, |last| last as usize + 1);
     let mut stats = TokenStats::default();
     progress.begin("stage-tokenize", bytes, Unit::Bytes);
     let mut done = 0;
@@ -225,7 +241,6 @@ pub fn tokenize(
                 }
                 let plain = batch.iter().filter(|document| document.messages.is_none());
                 let texts: Vec<&str> = plain.map(|document| document.text.as_str()).collect();
-                let failed = |cause| Error::new("prompt-failed").arg("cause", cause);
                 let mut encodings = tokenizer.encode_batch_fast(texts, false).map_err(failed)?.into_iter();
                 for document in &batch {
                     let tokens = match &document.messages {

@@ -42,7 +42,7 @@ use self::cuts::Cut;
 const SPACE: &str = "▁";
 
 /// Tokens at the most; the largest vocabularies have 262,144.
-const TOKENS_MAX: usize = 1 << 20;
+pub(crate) const TOKENS_MAX: usize = 1 << 20;
 
 /// Bytes of one token at the most: its halves are all looked up.
 const TOKEN_BYTES_MAX: usize = 1 << 10;

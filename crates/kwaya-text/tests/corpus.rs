@@ -221,3 +221,82 @@ fn each_line_of_json_lines_is_a_document() {
     build(&folder, &dir.path().join("again"), 1);
     assert!(first == fs::read(dir.path().join("again/documents.parquet")).unwrap(), "threads do not show");
 }
+
+/// Files of lines among others, with good and bad lines.
+fn folder_of_lines(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    let text = |text: &str| serde_json::json!({ "text": text }).to_string();
+    let chat = |role: &str, answer: &str| {
+        let messages = [[role, "Eleza habari"], ["assistant", answer]];
+        let messages = messages.map(|[role, content]| serde_json::json!({ "role": role, "content": content }));
+        serde_json::json!({ "messages": messages }).to_string()
+    };
+    fs::write(folder.join("a.txt"), swahili(0)).unwrap();
+    let mut lines: Vec<String> = (1..20).map(|i| chat("user", &swahili(i))).collect();
+    lines.push(chat("user", "\u{200b}\u{ad}"));
+    lines.push(chat("user", &swahili(1)));
+    lines.push(chat("system", &swahili(1)));
+    lines.push(text(&format!("<html> na %PDF-1.7 {}", swahili(30))));
+    fs::write(folder.join("b.jsonl"), lines.join("\n")).unwrap();
+    let page = text(&format!("Ìjọba <html> %PDF-1.7 {}", swahili(31)));
+    fs::write(folder.join("c.ndjson"), [page.as_bytes(), b"\n{\"text\": \"\xff\"}\n{\"text\": \"\0\"}\n"].concat())
+        .unwrap();
+    fs::write(folder.join("d.jsonl"), ["{}", "{\"text\": \"fupi\"}\n"].join("\n").repeat(1003)).unwrap();
+    let utf16 = text(&swahili(32)).encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    fs::write(folder.join("e.jsonl"), [&[0xff, 0xfe], &utf16[..]].concat()).unwrap();
+}
+
+#[test]
+fn a_wrong_line_costs_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, out) = (dir.path().join("in"), dir.path().join("out"));
+    folder_of_lines(&folder);
+    let stats = build(&folder, &out, 2);
+    assert_eq!(stats.formats, BTreeMap::from([("chat".into(), 20), ("jsonl".into(), 3), ("txt".into(), 1)]));
+    let documents = documents(&out);
+    let of = |name: &str| documents.iter().filter(|d| d.source == name).map(|d| &*d.text).collect::<Vec<_>>();
+    assert!(of("b.jsonl")[20].starts_with("<html> na %PDF-1.7 Kwa mujibu"));
+    assert!(of("c.ndjson")[0].starts_with("Ìjọba <html> %PDF-1.7 Kwa"));
+    assert_eq!(of("e.jsonl"), [swahili(32).trim_end()]);
+
+    let dropped: Vec<_> = corpus::dropped(&out.join("dropped.parquet")).unwrap().map(Result::unwrap).collect();
+    let of = |name: &str| -> Vec<_> {
+        dropped.iter().filter(|d| d.source == name).map(|d| (d.reason, &*d.detail, d.bytes)).collect()
+    };
+    let b = of("b.jsonl");
+    assert_eq!((b[0].0, b[0].1), (Reason::BadLine, "line 20: no answer"));
+    // Chats may be alike, but not the same.
+    assert_eq!((b[1].0, b.len()), (Reason::ExactDuplicate, 2));
+    let c = of("c.ndjson");
+    assert_eq!(c[0], (Reason::BadLine, "line 2: no UTF-8", "\u{fffd}".len() as u64));
+    assert!(c[1].1.starts_with("line 3: control character"), "{c:?}");
+    let d = of("d.jsonl");
+    assert_eq!(d[..2].iter().map(|d| d.0).collect::<Vec<_>>(), [Reason::BadLine, Reason::TooShort]);
+    assert_eq!(d[1], (Reason::TooShort, "line 2", 16));
+    assert_eq!(d[2000..], [(Reason::BadLine, "3 more", 6), (Reason::TooShort, "3 more", 48)]);
+}
+
+#[test]
+fn chats_are_held_out_whole_and_threads_do_not_show() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("in");
+    folder_of_lines(&folder);
+    let built: Vec<_> = [1, 2, 3]
+        .map(|threads| {
+            let out = dir.path().join(threads.to_string());
+            let stats = build(&folder, &out, threads);
+            (stats, ["documents.parquet", "dropped.parquet"].map(|name| fs::read(out.join(name)).unwrap()))
+        })
+        .into();
+    assert!(built[0] == built[1] && built[0] == built[2]);
+    let documents = documents(&dir.path().join("1"));
+    let chats: Vec<&Document> = documents.iter().filter(|d| d.messages().is_some()).collect();
+    let held_out = chats.iter().filter(|d| d.split == Split::HeldOut).count();
+    assert!((1..20).contains(&held_out), "{held_out}");
+    for chat in chats {
+        let messages = chat.messages().unwrap();
+        assert_eq!(chat.text, serde_json::to_string(&messages).unwrap());
+        assert_eq!(chat.id, blake3::hash(chat.text.as_bytes()).to_hex().as_str());
+        assert!(matches!(chat.history[1], corpus::Step::Normalise { .. }), "{:?}", chat.history);
+    }
+}

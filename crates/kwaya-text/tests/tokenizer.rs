@@ -232,3 +232,64 @@ fn of_a_chat_the_answers_are_learned() {
     assert_eq!(stats.held_out["sw"].tokens, 2);
     assert_eq!(stats.held_out["sw"].bytes, 3);
 }
+
+#[test]
+fn a_chat_may_have_nothing_to_learn() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    train(&[swahili(1, 500)], 400, &path("tokenizer.json"));
+    let tokenizer = tokenizer::open(&path("tokenizer.json")).unwrap();
+    let end = tokenizer.token_to_id(END_OF_TEXT).unwrap();
+    // Says of how many tokens it is, and of fewer whether they count.
+    let encode = |messages: &[Message]| {
+        let count = messages[0].content.len();
+        Ok(Turns { tokens: vec![9; count], answers: vec![false; count / 2], answer_bytes: 0 })
+    };
+    let chat = |content: &str| Text {
+        messages: Some(vec![Message::new("assistant", content)]),
+        ..text(content.into(), "sw", false)
+    };
+    let words = Words { tokenizer: &tokenizer, opening: end, end, chat: Some(&encode) };
+    let [training, held_out] = ["training", "held_out"].map(path);
+    let documents = ["", "a", "abc"].map(|content| Ok(chat(content))).into_iter();
+    let stats = tokenizer::tokenize(documents, 1, &["sw".to_owned()], &words, &training, &held_out, &Silent).unwrap();
+    let bytes = std::fs::read(&training).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let end = u64::from(end);
+    assert_eq!(numbers(&file, "tokens"), [end, end, 9, 9, end]);
+    assert_eq!(numbers(&file, "loss_mask"), [0; 5]);
+    assert_eq!(numbers(&file, "document_ends"), [1, 2, 5]);
+    assert_eq!(numbers(&file, "document_opening"), [end, 9, 9]);
+    assert_eq!((stats.training["sw"].documents, stats.training["sw"].tokens), (3, 0));
+    let bytes = std::fs::read(&held_out).unwrap();
+    assert_eq!(SafeTensors::deserialize(&bytes).unwrap().names().len(), 4, "no document, and nothing of chats");
+}
+
+#[test]
+fn documents_are_whole_whatever_the_file_says_and_wide_where_ids_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    train(&[swahili(1, 500)], 400, &path("tokenizer.json"));
+    let plain = tokenizer::open(&path("tokenizer.json")).unwrap();
+    let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(path("tokenizer.json")).unwrap()).unwrap();
+    json["truncation"] =
+        serde_json::json!({ "direction": "Right", "max_length": 8, "strategy": "LongestFirst", "stride": 0 });
+    json["padding"] = serde_json::json!({ "strategy": { "Fixed": 12 }, "direction": "Right",
+        "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0, "pad_token": END_OF_TEXT });
+    // A gap, and a token beyond the numbers of two bytes.
+    json["model"]["vocab"]["\u{a1}\u{a2}"] = 70_000.into();
+    std::fs::write(path("other.json"), json.to_string()).unwrap();
+    let other = tokenizer::open(&path("other.json")).unwrap();
+    let end = plain.token_to_id(END_OF_TEXT).unwrap();
+    let documents = || [swahili(2, 50), "ma".to_owned()].map(|content| Ok(text(content, "sw", false))).into_iter();
+    let [training, held_out] = ["training", "held_out"].map(path);
+    let found = [&plain, &other].map(|tokenizer| {
+        let words = Words { tokenizer, opening: end, end, chat: None };
+        tokenizer::tokenize(documents(), 1, &["sw".to_owned()], &words, &training, &held_out, &Silent).unwrap();
+        let bytes = std::fs::read(&training).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        (numbers(&file, "tokens"), file.tensor("tokens").unwrap().dtype())
+    });
+    assert_eq!(found[0].0, found[1].0);
+    assert_eq!([found[0].1, found[1].1], [safetensors::Dtype::U16, safetensors::Dtype::U32]);
+}
