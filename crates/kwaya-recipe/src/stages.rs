@@ -190,7 +190,7 @@ impl Work<'_> {
         inputs.extend(wished.map(|_| self.documents()));
         let outputs = [TOKENIZER[0], TOKENIZER[1], NEW_TOKENS];
         let outputs = if wished.is_some() { &outputs[..] } else { &TOKENIZER };
-        let stage = Stage { name: "tokenizer", revision: 3, options: &wished, inputs: &inputs, outputs };
+        let stage = Stage { name: "tokenizer", revision: 4, options: &wished, inputs: &inputs, outputs };
         let (bytes, progress) = (self.bytes(), self.context.progress);
         self.shop.run(&stage, |shop, folder| {
             base.write_tokenizer(folder)?;
@@ -227,7 +227,8 @@ impl Work<'_> {
     ) -> Result<Done> {
         let (languages, method) = (&self.recipe.languages, self.recipe.train.method());
         let options = base.map_or(Cut::FromNothing(languages), |_| Cut::ForBase(languages, method));
-        let stage = Stage { name, revision: 1, options: &options, inputs, outputs };
+        let revision = if base.is_some() { 2 } else { 1 };
+        let stage = Stage { name, revision, options: &options, inputs, outputs };
         let (bytes, progress) = (self.bytes(), self.context.progress);
         self.shop.run(&stage, |shop, folder| {
             let [training, held_out] = [TRAINING, HELD_OUT].map(|name| folder.join(name));
