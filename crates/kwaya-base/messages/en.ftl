@@ -118,7 +118,7 @@ lora-family = { $path } is a model of the family { $family } that is not a plain
     .remedy = Use a Llama, or another model of that form, such as SmolLM 2.
 lora-too-short = { $path } has { $bytes } bytes, which is less than its adapter_config.json needs for this model
     .remedy = The two files do not belong together, or the adapter was made for another model: copy the folder again.
-adapter-alone = { $path } holds adapters, which do nothing without the model that they were made for
+adapter-alone = { $path } holds adapters, which do nothing without the model that they were made for: { $base }
     .remedy = Make one model of both: kwaya import MODEL OUT --adapter { $path }
 adapter-missing = There are no adapters in { $path }
     .remedy = Name the folder of a recipe that was built with base and method = "lora" under [train].

@@ -436,9 +436,12 @@ impl Architecture {
     }
 }
 
-pub(crate) const EMBEDDING: &str = "model.embed_tokens.weight";
+/// The table with a row for each token that is read.
+pub const EMBEDDING: &str = "model.embed_tokens.weight";
 pub(crate) const NORM: &str = "model.norm.weight";
-pub(crate) const HEAD: &str = "lm_head.weight";
+/// The table with a row for each token that is said; where the two are tied,
+/// there is only the other.
+pub const HEAD: &str = "lm_head.weight";
 
 impl From<&Config> for Architecture {
     fn from(config: &Config) -> Self {

@@ -31,7 +31,7 @@ mod source;
 pub mod tensors;
 
 pub use activations::{Activations, Batch, Keep};
-pub use architecture::{Activation, Architecture, Family, LayerAttention, Rope, RopeScaling};
+pub use architecture::{Activation, Architecture, EMBEDDING, Family, HEAD, LayerAttention, Rope, RopeScaling};
 pub use backward::forward_backward;
 pub use config::Config;
 pub use conversations::{Conversation, Conversations};
@@ -43,6 +43,6 @@ pub use kwaya_math::{IGNORED, Precision};
 pub use lora::{Adapters, Lora, Target, Tokens};
 pub use model::{Model, Tensor};
 pub use network::{Frozen, Network};
-pub use peft::peft_base;
+pub use peft::{ADAPTER_FILES, peft_base};
 pub use sampler::{Sampler, SamplerOptions};
 pub use source::{Layout, Source, View};

@@ -16,6 +16,8 @@ use crate::{
     tensors::{self, Mapped},
 };
 
+/// The files of adapters.
+pub const ADAPTER_FILES: [&str; 2] = [CONFIG, WEIGHTS];
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
 const PREFIX: &str = "base_model.model.";

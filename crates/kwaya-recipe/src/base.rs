@@ -8,7 +8,7 @@ use std::{
 
 use kwaya_base::{Error, Progress, Result, error::At, files};
 use kwaya_math::{Format, Pool, blocks::dequantise};
-use kwaya_model::{Adapters, Architecture, Config, Source};
+use kwaya_model::{Adapters, Architecture, Config, EMBEDDING, HEAD, Source};
 use kwaya_text::tokenizer::Extended;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -85,14 +85,13 @@ impl Base {
 
     /// Leaves the model in `folder`, as a Hugging Face folder has it, with
     /// rows for `tokens` in its tables: each begins as the mean of the rows of
-    /// its pieces (Hewitt 2021 and Minixhofer et al. 2022 found that far better
-    /// than random rows).
+    /// its pieces, which is what the base reads and says in its place.
     ///
     /// # Errors
     /// When a file cannot be written.
     pub fn extend(&self, tokens: &NewTokens, folder: &Path, pool: &Pool, progress: &dyn Progress) -> Result<()> {
         let first = tokens.first as usize;
-        let tables = if self.config.tie_word_embeddings { &TABLES[..1] } else { &TABLES[..] };
+        let tables: &[&str] = if self.config.tie_word_embeddings { &[EMBEDDING] } else { &[EMBEDDING, HEAD] };
         let rows = tables.iter().map(|table| Ok((*table, self.means(table, tokens)?)));
         let change = Change::Rows { first, count: tokens.pieces.len(), rows: rows.collect::<Result<_>>()? };
         exchange::write_weights(&self.source, folder, &change, pool, progress)
@@ -113,9 +112,6 @@ impl Base {
         Ok(means)
     }
 }
-
-/// The tables that have a row for each token.
-const TABLES: [&str; 2] = ["model.embed_tokens.weight", "lm_head.weight"];
 
 /// Leaves `source` with `adapters` merged into it in `folder`, without a
 /// tokenizer.

@@ -9,6 +9,7 @@ use std::{
 
 use kwaya_base::{Error, Progress, Result, error::At, files};
 use kwaya_math::Pool;
+use kwaya_model::ADAPTER_FILES;
 use kwaya_text::{corpus, extract::Worker, sources, tokenizer};
 use kwaya_train::{LogEntry, Ranks};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -27,7 +28,7 @@ use crate::{
     recipe::{Method, Recipe},
     report,
     stage::{Done, Stage, Workshop},
-    stages::{ADAPTER, Tokens, Work},
+    stages::{Tokens, Work},
 };
 
 /// The stages of a recipe in order, by their names in the ledger.
@@ -226,7 +227,7 @@ pub fn plan(context: &Context<'_>, within: Duration) -> Result<Planned> {
         Work { context, recipe: &recipe, shop: &mut shop, pool: &pool, size, corpus: &corpus, base: base.as_ref() };
     let tokens = work.tokens_for_base()?;
     let (lock, rungs) = decide(&work, tokens.as_ref(), listing.hash, within)?;
-    let learning = lock.learning(tokens.as_ref().and_then(|tokens| tokens.source.as_ref()));
+    let learning = lock.learning(tokens.as_ref().and_then(|tokens| tokens.source(base.as_ref())));
     let ranks = context.ranks.size();
     let way = memory::way_of(&lock, &learning, context.room(), ranks);
     let forecast = forecast::forecast(&lock, &learning, work.size, way, context.checkpoint_every, &pool, ranks)?;
@@ -248,7 +249,7 @@ fn decide(work: &Work<'_>, tokens: Option<&Tokens>, documents: String, within: D
         wishes.micro_batches = wishes.micro_batches.or(Some(ranks));
     }
     let locked = tokens.and_then(|tokens| work.locked(tokens));
-    let chosen = match tokens.and_then(|tokens| tokens.source.as_ref()) {
+    let chosen = match tokens.and_then(|tokens| tokens.source(work.base)) {
         None => plan::choose(work.size, &wishes, within, room, work.pool, ranks, progress)?,
         Some(source) => {
             let lora = locked.as_ref().and_then(|base| base.lora.clone());
@@ -307,13 +308,14 @@ pub fn build(context: &Context<'_>, within: Duration, announce: &mut dyn FnMut(&
         Some(tokens) => tokens,
         None => work.tokens(lock.vocabulary)?,
     };
-    let learning = lock.learning(tokens.source.as_ref());
+    let learning = lock.learning(tokens.source(base.as_ref()));
     let (parameters, learned) = (learning.config.parameters(), learning.parameters());
     let train_done = work.train(&lock, &tokens, &mut |forecast, way| {
         announce(&Announcement { lock: &lock, rungs: &rungs, forecast, way, parameters, learned });
     })?;
     let (adapter, model) = (work.shop.folder.join("adapter"), work.shop.folder.join("model"));
-    let adapted = tokens.source.as_ref().filter(|_| train_done.outputs.iter().any(|o| o.name == ADAPTER[0]));
+    let adapted =
+        tokens.source(base.as_ref()).filter(|_| train_done.outputs.iter().any(|o| o.name == ADAPTER_FILES[0]));
     // What another recipe has left there.
     for (folder, is_of_this) in
         [(&adapter, adapted.is_some()), (&work.shop.folder.join("base"), tokens.extended.is_some())]
@@ -340,7 +342,7 @@ pub fn build(context: &Context<'_>, within: Duration, announce: &mut dyn FnMut(&
     // A stage's time is of its last run; a training may have had several.
     let earlier_runs = (trained.seconds - train_done.seconds).max(0.0);
     let mut stages = vec![corpus_done, tokens.tokenizer];
-    stages.extend(tokens.extended.into_iter().flat_map(|(with, before)| [with, before]));
+    stages.extend(tokens.extended.into_iter().flat_map(|extended| [extended.with, extended.before]));
     stages.extend([tokenize_done, train_done]);
     let adapter = merge_done.is_some().then_some(adapter);
     stages.extend(merge_done);
@@ -452,7 +454,7 @@ fn agree(folder: &Path, lock: &Lock, recipe: &Recipe, documents: &str, base: Opt
     match (&lock.base, base) {
         (None, None) => {}
         (Some(locked), Some((base, tokens)))
-            if locked.method == recipe.train.method() && locked.new_tokens == tokens.new.pieces.len() =>
+            if locked.method == recipe.train.method() && locked.new_tokens == tokens.added() =>
         {
             if locked.weights != base.hash || locked.tokenizer != base.tokenizer_hash() {
                 return refuse("lock-base");

@@ -71,6 +71,10 @@ impl Codec {
         first: Option<u32>,
     ) -> Result<Self> {
         tokenizer.set_encode_special_tokens(true);
+        // What a file may say of the length of texts is for batches: a text is
+        // neither cut off nor filled up.
+        tokenizer.with_truncation(None).map_err(failed)?;
+        tokenizer.with_padding(None);
         if tokenizer.get_vocab_size(true) > architecture.vocab {
             return Err(Error::new("tokenizer-mismatch").path(path));
         }
@@ -351,6 +355,75 @@ fn in_folder(folder: &Path, bos: Option<u32>) -> Result<(Tokenizer, Vocabulary, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A model's codec with this template; its tokenizer knows some Swahili.
+    fn with_template(template: &str, change: impl Fn(&mut Value)) -> Codec {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokenizer.json");
+        let text = "mahindi sana kwa mvua na mbegu: user assistant ".repeat(20);
+        let text =
+            kwaya_text::tokenizer::Text { text, language: "sw".into(), held_out: false, hash: 0, messages: None };
+        kwaya_text::tokenizer::train([Ok(text)].into_iter(), 900, 320, &path, &kwaya_base::Silent).unwrap();
+        let mut json: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        change(&mut json);
+        fs::write(&path, json.to_string()).unwrap();
+        let config = serde_json::json!({ "eos_token": "<|endoftext|>", "chat_template": template });
+        fs::write(folder.path().join("tokenizer_config.json"), config.to_string()).unwrap();
+        let config = kwaya_model::Config { vocab_size: 400, ..kwaya_model::Config::default() };
+        Codec::in_folder(folder.path(), &Architecture::from(&config)).unwrap()
+    }
+
+    #[test]
+    fn the_answers_of_a_chat_count_and_their_ends() {
+        let messages = [
+            Message::new("user", "mvua"),
+            Message::new("assistant", "mahindi"),
+            Message::new("user", "mbegu na mvua"),
+            Message::new("assistant", "kwa sana"),
+        ];
+        // With a space before an answer that its first token would swallow,
+        // and with a mark.
+        for asks in ["assistant: ", "assistant:", "<|endoftext|>"] {
+            let template = format!(
+                "{{% for m in messages %}}{{% if m.role == 'user' %}}user: {{{{ m.content }}}}\n{{% else %}}{asks}\
+                 {{{{ m.content }}}}<|endoftext|>\n{{% endif %}}{{% endfor %}}\
+                 {{% if add_generation_prompt %}}{asks}{{% endif %}}"
+            );
+            let codec = with_template(&template, |_| {});
+            let turns = codec.turns(&messages).unwrap();
+            assert_eq!(turns.answer_bytes, 15);
+            let kept = |counts: bool| {
+                let tokens = turns.tokens.iter().zip(&turns.answers).filter(|(_, answer)| **answer == counts);
+                codec.tokenizer.decode(&tokens.map(|(token, _)| *token).collect::<Vec<_>>(), false).unwrap()
+            };
+            assert_eq!(kept(true), "mahindi<|endoftext|>kwa sana<|endoftext|>", "{asks:?}");
+            assert_eq!(kept(false), format!("user: mvua\n{asks}\nuser: mbegu na mvua\n{asks}\n"), "{asks:?}");
+            // What the model is asked with is what it has learned after.
+            let asked = codec.encode_chat(&messages[..3]).unwrap().unwrap();
+            let last = turns.answers.iter().rposition(|counts| *counts).unwrap();
+            let first = turns.answers[..last].iter().rposition(|counts| !counts).unwrap() + 1;
+            assert!(turns.tokens[..first].ends_with(&asked[asked.len() - 2..]), "{asks:?}");
+        }
+        let last_alone = "{% for m in messages %}{% if loop.last %}{{ m.content }}<|endoftext|>{% endif %}{% endfor %}";
+        let error = with_template(last_alone, |_| {}).turns(&messages).unwrap_err();
+        assert_eq!(error.key(), "chat-turns");
+    }
+
+    #[test]
+    fn a_text_is_neither_cut_off_nor_filled_up() {
+        let codec = with_template("{{ messages }}", |json| {
+            json["truncation"] = serde_json::json!({
+                "direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0
+            });
+            json["padding"] = serde_json::json!({
+                "strategy": { "Fixed": 64 }, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
+                "pad_type_id": 0, "pad_token": "<|endoftext|>"
+            });
+        });
+        let tokens = codec.encode_rest("mahindi na mbegu kwa mvua").unwrap();
+        assert_eq!(codec.decode(&tokens).unwrap(), "mahindi na mbegu kwa mvua");
+        assert!(tokens.len() < 64, "{tokens:?}");
+    }
 
     /// GGUF knows no tokenizer of whole words; a folder may have one.
     #[test]

@@ -116,8 +116,8 @@ pub fn evaluate<I: Iterator<Item = Result<tokenizer::Text>>>(
     };
     let packed = compressor::bits_per_byte(texts()?)?;
     let samples = samples(&TextModel::load(folder, pool.threads())?, texts()?)?;
-    let own = !matches!(before, Before::Base { held_out: other, .. } if other.hash() != held_out.hash());
-    let side_by_side = |score| side_by_side(score, &untrained, &packed, own);
+    let extended = matches!(before, Before::Base { held_out: other, .. } if other.hash() != held_out.hash());
+    let side_by_side = |score| side_by_side(score, &untrained, &packed, extended);
     Ok(Evaluation { languages: trained.iter().filter_map(side_by_side).collect(), samples })
 }
 
@@ -140,13 +140,13 @@ fn of_source(
 }
 
 /// All three figures come from the same documents, so each language that one
-/// of them knows the others know too. Whether both models have the same
-/// tokens is said by `own`.
+/// of them knows the others know too. Where the vocabulary was `extended`, the
+/// model before had other tokens.
 fn side_by_side(
     trained: &LanguageScore,
     untrained: &[LanguageScore],
     packed: &[compressor::Packed],
-    own: bool,
+    extended: bool,
 ) -> Option<Score> {
     let untrained = untrained.iter().find(|s| s.language == trained.language)?;
     let packed = packed.iter().find(|p| p.language == trained.language)?;
@@ -159,7 +159,7 @@ fn side_by_side(
         untrained: untrained.bits_per_byte,
         compressor: packed.bits_per_byte,
         tokens_per_byte: tokens_per_byte(trained),
-        base_tokens_per_byte: (!own).then(|| tokens_per_byte(untrained)),
+        base_tokens_per_byte: extended.then(|| tokens_per_byte(untrained)),
     })
 }
 

@@ -17,7 +17,7 @@ use std::{
 use kwaya_base::{Error, Progress, Result, Unit, error::At, files};
 use kwaya_math::{Format, Pool};
 use kwaya_model::{
-    Adapters, Architecture, Layout, Source, View,
+    ADAPTER_FILES, Adapters, Architecture, Layout, Source, View,
     gguf::{self, Metadata, Texts, Value},
     quantise::Target,
     tensors,
@@ -29,7 +29,6 @@ use serde_json::{Map, Value as Json, json};
 use crate::{
     codec::{self, Codec},
     machine::disk_free,
-    stages::ADAPTER,
 };
 
 /// What a folder may have beside its weights, that belongs to the model.
@@ -104,21 +103,28 @@ pub fn to_folder(
     let stored = |found: Format| format.unwrap_or(if found.block() == 1 { found } else { Format::F32 });
     let (plan, config) = Plan::folder(source, change, stored)?;
     let companions = companions(source)?;
-    let parent = parent(out);
-    plan.check_disk(parent, companions.iter().map(|(_, bytes)| bytes.len() as u64).sum())?;
+    plan.check_disk(parent(out), companions.iter().map(|(_, bytes)| bytes.len() as u64).sum())?;
+    publish(out, |folder| {
+        for (name, bytes) in &companions {
+            files::write(&folder.join(name), bytes)?;
+        }
+        plan.fill(&config, folder, pool, progress)
+    })?;
+    plan.finish(out)
+}
 
+/// Makes the folder `out` of what `write` leaves in a temporary one: whoever
+/// looks finds all of it or nothing.
+fn publish(out: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let parent = parent(out);
     let temporary = tempfile::Builder::new().prefix(".writing-").suffix(".tmp").tempdir_in(parent).at(parent)?;
     let folder = temporary.path();
-    for (name, bytes) in &companions {
-        files::write(&folder.join(name), bytes)?;
-    }
-    plan.fill(&config, folder, pool, progress)?;
+    write(folder)?;
     readable(folder)?;
     files::sync_folder(folder)?;
     fs::rename(folder, out).at(out)?;
     let _ = temporary.keep();
-    files::sync_folder(parent)?;
-    plan.finish(out)
+    files::sync_folder(parent)
 }
 
 /// The files that [`write_weights`] leaves.
@@ -139,10 +145,18 @@ pub fn write_weights(
     let stored = |found: Format| if found.block() == 1 { found } else { Format::Bf16 };
     let (plan, config) = Plan::folder(source, change, stored)?;
     plan.check_disk(folder, 0)?;
-    let a = source.architecture();
-    let generation = Map::from_iter([("bos_token_id".to_owned(), a.bos.into()), ("eos_token_id".to_owned(), ends(a))]);
-    files::write(&folder.join(WEIGHTS[1]), pretty(&generation.into()).as_bytes())?;
+    write_ends(source.architecture(), folder)?;
     plan.fill(&config, folder, pool, progress)
+}
+
+/// Writes the second of the [`WEIGHTS`]: the tokens that begin and end a text,
+/// of which there may be more than the configuration has.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_ends(a: &Architecture, folder: &Path) -> Result<()> {
+    let generation = Map::from_iter([("bos_token_id".to_owned(), a.bos.into()), ("eos_token_id".to_owned(), ends(a))]);
+    files::write(&folder.join(WEIGHTS[1]), pretty(&generation.into()).as_bytes())
 }
 
 /// What becomes of a model on its way into a folder.
@@ -243,21 +257,18 @@ pub struct Copied {
 pub fn adapter(built: &Path, out: &Path) -> Result<Copied> {
     refuse_existing(out)?;
     let folder = built.join("build").join("adapter");
-    if !folder.join(ADAPTER[0]).exists() {
+    if !folder.join(ADAPTER_FILES[0]).exists() {
         return Err(Error::usage("adapter-missing").path(built));
     }
-    let parent = parent(out);
-    let temporary = tempfile::Builder::new().prefix(".writing-").suffix(".tmp").tempdir_in(parent).at(parent)?;
     let mut bytes = 0;
-    for name in ADAPTER {
-        let content = fs::read(folder.join(name)).at(&folder)?;
-        bytes += content.len() as u64;
-        files::write(&temporary.path().join(name), &content)?;
-    }
-    readable(temporary.path())?;
-    fs::rename(temporary.path(), out).at(out)?;
-    let _ = temporary.keep();
-    files::sync_folder(parent)?;
+    publish(out, |copy| {
+        for name in ADAPTER_FILES {
+            let content = fs::read(folder.join(name)).at(&folder)?;
+            bytes += content.len() as u64;
+            files::write(&copy.join(name), &content)?;
+        }
+        Ok(())
+    })?;
     Ok(Copied { path: out.to_owned(), bytes })
 }
 

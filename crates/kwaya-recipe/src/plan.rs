@@ -568,6 +568,24 @@ mod tests {
     }
 
     #[test]
+    fn little_text_is_taught_in_small_steps() {
+        let config = kwaya_model::Config { max_position_embeddings: 2048, ..kwaya_model::Config::default() };
+        let learning = Learning::from_nothing(config.clone());
+        let of = |tokens, wishes: &TrainWishes| {
+            let schedule = schedule_for_base(&learning, wishes, tokens, 50);
+            schedule.validate(&config).unwrap();
+            (schedule.sequence_length, schedule.targets_per_step())
+        };
+        let wishes = TrainWishes::default();
+        assert_eq!(of(4_000.0, &wishes), (256, 256));
+        assert_eq!(of(16_000.0, &wishes), (512, 640 / 512 * 512));
+        assert_eq!(of(1e9, &wishes), (512, 1024));
+        assert_eq!(of(1e9, &TrainWishes { context: Some(2048), ..wishes.clone() }), (2048, 2048));
+        let shared = TrainWishes { micro_batches: Some(3), ..wishes };
+        assert_eq!(schedule_for_base(&learning, &shared, 1e9, 50).micro_batches_per_step, 3);
+    }
+
+    #[test]
     fn planning_takes_little_of_the_time_there_is() {
         let began = Instant::now();
         let corpus = CorpusSize {

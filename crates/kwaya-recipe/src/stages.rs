@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 
 use kwaya_base::{Error, Result, error::At, files};
 use kwaya_math::Pool;
-use kwaya_model::{Adapters, Config, Lora, Source};
+use kwaya_model::{ADAPTER_FILES, Adapters, Config, Lora, Source};
 use kwaya_text::{
     chat::{self, Message},
     corpus,
@@ -21,7 +21,7 @@ use crate::{
     build::{Context, Training, plain},
     codec::Codec,
     evaluation::{self, Before},
-    exchange::WEIGHTS,
+    exchange::{self, WEIGHTS},
     forecast::{self, Cost},
     learning::{Learned, Learning},
     ledger::Named,
@@ -36,9 +36,6 @@ use crate::{
 
 /// Points of the loss curve that the ledger keeps.
 const CURVE_POINTS: usize = 400;
-
-/// The files of adapters, as PEFT has them.
-pub(crate) const ADAPTER: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
 
 /// What is told of the tokens that were added to a base.
 const NEW_TOKENS: &str = "new_tokens.json";
@@ -61,13 +58,30 @@ pub(crate) struct Work<'a> {
 pub(crate) struct Tokens {
     pub(crate) tokenizer: Done,
     pub(crate) tokenize: Done,
-    /// Where tokens were added to a base: the base with them, and the text in
-    /// the tokens that it had before.
-    pub(crate) extended: Option<(Done, Done)>,
+    /// Where tokens were added to a base.
+    pub(crate) extended: Option<Extended>,
+}
+
+/// A base with tokens that were added.
+pub(crate) struct Extended {
+    /// The stage that has the base with them.
+    pub(crate) with: Done,
+    /// The stage that has the text in the tokens that it had before.
+    pub(crate) before: Done,
+    source: Source,
+    new: NewTokens,
+}
+
+impl Tokens {
     /// The weights that a training begins from.
-    pub(crate) source: Option<Source>,
-    /// The tokens that were added.
-    pub(crate) new: NewTokens,
+    pub(crate) fn source<'a>(&'a self, base: Option<&'a Base>) -> Option<&'a Source> {
+        self.extended.as_ref().map(|extended| &extended.source).or(base.map(|base| &base.source))
+    }
+
+    /// How many tokens were added.
+    pub(crate) fn added(&self) -> usize {
+        self.extended.as_ref().map_or(0, |extended| extended.new.pieces.len())
+    }
 }
 
 /// What a stage of training is decided by. From nothing, it is as it was
@@ -143,31 +157,29 @@ impl Work<'_> {
             let tokenizer = self.train_tokenizer(vocabulary)?;
             let inputs = [self.documents(), tokenizer.output(TOKENIZER[0]).clone()];
             let tokenize = self.tokenize("tokenize", &inputs, &[TRAINING, HELD_OUT], None)?;
-            return Ok(Tokens { tokenizer, tokenize, extended: None, source: None, new: NewTokens::default() });
+            return Ok(Tokens { tokenizer, tokenize, extended: None });
         };
         let tokenizer = self.base_tokenizer(base)?;
         let mut vocab = base.config.vocab_size;
-        let mut new = NewTokens::default();
         let mut extended = None;
-        let mut source = Source::open(base.source.path())?;
         let base_name = Named { name: "base".into(), hash: base.hash.clone() };
         if self.recipe.train.new_tokens.is_some() {
-            new = NewTokens::read(&self.shop.artefact(tokenizer.output(NEW_TOKENS)))?;
+            let new = NewTokens::read(&self.shop.artefact(tokenizer.output(NEW_TOKENS)))?;
             vocab = new.vocabulary(vocab);
             let with = self.extend(base, &new, &base_name, tokenizer.output(NEW_TOKENS))?;
             let folder = self.shop.folder.join("base");
             for output in with.outputs.iter().chain(tokenizer.outputs.iter().filter(|o| o.name != NEW_TOKENS)) {
                 self.shop.store.show(&output.hash, &folder.join(&output.name))?;
             }
-            source = Source::open(&folder)?;
+            let source = Source::open(&folder)?;
             let before = [self.documents(), base_name.clone(), base_tokenizer_name(base)];
             let before = self.tokenize("tokenize-base", &before, &[HELD_OUT], Some((base, base.config.vocab_size)))?;
-            extended = Some((with, before));
+            extended = Some(Extended { with, before, source, new });
         }
         let files = TOKENIZER.map(|name| tokenizer.output(name).clone());
         let inputs = [&[self.documents(), base_name][..], &files].concat();
         let tokenize = self.tokenize("tokenize", &inputs, &[TRAINING, HELD_OUT], Some((base, vocab)))?;
-        Ok(Tokens { tokenizer, tokenize, extended, source: Some(source), new })
+        Ok(Tokens { tokenizer, tokenize, extended })
     }
 
     fn train_tokenizer(&mut self, vocabulary: usize) -> Result<Done> {
@@ -274,11 +286,11 @@ impl Work<'_> {
         let mut decided = Decided::FromNothing(&lock.model, &lock.train, &lock.arithmetic);
         if let Some(base) = &lock.base {
             inputs.push(Named { name: "base".into(), hash: base.weights.clone() });
-            inputs.extend(tokens.extended.iter().flat_map(|(with, _)| with.outputs.clone()));
+            inputs.extend(tokens.extended.iter().flat_map(|extended| extended.with.outputs.clone()));
             decided = Decided::FromBase(base, &lock.model, &lock.train, &lock.arithmetic);
         }
-        let mut learning = lock.learning(tokens.source.as_ref());
-        let outputs = if learning.lora.is_some() { &ADAPTER[..] } else { &WEIGHTS };
+        let mut learning = lock.learning(tokens.source(self.base));
+        let outputs = if learning.lora.is_some() { &ADAPTER_FILES[..] } else { &WEIGHTS };
         let stage = Stage { name: "train", revision: 1, options: &decided, inputs: &inputs, outputs };
         if let Some(done) = self.shop.known(&stage) {
             return Ok(done);
@@ -315,7 +327,10 @@ impl Work<'_> {
             together::begin(ranks, &learning, base, &lock.train, activations, files)?;
             let trained = learning.train(&lock.train, &training, &held_out, &checkpoints, &options, pool, progress)?;
             match &trained.model {
-                Learned::Model(model) => model.save(folder)?,
+                Learned::Model(model) => {
+                    model.save(folder)?;
+                    learning.base.map_or(Ok(()), |base| exchange::write_ends(base.architecture(), folder))?;
+                }
                 Learned::Adapters(adapters) => adapters.save(folder, &named_base)?,
             }
             Ok(plain(Training {
@@ -343,12 +358,16 @@ impl Work<'_> {
     pub(crate) fn merge(&mut self, tokens: &Tokens, source: &Source, train: &Done) -> Result<Done> {
         let mut inputs = train.outputs.clone();
         inputs.extend(self.base.map(|base| Named { name: "base".into(), hash: base.hash.clone() }));
-        inputs.extend(tokens.extended.iter().flat_map(|(with, _)| with.outputs.clone()));
+        inputs.extend(tokens.extended.iter().flat_map(|extended| extended.with.outputs.clone()));
         let stage = Stage { name: "merge", revision: 1, options: &(), inputs: &inputs, outputs: &WEIGHTS };
         let (pool, progress) = (self.pool, self.context.progress);
-        let adapter = self.shop.folder.join("adapter");
-        self.shop.run(&stage, |_, folder| {
-            base::merge(source, &Adapters::load(&adapter, &source.config()?)?, folder, pool, progress)?;
+        self.shop.run(&stage, |shop, folder| {
+            let adapter = tempfile::tempdir_in(folder).at(folder)?;
+            for file in &train.outputs {
+                shop.store.show(&file.hash, &adapter.path().join(&file.name))?;
+            }
+            let adapters = Adapters::load(adapter.path(), &source.config()?)?;
+            base::merge(source, &adapters, folder, pool, progress)?;
             Ok(json!({}))
         })
     }
@@ -360,13 +379,14 @@ impl Work<'_> {
             vec![made.output(WEIGHTS[2]).clone(), tokens.tokenize.output(HELD_OUT).clone(), self.documents()];
         if let Some(base) = self.base {
             inputs.push(Named { name: "base".into(), hash: base.hash.clone() });
-            inputs.extend(tokens.extended.iter().map(|(_, before)| before.output(HELD_OUT).clone()));
+            inputs.extend(tokens.extended.iter().map(|extended| extended.before.output(HELD_OUT).clone()));
         }
         let revision = if self.base.is_some() { 3 } else { 2 };
         let stage = Stage { name: "evaluate", revision, options: &lock.model.context, inputs: &inputs, outputs: &[] };
         let (pool, progress, context) = (self.pool, self.context.progress, lock.model.context);
         let held_out = self.token_file(&tokens.tokenize, HELD_OUT)?;
-        let before = tokens.extended.as_ref().map(|(_, before)| self.token_file(before, HELD_OUT)).transpose()?;
+        let before =
+            tokens.extended.as_ref().map(|extended| self.token_file(&extended.before, HELD_OUT)).transpose()?;
         let before = match self.base {
             None => Before::Random { seed: lock.train.seed },
             Some(base) => Before::Base {
@@ -392,14 +412,14 @@ impl Work<'_> {
     /// What the lock says of the base.
     pub(crate) fn locked(&self, tokens: &Tokens) -> Option<LockedBase> {
         let (base, wishes) = (self.base?, &self.recipe.train);
-        let count = tokens.new.pieces.len();
-        let rows = (count > 0).then_some(kwaya_model::Tokens { first: tokens.new.first, count: count as u32 });
+        let new = tokens.extended.as_ref().map(|extended| &extended.new).filter(|new| !new.pieces.is_empty());
+        let rows = new.map(|new| kwaya_model::Tokens { first: new.first, count: new.pieces.len() as u32 });
         let lora = Lora { tokens: rows, ..crate::plan::lora_of(wishes) };
         Some(LockedBase {
             weights: base.hash.clone(),
             tokenizer: base.tokenizer_hash(),
             method: wishes.method(),
-            new_tokens: count,
+            new_tokens: tokens.added(),
             lora: (wishes.method() == Method::Lora).then_some(lora),
         })
     }

@@ -7,7 +7,7 @@ use std::{
 
 use kwaya_base::{Error, Result, say};
 use kwaya_math::Pool;
-use kwaya_model::{Architecture, Conversations, Decoder, Sampler, SamplerOptions, Source};
+use kwaya_model::{ADAPTER_FILES, Architecture, Conversations, Decoder, Sampler, SamplerOptions, Source, peft_base};
 use kwaya_text::{
     chat::Message,
     constraint::{Constrained, Form, Forms},
@@ -73,8 +73,8 @@ pub fn place(named: &Path) -> Result<PathBuf> {
     if named.join(RECIPE).exists() {
         return Err(Error::new("model-missing").path(named));
     }
-    if named.join("adapter_config.json").exists() && !named.join("config.json").exists() {
-        return Err(Error::usage("adapter-alone").path(named));
+    if named.join(ADAPTER_FILES[0]).exists() && !named.join("config.json").exists() {
+        return Err(Error::usage("adapter-alone").path(named).arg("base", peft_base(named)?));
     }
     Ok(named.to_owned())
 }

@@ -135,20 +135,23 @@ fn each_thing_is_kept_or_dropped_for_its_reason() {
     assert!(documents.iter().all(|d| d.id == blake3::hash(d.text.as_bytes()).to_hex().as_str()));
 }
 
+/// Builds in `out`, in a folder for each number of threads.
+fn threads_do_not_show(folder: &Path, out: &Path) {
+    let built = [1, 2, 3].map(|threads| {
+        let out = out.join(threads.to_string());
+        let stats = build(folder, &out, threads);
+        (stats, ["documents.parquet", "dropped.parquet"].map(|name| fs::read(out.join(name)).unwrap()))
+    });
+    assert!(built[0] == built[1] && built[0] == built[2]);
+}
+
 #[test]
 fn the_number_of_threads_does_not_show() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("in");
     fs::create_dir(&folder).unwrap();
     folder_of_all_sorts(&folder);
-    let built: Vec<_> = [1, 2, 3]
-        .map(|threads| {
-            let out = dir.path().join(threads.to_string());
-            let stats = build(&folder, &out, threads);
-            (stats, ["documents.parquet", "dropped.parquet"].map(|name| fs::read(out.join(name)).unwrap()))
-        })
-        .into();
-    assert!(built[0] == built[1] && built[0] == built[2]);
+    threads_do_not_show(&folder, dir.path());
 }
 
 #[cfg(unix)]
@@ -281,14 +284,7 @@ fn chats_are_held_out_whole_and_threads_do_not_show() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("in");
     folder_of_lines(&folder);
-    let built: Vec<_> = [1, 2, 3]
-        .map(|threads| {
-            let out = dir.path().join(threads.to_string());
-            let stats = build(&folder, &out, threads);
-            (stats, ["documents.parquet", "dropped.parquet"].map(|name| fs::read(out.join(name)).unwrap()))
-        })
-        .into();
-    assert!(built[0] == built[1] && built[0] == built[2]);
+    threads_do_not_show(&folder, dir.path());
     let documents = documents(&dir.path().join("1"));
     let chats: Vec<&Document> = documents.iter().filter(|d| d.messages().is_some()).collect();
     let held_out = chats.iter().filter(|d| d.split == Split::HeldOut).count();

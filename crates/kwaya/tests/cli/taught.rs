@@ -102,6 +102,17 @@ fn all_weights_can_be_taught() {
 }
 
 #[test]
+fn all_tokens_that_end_a_text_are_kept() {
+    for method in ["lora", "full"] {
+        let place = place(&format!("{QUICK}method = \"{method}\"\n"));
+        place.write("base/generation_config.json", r#"{"eos_token_id": [0, 7]}"#);
+        place.run(["build", "m"]).good();
+        let ends = Source::open(&place.path("m/build/model")).unwrap().architecture().eos.clone();
+        assert_eq!(ends, [0, 7], "{method}");
+    }
+}
+
+#[test]
 fn a_vocabulary_is_extended() {
     for method in ["lora", "full"] {
         let place = place(&format!("{QUICK}method = \"{method}\"\nnew_tokens = 60\n"));
