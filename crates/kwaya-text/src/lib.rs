@@ -22,6 +22,7 @@ pub mod language;
 mod lines;
 mod parallel;
 mod pipeline;
+mod prepare;
 mod reason;
 mod redact;
 pub mod sources;
