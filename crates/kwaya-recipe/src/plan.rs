@@ -318,7 +318,7 @@ pub(crate) fn schedule_for_base(learning: &Learning<'_>, wishes: &TrainWishes, t
     let step = step.clamp(fewest, most);
     let context = wishes.context.unwrap_or(step.min(ROW_FOR_BASE)).min(config.max_position_embeddings);
     let rows = (step / context).max(1);
-    let micro_batches = wishes.micro_batches.unwrap_or((rows * context / ROW_FOR_BASE).max(1));
+    let micro_batches = wishes.micro_batches.unwrap_or((rows * context / ROW_FOR_BASE).clamp(1, rows));
     // Wider models want smaller steps; adapters want the same at any width.
     let width = 576.0 / config.hidden_size as f32;
     let rate = wishes.learning_rate.unwrap_or(match wishes.method() {
