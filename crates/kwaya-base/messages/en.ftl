@@ -511,6 +511,10 @@ stage-tokenize = Turning text into tokens
 
 scan-files = Looking through the documents
 corpus-documents = Reading and cleaning the documents
+corpus-duplicates = Comparing the documents with one another
+corpus-write = Writing the corpus
+corpus-too-many = There are more than 4,294,967,295 documents
+    .remedy = Build the corpus in parts, each from a recipe of its own.
 source-missing = There is no folder { $path }
     .remedy = Check the name in the recipe, and that the disk it is on is connected.
 source-empty = There is no file that can be read in { $path }
@@ -557,6 +561,8 @@ reason-exact-duplicate = The same text as another document
     .remedy = Nothing to do; the text is counted once.
 reason-near-duplicate = Nearly the same text as another document
     .remedy = Nothing to do; the text is counted once.
+reason-repeated-paragraphs = Nothing but paragraphs of earlier documents, or next to nothing
+    .remedy = Nothing to do, or set unique_paragraphs = false under [corpus] to keep such paragraphs.
 
 ### The report and the cards
 

@@ -185,19 +185,22 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
         near_duplicate: recipe.corpus.near_duplicate,
         held_out: recipe.corpus.held_out,
         redact: recipe.corpus.redact,
+        unique_paragraphs: recipe.corpus.unique_paragraphs,
         threads: context.threads,
         worker: context.worker.clone(),
+        ..corpus::Options::default()
     };
     let inputs = [Named { name: "documents".into(), hash: listing.hash.clone() }];
     let stage = Stage {
         name: "corpus",
-        revision: 2,
+        revision: 3,
         options: &(&recipe.languages, &recipe.corpus),
         inputs: &inputs,
         outputs: &["documents.parquet", "dropped.parquet"],
     };
-    let done = shop.run(&stage, |_, folder| {
-        let built = corpus::build(&listing, &sources, &options, folder, context.progress);
+    let done = shop.run(&stage, |shop, folder| {
+        let unfinished = shop.unfinished(&stage)?;
+        let built = corpus::build(&listing, &sources, &options, &unfinished, folder, context.progress);
         // Where nothing was kept, the table that says why is all there is.
         if matches!(&built, Err(error) if error.key() == "corpus-empty") {
             let dropped = fs::read(folder.join("dropped.parquet")).at(folder)?;

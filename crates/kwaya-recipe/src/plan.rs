@@ -578,7 +578,7 @@ mod tests {
         };
         let wishes = TrainWishes::default();
         assert_eq!(of(4_000.0, &wishes), (256, 256));
-        assert_eq!(of(16_000.0, &wishes), (512, 640 / 512 * 512));
+        assert_eq!(of(16_000.0, &wishes), (512, 512));
         assert_eq!(of(1e9, &wishes), (512, 1024));
         assert_eq!(of(1e9, &TrainWishes { context: Some(2048), ..wishes.clone() }), (2048, 2048));
         let shared = TrainWishes { micro_batches: Some(3), ..wishes };

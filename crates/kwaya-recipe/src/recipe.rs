@@ -60,6 +60,8 @@ pub struct CorpusWishes {
     pub max_file_mb: u64,
     /// Documents at least this alike (Jaccard, 0 to 1) count as the same.
     pub near_duplicate: f32,
+    /// Whether a paragraph is kept in the first document alone that has it.
+    pub unique_paragraphs: bool,
     /// The share of documents kept out of training, to measure on.
     pub held_out: f64,
     /// Whether e-mail addresses and telephone numbers are replaced.
@@ -68,7 +70,14 @@ pub struct CorpusWishes {
 
 impl Default for CorpusWishes {
     fn default() -> Self {
-        Self { min_characters: 200, max_file_mb: 64, near_duplicate: 0.8, held_out: 0.05, redact: true }
+        Self {
+            min_characters: 200,
+            max_file_mb: 64,
+            near_duplicate: 0.8,
+            unique_paragraphs: true,
+            held_out: 0.05,
+            redact: true,
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
 pub use crate::{extract::Worker, pipeline::build};
 
 /// What decides which documents are kept and what is done to them. All but
-/// `threads` and `worker` decide the output.
+/// `memory_bytes`, `threads` and `worker` decide the output.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The languages that are wanted, as codes such as `sw` or `yo`; empty
@@ -33,6 +33,10 @@ pub struct Options {
     pub held_out: f64,
     /// Whether to replace e-mail addresses and telephone numbers.
     pub redact: bool,
+    /// Whether a paragraph is kept in the first document alone that has it.
+    pub unique_paragraphs: bool,
+    /// About how much memory comparing takes; it does not decide the output.
+    pub memory_bytes: usize,
     /// How many threads work, at least 1.
     pub threads: usize,
     /// How PDF, DOCX, EPUB and HTML are taken apart.
@@ -48,6 +52,8 @@ impl Default for Options {
             near_duplicate: 0.8,
             held_out: 0.02,
             redact: true,
+            unique_paragraphs: true,
+            memory_bytes: 256 << 20,
             threads: 1,
             worker: Worker::InProcess,
         }
@@ -76,6 +82,9 @@ pub struct Stats {
     pub emails_redacted: u64,
     /// Telephone numbers replaced in the documents kept.
     pub phones_redacted: u64,
+    /// Paragraphs left out of the documents kept.
+    #[serde(default)]
+    pub repeated_paragraphs: u64,
     /// Wanted languages that the detector cannot recognise; nothing was
     /// dropped for being in another language then.
     pub unknown_to_detector: Vec<String>,
@@ -194,6 +203,11 @@ pub enum Step {
         emails: u64,
         /// Telephone numbers.
         phones: u64,
+    },
+    /// Paragraphs that an earlier document has were left out.
+    Repeated {
+        /// How many.
+        paragraphs: u64,
     },
 }
 

@@ -31,7 +31,7 @@ const PIECE_BYTES: usize = 16 << 10;
 const DROPPED_LINES_MAX: u64 = 1000;
 
 /// A document that is good by itself.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Clean {
     pub(crate) language: String,
     pub(crate) format: String,
@@ -246,8 +246,8 @@ fn judge(
     let (text, signature) = match content {
         Content::Text(text) => {
             let text = plain(text.to_owned());
-            let signature = Box::new(Signature::of(&text));
-            (text, Some(signature))
+            let signature = Signature::of(&text).map(Box::new);
+            (text, signature)
         }
         // The same question in other words, with the same answer, teaches what
         // it is there to teach.

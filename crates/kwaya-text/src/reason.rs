@@ -41,11 +41,13 @@ pub enum Reason {
     ExactDuplicate,
     /// Nearly the same text as an earlier document.
     NearDuplicate,
+    /// Next to nothing is left without paragraphs that earlier documents have.
+    RepeatedParagraphs,
 }
 
 impl Reason {
     /// Every reason, in the order of the pipeline.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Unreadable,
         Self::SpecialFile,
         Self::LinkLoop,
@@ -62,6 +64,7 @@ impl Reason {
         Self::OtherLanguage,
         Self::ExactDuplicate,
         Self::NearDuplicate,
+        Self::RepeatedParagraphs,
     ];
 
     /// The stable name: `too-large`.
@@ -83,6 +86,7 @@ impl Reason {
             Self::OtherLanguage => "other-language",
             Self::ExactDuplicate => "exact-duplicate",
             Self::NearDuplicate => "near-duplicate",
+            Self::RepeatedParagraphs => "repeated-paragraphs",
         }
     }
 

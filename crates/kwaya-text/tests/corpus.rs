@@ -62,7 +62,7 @@ fn build(folder: &Path, out: &Path, threads: usize) -> Stats {
     let sources = [Source { path: folder.to_owned(), licence: "CC-BY-4.0".into(), language: Some("sw".into()) }];
     let listing = sources::scan(&sources, u64::MAX, &Silent).unwrap();
     let options = Options { languages: vec!["sw".into()], held_out: 0.1, threads, ..Options::default() };
-    corpus::build(&listing, &sources, &options, out, &Silent).unwrap()
+    corpus::build(&listing, &sources, &options, &out.join("unfinished"), out, &Silent).unwrap()
 }
 
 fn documents(out: &Path) -> Vec<Document> {
