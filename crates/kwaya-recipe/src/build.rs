@@ -10,7 +10,7 @@ use std::{
 use kwaya_base::{Error, Progress, Result, error::At, files};
 use kwaya_math::Pool;
 use kwaya_model::ADAPTER_FILES;
-use kwaya_text::{corpus, extract::Worker, sources, tokenizer};
+use kwaya_text::{corpus, extract::Worker, keep_out::KeepOut, sources, tokenizer};
 use kwaya_train::{LogEntry, Ranks};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -177,7 +177,8 @@ fn figures<T: DeserializeOwned>(done: &Done) -> Result<T> {
 /// Reads the documents and brings the corpus up to date.
 fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result<(sources::Listing, Done)> {
     let sources = recipe.sources(context.folder);
-    let listing = sources::scan(&sources, recipe.corpus.max_file_mb * 1_000_000, context.progress)?;
+    let mut listing = sources::scan(&sources, recipe.corpus.max_file_mb * 1_000_000, context.progress)?;
+    let keep_out: Vec<PathBuf> = recipe.corpus.keep_out.iter().map(|path| context.folder.join(path)).collect();
     let options = corpus::Options {
         languages: recipe.languages.clone(),
         min_characters: recipe.corpus.min_characters,
@@ -186,10 +187,16 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
         held_out: recipe.corpus.held_out,
         redact: recipe.corpus.redact,
         unique_paragraphs: recipe.corpus.unique_paragraphs,
+        keep_out: KeepOut::read(&keep_out)?,
         threads: context.threads,
         worker: context.worker.clone(),
         ..corpus::Options::default()
     };
+    if !keep_out.is_empty() {
+        // What was kept out is as much of the documents as they are.
+        let both = listing.hash + &options.keep_out.hash();
+        listing.hash = blake3::hash(both.as_bytes()).to_hex().to_string();
+    }
     let inputs = [Named { name: "documents".into(), hash: listing.hash.clone() }];
     let stage = Stage {
         name: "corpus",

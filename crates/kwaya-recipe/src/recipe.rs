@@ -59,9 +59,13 @@ pub struct CorpusWishes {
     /// Larger files are set aside, in megabytes (10^6 bytes).
     pub max_file_mb: u64,
     /// Documents at least this alike (Jaccard, 0 to 1) count as the same.
-    pub near_duplicate: f32,
+    pub near_duplicate: f64,
     /// Whether a paragraph is kept in the first document alone that has it.
     pub unique_paragraphs: bool,
+    /// Files of texts that models are measured on, absolute or relative to the
+    /// recipe's folder: no document may have a passage of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keep_out: Vec<PathBuf>,
     /// The share of documents kept out of training, to measure on.
     pub held_out: f64,
     /// Whether e-mail addresses and telephone numbers are replaced.
@@ -75,6 +79,7 @@ impl Default for CorpusWishes {
             max_file_mb: 64,
             near_duplicate: 0.8,
             unique_paragraphs: true,
+            keep_out: Vec::new(),
             held_out: 0.05,
             redact: true,
         }

@@ -23,7 +23,7 @@ use kwaya_text::{
     sources::{self, Source},
 };
 
-const THRESHOLD: f32 = 0.8;
+const THRESHOLD: f64 = 0.8;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -87,7 +87,7 @@ fn report(texts: &[String], kept: &HashSet<String>, near: usize) {
         let entry = tenths.entry((similarity * 20.0) as u32).or_default();
         entry.0 += 1;
         entry.1 += u32::from(dropped);
-        let is = similarity >= f64::from(THRESHOLD);
+        let is = similarity >= THRESHOLD;
         alike += u32::from(is);
         found += u32::from(is && dropped);
         wrong += u32::from(!is && dropped);

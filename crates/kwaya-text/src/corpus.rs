@@ -10,6 +10,7 @@ use crate::{
     Reason,
     chat::Message,
     extract::Format,
+    keep_out::KeepOut,
     table::{Cell, Cells, Reader, Row},
 };
 pub use crate::{extract::Worker, pipeline::build};
@@ -27,12 +28,14 @@ pub struct Options {
     pub max_file_bytes: u64,
     /// Two documents whose word 5-grams have this Jaccard similarity or more
     /// are near duplicates; above 1, none is.
-    pub near_duplicate: f32,
+    pub near_duplicate: f64,
     /// The share of the documents of each language, 0 to 1, to hold out from
     /// training, chosen by the hash of the text; not more than about 2 MB.
     pub held_out: f64,
     /// Whether to replace e-mail addresses and telephone numbers.
     pub redact: bool,
+    /// What no document may have a passage of.
+    pub keep_out: KeepOut,
     /// Whether a paragraph is kept in the first document alone that has it.
     pub unique_paragraphs: bool,
     /// About how much memory comparing takes; it does not decide the output.
@@ -52,6 +55,7 @@ impl Default for Options {
             near_duplicate: 0.8,
             held_out: 0.02,
             redact: true,
+            keep_out: KeepOut::default(),
             unique_paragraphs: true,
             memory_bytes: 256 << 20,
             threads: 1,

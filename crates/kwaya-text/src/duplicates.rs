@@ -328,7 +328,7 @@ fn for_each_shingle(text: &str, mut shingle: impl FnMut(u64)) {
             shingle(recent.iter().fold(0, |h, w| mix(h ^ w)));
         }
     });
-    if text.len() > words * WORD_BYTES_MAX {
+    if !parts_words(text, words) {
         let characters: Vec<char> = text.chars().filter(|c| c.is_alphanumeric()).collect();
         for window in characters.windows(CHARACTERS) {
             shingle(window.iter().fold(1, |h, c| mix(h ^ u64::from(*c))));
@@ -336,6 +336,11 @@ fn for_each_shingle(text: &str, mut shingle: impl FnMut(u64)) {
     } else if (1..WORDS).contains(&words) {
         shingle(recent.iter().fold(0, |h, w| mix(h ^ w)));
     }
+}
+
+/// Whether a text of so many words is written with something between them.
+pub(crate) fn parts_words(text: &str, words: usize) -> bool {
+    text.len() <= words * WORD_BYTES_MAX
 }
 
 /// One permutation for all slots: the high bits of the hash choose the slot,
@@ -356,14 +361,14 @@ fn densify(slots: [u32; SLOTS]) -> [u32; SLOTS] {
 }
 
 /// A 64-bit finalizer (the one of SplitMix64).
-fn mix(mut x: u64) -> u64 {
+pub(crate) fn mix(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)
 }
 
 /// Calls `word` with the hash of each run of letters and digits, lower case.
-fn for_each_word(text: &str, mut word: impl FnMut(u64)) {
+pub(crate) fn for_each_word(text: &str, mut word: impl FnMut(u64)) {
     const EMPTY: u64 = 0xcbf2_9ce4_8422_2325;
     let mut hash = EMPTY;
     let bytes = text.as_bytes();

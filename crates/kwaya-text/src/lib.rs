@@ -19,6 +19,7 @@ pub mod duplicates;
 mod extend;
 pub mod extract;
 mod held_out;
+pub mod keep_out;
 pub mod language;
 mod lines;
 mod paragraphs;

@@ -152,7 +152,7 @@ struct Compared {
 fn compare(spool: &mut Spool, options: &Options, scratch: &Path, progress: &dyn Progress) -> Result<Compared> {
     let mut gone = Bits::new(spool.documents());
     progress.begin("corpus-duplicates", u64::from(spool.documents()), Unit::Documents);
-    let threshold = f64::from(options.near_duplicate);
+    let threshold = options.near_duplicate;
     let duplicates = duplicates::find(spool, &mut gone, threshold, options.memory_bytes, scratch, progress)?;
     let repeated = match options.unique_paragraphs {
         true => Repeated::find(spool, &gone, options.memory_bytes, scratch)?,

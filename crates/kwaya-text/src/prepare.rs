@@ -232,6 +232,10 @@ fn judge(
         let (detail, bytes) = (String::new(), content.words().len() as u64);
         return Prepared::Dropped { reason: Reason::OtherLanguage, detail, language, bytes };
     }
+    if options.keep_out.is_in(&content.words()) {
+        let (detail, bytes) = (String::new(), content.words().len() as u64);
+        return Prepared::Dropped { reason: Reason::Contaminated, detail, language, bytes };
+    }
     history.push(Step::Identify { sure: verdict.detected == language, detected: verdict.detected });
     let (mut emails, mut phones) = (0, 0);
     let mut plain = |text: String| {

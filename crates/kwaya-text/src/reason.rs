@@ -37,6 +37,8 @@ pub enum Reason {
     TooShort,
     /// Surely in a language that is not wanted.
     OtherLanguage,
+    /// It has a passage of a text that models are measured on.
+    Contaminated,
     /// The same text as an earlier document.
     ExactDuplicate,
     /// Nearly the same text as an earlier document.
@@ -47,7 +49,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the pipeline.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Unreadable,
         Self::SpecialFile,
         Self::LinkLoop,
@@ -62,6 +64,7 @@ impl Reason {
         Self::BadLine,
         Self::TooShort,
         Self::OtherLanguage,
+        Self::Contaminated,
         Self::ExactDuplicate,
         Self::NearDuplicate,
         Self::RepeatedParagraphs,
@@ -84,6 +87,7 @@ impl Reason {
             Self::BadLine => "bad-line",
             Self::TooShort => "too-short",
             Self::OtherLanguage => "other-language",
+            Self::Contaminated => "contaminated",
             Self::ExactDuplicate => "exact-duplicate",
             Self::NearDuplicate => "near-duplicate",
             Self::RepeatedParagraphs => "repeated-paragraphs",
