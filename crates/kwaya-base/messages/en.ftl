@@ -517,6 +517,8 @@ source-empty = There is no file that can be read in { $path }
     .remedy = Put documents there, or name another folder in the recipe.
 source-changed = { $path } was changed while it was being read
     .remedy = Run kwaya plan again, and leave the documents as they are until the build is done.
+withdrawn-wrong = Line { $line } of { $path } is not as kwaya corpus withdraw writes it: { $cause }
+    .remedy = Put a copy of the file back. Without that line, the texts that it names would come into the corpus again.
 corpus-empty =
     None of the documents can be used:
     { $reasons }
@@ -535,6 +537,8 @@ reason-special-file = Not a document but a pipe, socket or device
     .remedy = Nothing to do.
 reason-link-loop = A link back to a folder that was already looked through
     .remedy = Nothing to do; its documents are counted once.
+reason-withdrawn = Somebody took it back
+    .remedy = Nothing to do. withdrawn.jsonl beside the recipe says when and why.
 reason-picture = A picture
     .remedy = If it shows text, have the text recognised (OCR) and add that.
 reason-unknown-format = A format that cannot be read

@@ -11,6 +11,7 @@ use crate::{
     chat::Message,
     extract::Format,
     table::{Cell, Cells, Reader, Row},
+    withdrawn::Withdrawn,
 };
 pub use crate::{extract::Worker, pipeline::build};
 
@@ -33,6 +34,8 @@ pub struct Options {
     pub held_out: f64,
     /// Whether to replace e-mail addresses and telephone numbers.
     pub redact: bool,
+    /// What was taken back.
+    pub withdrawn: Withdrawn,
     /// How many threads work, at least 1.
     pub threads: usize,
     /// How PDF, DOCX, EPUB and HTML are taken apart.
@@ -48,6 +51,7 @@ impl Default for Options {
             near_duplicate: 0.8,
             held_out: 0.02,
             redact: true,
+            withdrawn: Withdrawn::default(),
             threads: 1,
             worker: Worker::InProcess,
         }
@@ -123,6 +127,8 @@ pub struct Document {
     pub text: String,
     /// The name of the file, relative to its source.
     pub source: String,
+    /// Which source of the recipe that is, from 1.
+    pub origin: u64,
     /// The licence of the source.
     pub licence: String,
     /// The code of its language, `und` when nobody knows.
@@ -131,6 +137,10 @@ pub struct Document {
     pub split: Split,
     /// The UTF-8 bytes of the text.
     pub bytes: u64,
+    /// What the text is known by, however it is set:
+    /// [`Letters`](crate::withdrawn::Letters), taken before personal data was
+    /// replaced.
+    pub letters: String,
     /// What was done to it, in order.
     pub history: Vec<Step>,
 }
@@ -203,6 +213,8 @@ pub enum Step {
 pub struct Dropped {
     /// The name of the file, relative to its source.
     pub source: String,
+    /// Which source of the recipe that is, from 1.
+    pub origin: u64,
     /// Why.
     pub reason: Reason,
     /// More about why, for experts; may be empty.
@@ -213,6 +225,31 @@ pub struct Dropped {
     pub bytes: u64,
     /// For duplicates, the name of the file that was kept; else empty.
     pub duplicate_of: String,
+    /// The letters of the document that was kept instead; else empty.
+    pub twin: String,
+    /// Its own letters; empty where there was no text.
+    pub letters: String,
+    /// How its text begins, to be looked at; empty where there was none, and
+    /// where it was taken back.
+    pub start: String,
+}
+
+impl Dropped {
+    /// What is to be said in any case; all else is empty.
+    pub(crate) fn new(name: String, source: usize, reason: Reason) -> Self {
+        Self {
+            source: name,
+            origin: source as u64 + 1,
+            reason,
+            detail: String::new(),
+            language: String::new(),
+            bytes: 0,
+            duplicate_of: String::new(),
+            twin: String::new(),
+            letters: String::new(),
+            start: String::new(),
+        }
+    }
 }
 
 /// Reads the documents that were kept, one at a time.
@@ -236,18 +273,21 @@ pub fn dropped(path: &Path) -> Result<impl Iterator<Item = Result<Dropped>> + us
 impl Row for Document {
     const SCHEMA: &str = "message document {
         required binary id (STRING); required binary text (STRING); required binary source (STRING);
-        required binary licence (STRING); required binary language (STRING); required binary split (STRING);
-        required int64 bytes; required binary history (STRING); }";
+        required int64 origin; required binary licence (STRING); required binary language (STRING);
+        required binary split (STRING); required int64 bytes; required binary letters (STRING);
+        required binary history (STRING); }";
 
     fn into_cells(self) -> Vec<Cell> {
         vec![
             Cell::Text(self.id),
             Cell::Text(self.text),
             Cell::Text(self.source),
+            Cell::Number(self.origin.cast_signed()),
             Cell::Text(self.licence),
             Cell::Text(self.language),
             Cell::Text(self.split.as_str().to_owned()),
             Cell::Number(self.bytes.cast_signed()),
+            Cell::Text(self.letters),
             Cell::Text(serde_json::to_string(&self.history).expect("a history is plain data")),
         ]
     }
@@ -257,6 +297,7 @@ impl Row for Document {
             id: cells.text()?,
             text: cells.text()?,
             source: cells.text()?,
+            origin: cells.number()?.try_into().ok()?,
             licence: cells.text()?,
             language: cells.text()?,
             split: [Split::Train, Split::HeldOut].into_iter().find_map({
@@ -264,6 +305,7 @@ impl Row for Document {
                 move |split| (split.as_str() == name).then_some(split)
             })?,
             bytes: cells.number()?.try_into().ok()?,
+            letters: cells.text()?,
             history: serde_json::from_str(&cells.text()?).ok()?,
         })
     }
@@ -271,28 +313,38 @@ impl Row for Document {
 
 impl Row for Dropped {
     const SCHEMA: &str = "message dropped {
-        required binary source (STRING); required binary reason (STRING); required binary detail (STRING);
-        required binary language (STRING); required int64 bytes; required binary duplicate_of (STRING); }";
+        required binary source (STRING); required int64 origin; required binary reason (STRING);
+        required binary detail (STRING); required binary language (STRING); required int64 bytes;
+        required binary duplicate_of (STRING); required binary twin (STRING); required binary letters (STRING);
+        required binary start (STRING); }";
 
     fn into_cells(self) -> Vec<Cell> {
         vec![
             Cell::Text(self.source),
+            Cell::Number(self.origin.cast_signed()),
             Cell::Text(self.reason.key().to_owned()),
             Cell::Text(self.detail),
             Cell::Text(self.language),
             Cell::Number(self.bytes.cast_signed()),
             Cell::Text(self.duplicate_of),
+            Cell::Text(self.twin),
+            Cell::Text(self.letters),
+            Cell::Text(self.start),
         ]
     }
 
     fn from_cells(cells: &mut Cells<'_>) -> Option<Self> {
         Some(Self {
             source: cells.text()?,
+            origin: cells.number()?.try_into().ok()?,
             reason: Reason::from_key(&cells.text()?)?,
             detail: cells.text()?,
             language: cells.text()?,
             bytes: cells.number()?.try_into().ok()?,
             duplicate_of: cells.text()?,
+            twin: cells.text()?,
+            letters: cells.text()?,
+            start: cells.text()?,
         })
     }
 }

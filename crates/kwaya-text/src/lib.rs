@@ -29,6 +29,7 @@ pub mod sources;
 mod table;
 pub mod tokenizer;
 pub mod vocabulary;
+pub mod withdrawn;
 mod worker;
 
 pub use reason::Reason;

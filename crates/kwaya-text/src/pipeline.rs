@@ -21,9 +21,10 @@ use crate::{
     extract::Extractor,
     language::Identifier,
     parallel,
-    prepare::{Clean, Prepared, prepare},
+    prepare::{Clean, Prepared, prepare, start},
     sources::{self, Listing, Source},
     table::Writer,
+    withdrawn::Letters,
 };
 
 /// Files under way at once, in bytes; one alone may be larger.
@@ -148,6 +149,7 @@ struct Collector<'a> {
 struct Kept {
     file: usize,
     hash: blake3::Hash,
+    letters: Letters,
     language: String,
     bytes: u64,
 }
@@ -160,11 +162,12 @@ impl Collector<'_> {
     }
 
     fn document(&mut self, file: usize, prepared: Prepared) -> Result<()> {
-        let source = self.listing.files[file].name.clone();
+        let listed = &self.listing.files[file];
+        let dropped = |reason| Dropped::new(listed.name.clone(), listed.source, reason);
         let (document, hash, signature) = match prepared {
             Prepared::Clean { document, hash, signature } => (document, hash, signature),
-            Prepared::Dropped { reason, detail, language, bytes } => {
-                return self.drop(Dropped { source, reason, detail, language, bytes, duplicate_of: String::new() });
+            Prepared::Dropped { reason, detail, language, bytes, letters, start } => {
+                return self.drop(Dropped { detail, language, bytes, letters, start, ..dropped(reason) });
             }
         };
         let (language, bytes) = (document.language.clone(), document.text.len() as u64);
@@ -172,12 +175,14 @@ impl Collector<'_> {
             Verdict::Exact(first) => (Reason::ExactDuplicate, first),
             Verdict::Near(first) => (Reason::NearDuplicate, first),
             Verdict::New => {
-                self.kept.push(Kept { file, hash, language, bytes });
+                self.kept.push(Kept { file, hash, letters: document.letters, language, bytes });
                 return self.spool.push(&document);
             }
         };
-        let duplicate_of = self.listing.files[self.kept[first as usize].file].name.clone();
-        self.drop(Dropped { source, reason, detail: String::new(), language, bytes, duplicate_of })
+        let first = &self.kept[first as usize];
+        let duplicate_of = self.listing.files[first.file].name.clone();
+        let (twin, letters, start) = (first.letters.to_string(), document.letters.to_string(), start(&document.text));
+        self.drop(Dropped { language, bytes, duplicate_of, twin, letters, start, ..dropped(reason) })
     }
 
     fn drop(&mut self, dropped: Dropped) -> Result<()> {
@@ -246,10 +251,12 @@ fn write_documents(
             id: kept.hash.to_hex().to_string(),
             text: document.text,
             source: file.name.clone(),
+            origin: file.source as u64 + 1,
             licence: sources[file.source].licence.clone(),
             language: document.language,
             split: if held_out { Split::HeldOut } else { Split::Train },
             bytes,
+            letters: document.letters.to_string(),
             history: document.history,
         })?;
     }
@@ -319,7 +326,8 @@ mod tests {
     use super::*;
 
     fn kept(language: &str, number: u64, bytes: u64) -> Kept {
-        Kept { file: 0, hash: blake3::hash(&number.to_le_bytes()), language: language.to_owned(), bytes }
+        let hash = blake3::hash(&number.to_le_bytes());
+        Kept { file: 0, hash, letters: Letters::of(""), language: language.to_owned(), bytes }
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub enum Reason {
     SpecialFile,
     /// A link to a folder that the walk has already been in.
     LinkLoop,
+    /// Somebody took it back.
+    Withdrawn,
     /// A picture.
     Picture,
     /// A format that is not read.
@@ -45,12 +47,13 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the pipeline.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Unreadable,
         Self::SpecialFile,
         Self::LinkLoop,
         Self::Empty,
         Self::TooLarge,
+        Self::Withdrawn,
         Self::Picture,
         Self::UnknownFormat,
         Self::Damaged,
@@ -72,6 +75,7 @@ impl Reason {
             Self::Unreadable => "unreadable",
             Self::SpecialFile => "special-file",
             Self::LinkLoop => "link-loop",
+            Self::Withdrawn => "withdrawn",
             Self::Picture => "picture",
             Self::UnknownFormat => "unknown-format",
             Self::Damaged => "damaged",

@@ -90,6 +90,8 @@ impl<'a, R: Row> Writer<'a, R> {
             // Every text is another one: a dictionary of them only costs time.
             .set_column_dictionary_enabled("text".into(), false)
             .set_column_dictionary_enabled("id".into(), false)
+            .set_column_dictionary_enabled("letters".into(), false)
+            .set_column_dictionary_enabled("start".into(), false)
             .set_statistics_enabled(EnabledStatistics::None)
             .build();
         let file = SerializedFileWriter::new(File::create(path).at(path)?, Arc::new(schema), Arc::new(properties))
