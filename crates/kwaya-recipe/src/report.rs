@@ -78,8 +78,8 @@ pub fn write(built: &Built, machine: &Machine, ledger: &[Entry], folder: &Path) 
 fn licences(built: &Built) -> Vec<&str> {
     let mut licences: Vec<&str> = Vec::new();
     for source in &built.recipe.source {
-        if !licences.contains(&source.licence.as_str()) {
-            licences.push(&source.licence);
+        if !licences.contains(&source.consent.licence.as_str()) {
+            licences.push(&source.consent.licence);
         }
     }
     licences

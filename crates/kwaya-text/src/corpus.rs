@@ -73,6 +73,12 @@ pub struct Stats {
     pub dropped: BTreeMap<Reason, u64>,
     /// Documents kept, by language.
     pub languages: BTreeMap<String, LanguageStats>,
+    /// Documents kept, by the number of their source in the recipe, from 1.
+    #[serde(default)]
+    pub sources: BTreeMap<u64, SourceStats>,
+    /// Documents kept, by the binary logarithm of the bytes of their text.
+    #[serde(default)]
+    pub lengths: BTreeMap<u32, u64>,
     /// Documents kept, by format: `txt`, `md`, `html`, `pdf`, `docx`, `epub`,
     /// `jsonl`, `chat`.
     pub formats: BTreeMap<String, u64>,
@@ -83,6 +89,15 @@ pub struct Stats {
     /// Wanted languages that the detector cannot recognise; nothing was
     /// dropped for being in another language then.
     pub unknown_to_detector: Vec<String>,
+}
+
+/// The documents kept of one source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceStats {
+    /// Documents, held-out ones included.
+    pub documents: u64,
+    /// UTF-8 bytes, held-out ones included.
+    pub bytes: u64,
 }
 
 /// The documents kept in one language.

@@ -20,6 +20,7 @@ mod extend;
 pub mod extract;
 pub mod language;
 mod lines;
+pub mod look;
 mod parallel;
 mod pipeline;
 mod prepare;

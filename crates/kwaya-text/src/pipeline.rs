@@ -239,7 +239,12 @@ fn write_documents(
         stats.bytes += bytes;
         stats.emails_redacted += document.emails;
         stats.phones_redacted += document.phones;
+        *stats.lengths.entry(bytes.max(1).ilog2()).or_default() += 1;
         *stats.formats.entry(document.format).or_default() += 1;
+        let origin = file.source as u64 + 1;
+        let source = stats.sources.entry(origin).or_default();
+        source.documents += 1;
+        source.bytes += bytes;
         let language = stats.languages.entry(document.language.clone()).or_default();
         language.documents += 1;
         language.bytes += bytes;
@@ -251,7 +256,7 @@ fn write_documents(
             id: kept.hash.to_hex().to_string(),
             text: document.text,
             source: file.name.clone(),
-            origin: file.source as u64 + 1,
+            origin,
             licence: sources[file.source].licence.clone(),
             language: document.language,
             split: if held_out { Split::HeldOut } else { Split::Train },

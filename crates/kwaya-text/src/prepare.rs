@@ -49,7 +49,7 @@ pub(crate) struct Clean {
 
 /// What a document came to on its thread.
 pub(crate) enum Prepared {
-    Clean { document: Clean, hash: blake3::Hash, signature: Option<Box<Signature>> },
+    Clean { document: Box<Clean>, hash: blake3::Hash, signature: Option<Box<Signature>> },
     Dropped { reason: Reason, detail: String, language: String, bytes: u64, letters: String, start: String },
 }
 
@@ -304,5 +304,6 @@ fn judge(
     }
     let hash = blake3::hash(text.as_bytes());
     let format = format.name().to_owned();
-    Prepared::Clean { document: Clean { language, format, history, letters, emails, phones, text }, hash, signature }
+    let document = Box::new(Clean { language, format, history, letters, emails, phones, text });
+    Prepared::Clean { document, hash, signature }
 }

@@ -178,6 +178,12 @@ fn name(path: &Path, root: &Path) -> String {
     parts.join("/")
 }
 
+/// Where the file called `name` in the source at `root` is, unless the bytes
+/// of its name had to be written in another way.
+pub fn path_of(root: &Path, name: &str) -> PathBuf {
+    if root.is_file() { root.to_owned() } else { root.join(name) }
+}
+
 fn escape(bytes: &[u8]) -> String {
     let mut out = String::new();
     for chunk in bytes.utf8_chunks() {

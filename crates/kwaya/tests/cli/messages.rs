@@ -127,6 +127,8 @@ fn every_command_has_help_and_an_example() {
         "corpus stats",
         "corpus show",
         "corpus dropped",
+        "corpus sample",
+        "corpus withdraw",
         "import",
         "export",
         "inspect",
