@@ -5,6 +5,7 @@
 //! stages, each known by the hash of what goes in → artefacts in the store,
 //! a line each in the ledger.
 
+pub mod bars;
 pub mod base;
 pub mod bench;
 pub mod build;

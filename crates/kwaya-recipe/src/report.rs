@@ -6,7 +6,10 @@
 use std::{fs, path::Path};
 
 use kwaya_base::{Error, Result, error::At, files, messages};
-use kwaya_text::corpus;
+use kwaya_text::{
+    corpus::{self, Stats},
+    look,
+};
 use kwaya_train::LogEntry;
 use minijinja::{
     Environment, Value, context,
@@ -15,7 +18,13 @@ use minijinja::{
 use plotters::prelude::*;
 use serde::Serialize;
 
-use crate::{build::Built, ledger::Entry, machine::Machine, words};
+use crate::{
+    bars::{self, Bar},
+    build::Built,
+    ledger::Entry,
+    machine::Machine,
+    rights, words,
+};
 
 /// Dropped files that the page lists; `kwaya corpus dropped` has them all.
 const DROPPED_MAX: usize = 200;
@@ -27,12 +36,27 @@ const PAGES: [(&str, &str); 3] = [
     ("cards/model.md", include_str!("../templates/model.md")),
 ];
 
+/// Documents of each kind that the page shows, drawn at random.
+const SAMPLES: usize = 20;
+
+/// Characters of a document that the page shows.
+const SAMPLE_CHARACTERS: usize = 300;
+
 /// A dropped file, for the page.
 #[derive(Serialize)]
 struct Dropped {
     source: String,
     reason: String,
     duplicate_of: String,
+}
+
+/// A document drawn at random, for the page.
+#[derive(Serialize)]
+struct Sample {
+    source: String,
+    language: String,
+    detail: String,
+    start: String,
 }
 
 /// Writes the report and the cards of `built` into the build folder.
@@ -49,6 +73,23 @@ pub fn write(built: &Built, machine: &Machine, ledger: &[Entry], folder: &Path) 
             duplicate_of: row.duplicate_of,
         });
     }
+    let documents = corpus::documents(&folder.join("corpus/documents.parquet"))?;
+    let kept = look::sample(documents, SAMPLES, 0)?.into_values().flatten().map(|document| Sample {
+        start: document.text.chars().take(SAMPLE_CHARACTERS).collect(),
+        source: document.source,
+        language: document.language,
+        detail: String::new(),
+    });
+    let left_out = look::sample(corpus::dropped(&folder.join("corpus/dropped.parquet"))?, SAMPLES, 0)?;
+    let left_out = left_out.into_iter().map(|(reason, rows)| {
+        let rows = rows.into_iter().map(|row| Sample {
+            source: row.source,
+            language: row.language,
+            detail: if row.duplicate_of.is_empty() { row.detail } else { row.duplicate_of },
+            start: row.start,
+        });
+        (reason, rows.collect())
+    });
     let dropped_count: u64 = built.corpus.dropped.values().sum();
     let environment = environment();
     let curve = &built.training.curve;
@@ -59,6 +100,12 @@ pub fn write(built: &Built, machine: &Machine, ledger: &[Entry], folder: &Path) 
         ledger => Value::from(Serde(ledger)),
         dropped => Value::from(Serde(&dropped)),
         dropped_count => dropped_count,
+        kept => Value::from(Serde(kept.collect::<Vec<Sample>>())),
+        left_out => Value::from(Serde(left_out.collect::<Vec<(&str, Vec<Sample>)>>())),
+        rights => Value::from(Serde(rights::of_sources(&built.recipe, &built.corpus))),
+        lengths_svg => Value::from_safe_string(lengths_chart(&built.corpus)?),
+        languages_svg => Value::from_safe_string(languages_chart(&built.corpus)?),
+        reasons_svg => Value::from_safe_string(reasons_chart(&built.corpus)?),
         licences => Value::from(Serde(licences(built))),
         loss_svg => Value::from_safe_string(loss_chart(curve)?),
         rate_svg => Value::from_safe_string(rate_chart(curve)?),
@@ -107,6 +154,37 @@ fn say(key: &str, values: Kwargs) -> Result<String, minijinja::Error> {
         .map(|name| Ok((name, values.get::<Value>(name)?.to_string())))
         .collect::<Result<_, minijinja::Error>>()?;
     Ok(messages::format(key, &args))
+}
+
+/// How long the documents are.
+fn lengths_chart(corpus: &Stats) -> Result<String> {
+    let bars = corpus.lengths.iter().map(|(power, documents)| {
+        let [low, high] = [*power, power + 1].map(|power| words::bytes(1 << power.min(63)));
+        Bar { name: format!("{low} – {high}"), value: *documents as f64, figure: words::count(*documents) }
+    });
+    bars::draw(&bars.collect::<Vec<_>>())
+}
+
+/// How much text there is in each language, the most first.
+fn languages_chart(corpus: &Stats) -> Result<String> {
+    let mut languages: Vec<_> = corpus.languages.iter().collect();
+    languages.sort_by_key(|(_, figures)| std::cmp::Reverse(figures.bytes));
+    let bars = languages.into_iter().map(|(language, figures)| Bar {
+        name: language.clone(),
+        value: figures.bytes as f64,
+        figure: words::bytes(figures.bytes),
+    });
+    bars::draw(&bars.collect::<Vec<_>>())
+}
+
+/// How much was dropped for each reason.
+fn reasons_chart(corpus: &Stats) -> Result<String> {
+    let bars = corpus.dropped.iter().map(|(reason, files)| Bar {
+        name: messages::format(&reason.message(), &[]),
+        value: *files as f64,
+        figure: words::count(*files),
+    });
+    bars::draw(&bars.collect::<Vec<_>>())
 }
 
 const SIZE: (u32, u32) = (720, 260);

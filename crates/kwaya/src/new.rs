@@ -71,7 +71,10 @@ fn rights(m: &ArgMatches) -> Result<(Vec<Use>, Consent)> {
     let question = say!("new-ask-allowed-for", known = words(&Use::ALL), default = words(&uses));
     let Uses(allowed_for) = answer("allowed-for", allowed_for, &question, Some(words(&uses)))?;
     let question = say!("new-ask-allowed-until", default = Until::NoEnd);
-    let allowed_until = answer("allowed-until", given("allowed-until"), &question, Some(Until::NoEnd.to_string()))?;
+    let no_end = Until::NoEnd.to_string();
+    // Not worth a question where all the rest was typed.
+    let allowed_until = given("allowed-until").or_else(|| given("allowed-by").map(|_| no_end.clone()));
+    let allowed_until = answer("allowed-until", allowed_until, &question, Some(no_end))?;
     Ok((uses, Consent { licence, allowed_by, allowed_on, allowed_for, allowed_until }))
 }
 

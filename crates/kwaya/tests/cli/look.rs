@@ -7,7 +7,10 @@ fn documents_and_what_was_left_out_can_be_looked_at() {
     let place = Place::with_documents(30);
     write_documents(&place.path("m/documents/barua"), 40..50);
     for number in 0..30 {
-        place.write(&format!("m/documents/fupi/{number:02}.txt"), format!("Ni fupi {number}. Piga +255 712 345 678."));
+        place.write(
+            &format!("m/documents/fupi/{number:02}.txt"),
+            format!("Habari fupi ya shamba la mahindi, ya {number}. Piga +255 712 345 678."),
+        );
     }
     place.write("m/documents/tupu.txt", "");
     place.run(["plan", "m"]).good();
@@ -34,7 +37,11 @@ fn documents_and_what_was_left_out_can_be_looked_at() {
 
     let short = rows("corpus dropped m --json --reason too-short --limit 100");
     assert_eq!(short.len(), 30);
-    assert!(short[7]["start"].as_str().unwrap().starts_with("Ni fupi 7. Piga <phone>"), "{}", short[7]);
+    assert!(
+        short[7]["start"].as_str().unwrap().starts_with("Habari fupi ya shamba la mahindi, ya 7. Piga <phone>"),
+        "{}",
+        short[7]
+    );
     assert_eq!(rows("corpus dropped m --json --filter x").len(), 0);
     let sample = rows("corpus sample m --dropped --json --limit 4");
     assert_eq!(sample.len(), 5, "four that are short, and the empty one: {sample:?}");
