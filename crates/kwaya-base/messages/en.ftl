@@ -752,3 +752,79 @@ report-languages-chart = Text in each language
 report-lengths-chart = How long the documents are
 report-kept-sample = Some of the documents that were kept, drawn at random
 report-dropped-sample = { $shown } of them, drawn at random
+
+### Parity
+
+help-parity = Say what each language costs in tokens, and what its speakers pay beside English
+help-parity-examples =
+    Examples:
+      kwaya corpus parity mymodel --tokenizer SmolLM2-135M-Instruct.gguf
+      kwaya corpus parity --parallel sw=news.sw.txt en=news.en.txt --tokenizer mymodel model.gguf other/tokenizer.json --chart parity.svg
+
+    Only text that says the same in all languages gives a premium that is exact: files whose lines correspond.
+help-flag-tokenizer = A tokenizer.json, a GGUF file, the folder of a model, or a recipe that was built; several may be named
+help-flag-parallel = A language and a file, such as sw=news.txt; the lines of all files say the same
+help-flag-chart = Draw the premiums into this file, as SVG
+parity-measure = Measuring what each language costs
+parity-no-tokenizer = There is no tokenizer to measure with
+    .remedy = Name one with --tokenizer, or build the recipe first.
+parity-nothing = There is no text to measure on
+    .remedy = Name the folder of a recipe, or files whose lines correspond: --parallel sw=FILE en=FILE
+parity-pair = { $value } is not a language and a file
+    .remedy = Write it as sw=news.sw.txt.
+parity-languages = Parallel text needs at least two files, each in a language of its own
+    .remedy = Name them as --parallel sw=FILE en=FILE.
+parity-many = { $count } are too many at once
+    .remedy = Name at most { $max }.
+parity-lines = { $path } ends after { $lines } lines, and another of the files does not
+    .remedy = Give files of which line 1 says the same in all, line 2 too, and so on to the end.
+parity-line = Line { $line } of { $path } cannot be used: { $cause ->
+        [too-long] it is longer than 1 MB
+       *[other] it is not UTF-8
+    }
+    .remedy = Give plain text in UTF-8, with a sentence or a paragraph on each line.
+parity-amounts = language        documents          words    sentences        bytes
+parity-head =
+    { $tokenizer }, { $count } tokens in its vocabulary
+    language           tokens   per byte   per word   per sentence  beside English  beside the best
+parity-times = { $times } times
+parity-sentence = With { $tokenizer } the same text takes { $times } times as many tokens in { $language } as in { $best }: its speakers wait { $times } times as long and pay { $times } times as much for the same answer, and where 1,000 tokens of { $best } fit, there is room for what { $thousand } would say.
+parity-estimate = With { $tokenizer } a sentence takes { $times } times as many tokens in { $language } as in { $best }, as an estimate: the texts do not say the same.
+parity-corpus = Premiums are of a sentence beside a sentence of other texts. For exact ones give parallel text: --parallel sw=FILE en=FILE.
+
+### The data card
+
+help-card = Write the card of the corpus anew, with your answers from [card] in the recipe, and list what is left open
+help-card-examples =
+    Example: kwaya corpus card mymodel
+
+    It is README.md beside the corpus, as datasets on the Hugging Face Hub have it, and croissant.json, in the format
+    Croissant 1.1.
+card-written = Wrote { $readme } and { $croissant }
+card-left-open = Only a person can answer these. Write the answers under [card] in the recipe, each after its key and =, in quotation marks:
+card-description = Documents in { $languages }, gathered and cleaned for { $name }.
+card-rights = What may be done with it
+card-rights-words = All sources together allow: { $uses }. A document carries the number of its source in the column origin; sources.json says who allowed what.
+card-duo = In terms of the Data Use Ontology, which has none for teaching, public service and trade:
+card-content = What is in it
+card-files = documents.parquet holds the texts, each with its source, licence, language, split and what was done to it; dropped.parquet says what was left out, and why.
+card-making = How it was made
+card-making-words = The documents were read, cleaned, cut at paragraphs where they were long, and compared. Texts of less than { $characters } characters were left out, as were copies and texts that are { $alike } alike or more (Jaccard similarity of groups of five words). Made by Kwaya { $version } on { $date }, line { $line } of the ledger; the same documents give the same tables, bit for bit.
+card-answers = What people say of it
+card-open = Questions that only a person can answer
+card-open-words = The answers belong under [card] in the recipe.
+card-ask-description = What is in these documents, in a few sentences?
+card-ask-curated_by = Who gathered them?
+card-ask-funded_by = Who paid for it?
+card-ask-contact = Whom can people write to, also to have a text of theirs taken out?
+card-ask-url = Where are they published?
+card-ask-published = On which day were they published?
+card-ask-version = Which version is it?
+card-ask-rationale = Why these documents and no others?
+card-ask-collection = How and when were they collected?
+card-ask-authors = Who wrote or spoke them: which people, of which places, ages and dialects?
+card-ask-sensitive = What in them could hurt people, and what was done about it?
+card-ask-biases = Whom and what do they leave out, or show wrongly?
+card-ask-limitations = What should they not be used for?
+card-ask-impact = What good or harm may come of using them?
+card-ask-citation = How are they to be cited?

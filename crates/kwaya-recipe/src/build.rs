@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::{
     base::{Base, TOKENIZER},
+    card,
     evaluation::Evaluation,
     forecast::{self, Cost},
     learning::Learning,
@@ -217,6 +218,7 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
         shop.store.show(&done.output(name).hash, &shop.folder.join("corpus").join(name))?;
     }
     record_rights(recipe, shop, &done)?;
+    card::of_ledger(recipe, shop.ledger.entries(), context.folder)?;
     Ok((listing, done))
 }
 

@@ -10,6 +10,7 @@ use kwaya_base::{Error, Result, error::At};
 use kwaya_model::Target;
 use serde::{Deserialize, Serialize};
 
+use crate::card::CardWishes;
 use crate::rights::{Consent, Day, Until, Use, WORDS};
 
 /// The name of the recipe in its folder.
@@ -39,6 +40,13 @@ pub struct Recipe {
     /// Wishes for the training.
     #[serde(default)]
     pub train: TrainWishes,
+    /// What only a person can say of the documents, for their card.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub card: CardWishes,
+}
+
+fn is_empty(card: &CardWishes) -> bool {
+    *card == CardWishes::default()
 }
 
 /// One folder or file of documents.
@@ -223,6 +231,7 @@ impl Recipe {
             source: vec![SourceEntry { path: from.to_owned(), consent, language: None }],
             corpus: CorpusWishes::default(),
             train: TrainWishes::default(),
+            card: CardWishes::default(),
         }
     }
 

@@ -30,9 +30,8 @@ use crate::{
 const DROPPED_MAX: usize = 200;
 
 /// The pages: name in the build folder, and template.
-const PAGES: [(&str, &str); 3] = [
+const PAGES: [(&str, &str); 2] = [
     ("report.html", include_str!("../templates/report.html")),
-    ("cards/data.md", include_str!("../templates/data.md")),
     ("cards/model.md", include_str!("../templates/model.md")),
 ];
 
@@ -41,6 +40,9 @@ const SAMPLES: usize = 20;
 
 /// Characters of a document that the page shows.
 const SAMPLE_CHARACTERS: usize = 300;
+
+/// Of the corpus alone; it is written beside that.
+const DATA: (&str, &str) = ("data.md", include_str!("../templates/data.md"));
 
 /// A dropped file, for the page.
 #[derive(Serialize)]
@@ -111,14 +113,26 @@ pub fn write(built: &Built, machine: &Machine, ledger: &[Entry], folder: &Path) 
         rate_svg => Value::from_safe_string(rate_chart(curve)?),
     };
     for (name, _) in PAGES {
-        let template = environment.get_template(name).expect("every page has a template");
-        let text = template.render(&page).map_err(|e| Error::new("report-failed").arg("cause", format!("{e:#}")))?;
+        let text = fill(&environment, name, &page)?;
         let path = folder.join(name);
         let parent = path.parent().expect("a page is in a folder");
         fs::create_dir_all(parent).at(parent)?;
         files::write(&path, text.as_bytes())?;
     }
     Ok(())
+}
+
+fn fill(environment: &Environment<'_>, name: &str, page: &Value) -> Result<String> {
+    let template = environment.get_template(name).expect("every page has a template");
+    template.render(page).map_err(|e| Error::new("report-failed").arg("cause", format!("{e:#}")))
+}
+
+/// A page alone.
+///
+/// # Errors
+/// `report-failed`, which would be a fault of its template.
+pub(crate) fn render(name: &str, page: Value) -> Result<String> {
+    fill(&environment(), name, &page)
 }
 
 /// The licences of all sources, each once, in the order of the recipe.
@@ -135,7 +149,7 @@ fn licences(built: &Built) -> Vec<&str> {
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    for (name, template) in PAGES {
+    for (name, template) in PAGES.into_iter().chain([DATA]) {
         environment.add_template(name, template).expect("the templates are well formed");
     }
     environment.add_function("say", say);
@@ -144,6 +158,8 @@ fn environment() -> Environment<'static> {
     environment.add_filter("count", words::count);
     environment.add_filter("fixed", |figure: f64, digits: usize| format!("{figure:.digits$}"));
     environment.add_filter("date", words::date);
+    // What stands in a table of Markdown must not end its cell.
+    environment.add_filter("cell", |text: &str| text.replace('|', "\\|").replace(['\r', '\n'], " "));
     environment
 }
 

@@ -10,7 +10,7 @@ use crate::{
     Reason,
     chat::Message,
     extract::Format,
-    table::{Cell, Cells, Reader, Row},
+    table::{self, Cell, Cells, Reader, Row},
     withdrawn::Withdrawn,
 };
 pub use crate::{extract::Worker, pipeline::build};
@@ -265,6 +265,11 @@ impl Dropped {
             start: String::new(),
         }
     }
+}
+
+/// The columns of the table of documents, each with whether it holds numbers.
+pub fn columns() -> Vec<(String, bool)> {
+    table::columns::<Document>()
 }
 
 /// Reads the documents that were kept, one at a time.

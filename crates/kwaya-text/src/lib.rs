@@ -29,6 +29,7 @@ mod redact;
 pub mod sources;
 mod table;
 pub mod tokenizer;
+pub mod units;
 pub mod vocabulary;
 pub mod withdrawn;
 mod worker;

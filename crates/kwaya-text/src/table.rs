@@ -10,7 +10,7 @@ use std::{
 
 use kwaya_base::{Error, Result, error::At};
 use parquet::{
-    basic::{Compression, ZstdLevel},
+    basic::{Compression, Type as PhysicalType, ZstdLevel},
     data_type::{ByteArray, ByteArrayType, Int64Type},
     errors::ParquetError,
     file::{
@@ -66,6 +66,13 @@ pub(crate) trait Row: Sized {
 
 fn schema<R: Row>() -> Type {
     parse_message_type(R::SCHEMA).expect("the schema is well formed")
+}
+
+/// The columns of a table, each with whether it holds numbers.
+pub(crate) fn columns<R: Row>() -> Vec<(String, bool)> {
+    let schema = schema::<R>();
+    let number = |field: &Type| field.get_physical_type() == PhysicalType::INT64;
+    schema.get_fields().iter().map(|field| (field.name().to_owned(), number(field))).collect()
 }
 
 /// Writes one table, row by row.

@@ -86,6 +86,14 @@ pub(crate) fn command() -> Command {
                         .arg(option("seed", "N").value_parser(value_parser!(u64)).default_value("0")),
                 )
                 .subcommand(
+                    subcommand("parity")
+                        .arg(place("dir").required(false))
+                        .arg(option("tokenizer", "MODEL").action(ArgAction::Append).num_args(1..))
+                        .arg(option("parallel", "TAG=FILE").action(ArgAction::Append).num_args(1..))
+                        .arg(option("chart", "FILE")),
+                )
+                .subcommand(subcommand("card").arg(place("dir")))
+                .subcommand(
                     subcommand("withdraw")
                         .arg(place("dir"))
                         .arg(place("what"))

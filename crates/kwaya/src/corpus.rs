@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use kwaya_base::{Error, Result, messages, say};
 use kwaya_recipe::{
-    build,
+    build, card,
     recipe::Recipe,
     rights::{self, SourceRights},
     withdraw::{self, Taken},
@@ -28,6 +28,10 @@ const ID_DIGITS: usize = 12;
 
 pub(crate) fn corpus(m: &ArgMatches) -> Result<()> {
     let (command, m) = m.subcommand().expect("a command is required");
+    // It may be about files alone.
+    if command == "parity" {
+        return crate::parity::parity(m);
+    }
     let folder = folder(m);
     match command {
         "stats" => {
@@ -43,6 +47,7 @@ pub(crate) fn corpus(m: &ArgMatches) -> Result<()> {
         },
         "dropped" => dropped(m, &folder),
         "sample" => sample(m, &folder),
+        "card" => card(m, &folder),
         _ => withdraw(m, &folder),
     }
 }
@@ -251,6 +256,19 @@ fn show_stats(stats: &Stats) {
     for (reason, files) in &stats.dropped {
         print(&say!("corpus-dropped", why = say!(&reason.message()), files = words::count(*files)));
     }
+}
+
+fn card(m: &ArgMatches, folder: &Path) -> Result<()> {
+    let written = card::write(folder)?;
+    if json(m, &written) {
+        return Ok(());
+    }
+    print(&say!("card-written", readme = written.readme.display(), croissant = written.croissant.display()));
+    if !written.open.is_empty() {
+        print(&say!("card-left-open"));
+        written.open.iter().for_each(|open| print(&format!("  {:<12} {}", open.key, open.question)));
+    }
+    Ok(())
 }
 
 fn withdraw(m: &ArgMatches, folder: &Path) -> Result<()> {

@@ -10,6 +10,7 @@ mod commands;
 mod corpus;
 mod exchange;
 mod new;
+mod parity;
 mod ranks;
 
 use std::process::ExitCode;

@@ -128,6 +128,8 @@ fn every_command_has_help_and_an_example() {
         "corpus show",
         "corpus dropped",
         "corpus sample",
+        "corpus parity",
+        "corpus card",
         "corpus withdraw",
         "import",
         "export",
