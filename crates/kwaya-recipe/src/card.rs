@@ -398,7 +398,7 @@ impl Facts<'_> {
         let bytes = io::copy(&mut file, &mut hasher).at(&path)?;
         let hash: String = hasher.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(json!({ "@type": "cr:FileObject", "@id": name, "name": name, "contentUrl": name,
-            "contentSize": format!("{bytes} B"), "encodingFormat": "application/vnd.apache.parquet", "sha256": hash }))
+            "contentSize": format!("{bytes} B"), "encodingFormat": "application/x-parquet", "sha256": hash }))
     }
 }
 

@@ -291,10 +291,12 @@ fn tainted(
         };
         found.figures |= bad && entry.outputs.is_empty();
         for output in &entry.outputs {
-            if bad {
-                found.artefacts.insert(output.hash.clone(), (entry.stage.clone(), output.name.clone()));
-            } else {
+            // What comes out without the text as well holds nothing of it.
+            if !bad {
+                found.artefacts.remove(&output.hash);
                 found.clean.insert(output.hash.clone());
+            } else if !found.clean.contains(&output.hash) {
+                found.artefacts.insert(output.hash.clone(), (entry.stage.clone(), output.name.clone()));
             }
         }
     }
@@ -306,9 +308,6 @@ fn tainted(
 /// checkpoints and caches of texts. What of these is of another corpus is
 /// made again by a build.
 fn made(shop: &Workshop, tainted: &Tainted) -> Result<Vec<Made>> {
-    if tainted.artefacts.is_empty() {
-        return Ok(Vec::new());
-    }
     let mut files = Vec::new();
     walk(&shop.folder, &mut files)?;
     let mut made: BTreeMap<(String, String), Made> = BTreeMap::new();
@@ -327,6 +326,10 @@ fn made(shop: &Workshop, tainted: &Tainted) -> Result<Vec<Made>> {
         let bytes = fs::metadata(&path).at(&path)?.len();
         let known = made.entry((name.clone(), hash.clone()));
         known.or_insert_with(|| Made { stage, name, hash, bytes, paths: Vec::new() }).paths.push(path);
+    }
+    // The rest is suspect only where something is.
+    if made.values().all(|made| made.stage.is_empty()) {
+        return Ok(Vec::new());
     }
     let mut made: Vec<Made> = made.into_values().collect();
     let place = |made: &Made| !tainted.artefacts.contains_key(&made.hash);
