@@ -11,7 +11,8 @@ use crate::{
     chat::Message,
     extract::Format,
     keep_out::KeepOut,
-    table::{Cell, Cells, Reader, Row},
+    table::{self, Cell, Cells, Reader, Row},
+    withdrawn::Withdrawn,
 };
 pub use crate::{extract::Worker, pipeline::build};
 
@@ -34,6 +35,8 @@ pub struct Options {
     pub held_out: f64,
     /// Whether to replace e-mail addresses and telephone numbers.
     pub redact: bool,
+    /// What was taken back.
+    pub withdrawn: Withdrawn,
     /// What no document may have a passage of.
     pub keep_out: KeepOut,
     /// Whether a paragraph is kept in the first document alone that has it.
@@ -55,6 +58,7 @@ impl Default for Options {
             near_duplicate: 0.8,
             held_out: 0.02,
             redact: true,
+            withdrawn: Withdrawn::default(),
             keep_out: KeepOut::default(),
             unique_paragraphs: true,
             memory_bytes: 256 << 20,
@@ -79,6 +83,12 @@ pub struct Stats {
     pub dropped: BTreeMap<Reason, u64>,
     /// Documents kept, by language.
     pub languages: BTreeMap<String, LanguageStats>,
+    /// Documents kept, by the number of their source in the recipe, from 1.
+    #[serde(default)]
+    pub sources: BTreeMap<u64, SourceStats>,
+    /// Documents kept, by the binary logarithm of the bytes of their text.
+    #[serde(default)]
+    pub lengths: BTreeMap<u32, u64>,
     /// Documents kept, by format: `txt`, `md`, `html`, `pdf`, `docx`, `epub`,
     /// `jsonl`, `chat`.
     pub formats: BTreeMap<String, u64>,
@@ -92,6 +102,15 @@ pub struct Stats {
     /// Wanted languages that the detector cannot recognise; nothing was
     /// dropped for being in another language then.
     pub unknown_to_detector: Vec<String>,
+}
+
+/// The documents kept of one source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceStats {
+    /// Documents, held-out ones included.
+    pub documents: u64,
+    /// UTF-8 bytes, held-out ones included.
+    pub bytes: u64,
 }
 
 /// The documents kept in one language.
@@ -136,6 +155,8 @@ pub struct Document {
     pub text: String,
     /// The name of the file, relative to its source.
     pub source: String,
+    /// Which source of the recipe that is, from 1.
+    pub origin: u64,
     /// The licence of the source.
     pub licence: String,
     /// The code of its language, `und` when nobody knows.
@@ -144,6 +165,10 @@ pub struct Document {
     pub split: Split,
     /// The UTF-8 bytes of the text.
     pub bytes: u64,
+    /// What the text is known by, however it is set:
+    /// [`Letters`](crate::withdrawn::Letters), taken before personal data was
+    /// replaced.
+    pub letters: String,
     /// What was done to it, in order.
     pub history: Vec<Step>,
 }
@@ -221,6 +246,8 @@ pub enum Step {
 pub struct Dropped {
     /// The name of the file, relative to its source.
     pub source: String,
+    /// Which source of the recipe that is, from 1.
+    pub origin: u64,
     /// Why.
     pub reason: Reason,
     /// More about why, for experts; may be empty.
@@ -231,6 +258,36 @@ pub struct Dropped {
     pub bytes: u64,
     /// For duplicates, the name of the file that was kept; else empty.
     pub duplicate_of: String,
+    /// The letters of the document that was kept instead; else empty.
+    pub twin: String,
+    /// Its own letters; empty where there was no text.
+    pub letters: String,
+    /// How its text begins, to be looked at; empty where there was none, and
+    /// where it was taken back.
+    pub start: String,
+}
+
+impl Dropped {
+    /// What is to be said in any case; all else is empty.
+    pub(crate) fn new(name: String, source: usize, reason: Reason) -> Self {
+        Self {
+            source: name,
+            origin: source as u64 + 1,
+            reason,
+            detail: String::new(),
+            language: String::new(),
+            bytes: 0,
+            duplicate_of: String::new(),
+            twin: String::new(),
+            letters: String::new(),
+            start: String::new(),
+        }
+    }
+}
+
+/// The columns of the table of documents, each with whether it holds numbers.
+pub fn columns() -> Vec<(String, bool)> {
+    table::columns::<Document>()
 }
 
 /// Reads the documents that were kept, one at a time.
@@ -254,18 +311,21 @@ pub fn dropped(path: &Path) -> Result<impl Iterator<Item = Result<Dropped>> + us
 impl Row for Document {
     const SCHEMA: &str = "message document {
         required binary id (STRING); required binary text (STRING); required binary source (STRING);
-        required binary licence (STRING); required binary language (STRING); required binary split (STRING);
-        required int64 bytes; required binary history (STRING); }";
+        required int64 origin; required binary licence (STRING); required binary language (STRING);
+        required binary split (STRING); required int64 bytes; required binary letters (STRING);
+        required binary history (STRING); }";
 
     fn into_cells(self) -> Vec<Cell> {
         vec![
             Cell::Text(self.id),
             Cell::Text(self.text),
             Cell::Text(self.source),
+            Cell::Number(self.origin.cast_signed()),
             Cell::Text(self.licence),
             Cell::Text(self.language),
             Cell::Text(self.split.as_str().to_owned()),
             Cell::Number(self.bytes.cast_signed()),
+            Cell::Text(self.letters),
             Cell::Text(serde_json::to_string(&self.history).expect("a history is plain data")),
         ]
     }
@@ -275,6 +335,7 @@ impl Row for Document {
             id: cells.text()?,
             text: cells.text()?,
             source: cells.text()?,
+            origin: cells.number()?.try_into().ok()?,
             licence: cells.text()?,
             language: cells.text()?,
             split: [Split::Train, Split::HeldOut].into_iter().find_map({
@@ -282,6 +343,7 @@ impl Row for Document {
                 move |split| (split.as_str() == name).then_some(split)
             })?,
             bytes: cells.number()?.try_into().ok()?,
+            letters: cells.text()?,
             history: serde_json::from_str(&cells.text()?).ok()?,
         })
     }
@@ -289,28 +351,38 @@ impl Row for Document {
 
 impl Row for Dropped {
     const SCHEMA: &str = "message dropped {
-        required binary source (STRING); required binary reason (STRING); required binary detail (STRING);
-        required binary language (STRING); required int64 bytes; required binary duplicate_of (STRING); }";
+        required binary source (STRING); required int64 origin; required binary reason (STRING);
+        required binary detail (STRING); required binary language (STRING); required int64 bytes;
+        required binary duplicate_of (STRING); required binary twin (STRING); required binary letters (STRING);
+        required binary start (STRING); }";
 
     fn into_cells(self) -> Vec<Cell> {
         vec![
             Cell::Text(self.source),
+            Cell::Number(self.origin.cast_signed()),
             Cell::Text(self.reason.key().to_owned()),
             Cell::Text(self.detail),
             Cell::Text(self.language),
             Cell::Number(self.bytes.cast_signed()),
             Cell::Text(self.duplicate_of),
+            Cell::Text(self.twin),
+            Cell::Text(self.letters),
+            Cell::Text(self.start),
         ]
     }
 
     fn from_cells(cells: &mut Cells<'_>) -> Option<Self> {
         Some(Self {
             source: cells.text()?,
+            origin: cells.number()?.try_into().ok()?,
             reason: Reason::from_key(&cells.text()?)?,
             detail: cells.text()?,
             language: cells.text()?,
             bytes: cells.number()?.try_into().ok()?,
             duplicate_of: cells.text()?,
+            twin: cells.text()?,
+            letters: cells.text()?,
+            start: cells.text()?,
         })
     }
 }

@@ -407,7 +407,7 @@ mod tests {
     use kwaya_base::Silent;
 
     use super::*;
-    use crate::{prepare::Clean, spool::Batch};
+    use crate::{prepare::Clean, spool::Batch, withdrawn::Letters};
 
     /// The duplicates among `texts`, found with `memory` bytes.
     fn duplicates(texts: &[String], threshold: f64, memory: usize) -> Vec<Duplicate> {
@@ -415,10 +415,11 @@ mod tests {
         let mut spool = Spool::open(dir.path()).unwrap();
         for (file, text) in (0..).zip(texts) {
             let mut batch = Batch::default();
-            let clean = Clean { text: text.clone(), ..Clean::default() };
+            let clean = Box::new(Clean { text: text.clone(), ..Clean::default() });
             let hash = *blake3::hash(text.as_bytes()).as_bytes();
             let signature = Signature::of(text);
-            let key = Key { file, bytes: 0, text: 0, hash, language: String::new(), signature };
+            let key =
+                Key { file, bytes: 0, text: 0, hash, letters: Letters::of(text), language: String::new(), signature };
             batch.keep(clean, key, std::iter::empty());
             spool.append(batch, file as usize + 1).unwrap();
         }

@@ -97,7 +97,7 @@ fn rank(key: &Key) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{prepare::Clean, spool::Batch};
+    use crate::{prepare::Clean, spool::Batch, withdrawn::Letters};
 
     #[test]
     fn every_language_with_two_documents_is_measured_and_trained_on() {
@@ -106,8 +106,16 @@ mod tests {
         let mut batch = Batch::default();
         let mut keep = |language: &str, number: u64| {
             let hash = *blake3::hash(&number.to_le_bytes()).as_bytes();
-            let key = Key { file: 0, bytes: 0, text: 0, hash, language: language.to_owned(), signature: None };
-            batch.keep(Clean { text: "x".repeat(3000), ..Clean::default() }, key, std::iter::empty());
+            let key = Key {
+                file: 0,
+                bytes: 0,
+                text: 0,
+                hash,
+                letters: Letters::default(),
+                language: language.to_owned(),
+                signature: None,
+            };
+            batch.keep(Box::new(Clean { text: "x".repeat(3000), ..Clean::default() }), key, std::iter::empty());
         };
         (0..5000).for_each(|i| keep("sw", i));
         (0..2).for_each(|i| keep("en", 9000 + i));

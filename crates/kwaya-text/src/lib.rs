@@ -22,6 +22,7 @@ mod held_out;
 pub mod keep_out;
 pub mod language;
 mod lines;
+pub mod look;
 mod paragraphs;
 mod parallel;
 mod pipeline;
@@ -33,7 +34,9 @@ pub mod sources;
 mod spool;
 mod table;
 pub mod tokenizer;
+pub mod units;
 pub mod vocabulary;
+pub mod withdrawn;
 mod worker;
 
 pub use reason::Reason;

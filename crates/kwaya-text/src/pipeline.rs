@@ -18,7 +18,7 @@ use crate::{
     language::Identifier,
     paragraphs::{self, Repeated},
     parallel,
-    prepare::{Clean, Prepared, prepare},
+    prepare::{Clean, Prepared, prepare, start},
     sources::{self, Listing, Source},
     spool::{Batch, Entry, Key, Refused, Spool},
     table::Writer,
@@ -109,16 +109,16 @@ fn read(
 /// Adds what came of a document of file number `file`.
 fn add(batch: &mut Batch, file: u32, prepared: Prepared, options: &Options) {
     match prepared {
-        Prepared::Dropped { reason, detail, language, bytes } => {
-            batch.drop(Refused { file, reason, detail, language, bytes });
+        Prepared::Dropped { reason, detail, language, bytes, letters, start } => {
+            batch.drop(Refused { file, reason, detail, language, bytes, letters, start });
         }
         Prepared::Clean { document, hash, signature } => {
             // A chat has no signature, and is left as it is.
             let whole = !options.unique_paragraphs || signature.is_none();
             let hashes: Vec<_> = if whole { Vec::new() } else { paragraphs::hashes(&document.text).collect() };
-            let language = document.language.clone();
+            let (language, letters) = (document.language.clone(), document.letters);
             let signature = signature.map(|signature| *signature);
-            let key = Key { file, bytes: 0, text: 0, hash: *hash.as_bytes(), language, signature };
+            let key = Key { file, bytes: 0, text: 0, hash: *hash.as_bytes(), letters, language, signature };
             batch.keep(document, key, hashes.into_iter());
         }
     }
@@ -195,9 +195,9 @@ impl Writing<'_> {
             let (clean, text) = match entry? {
                 (Entry::Clean(clean), text) => (clean, text),
                 (Entry::Dropped(refused), _) => {
-                    let Refused { file, reason, detail, language, bytes } = refused;
-                    let (source, duplicate_of) = (self.name(file), String::new());
-                    self.drop(&mut dropped, Dropped { source, reason, detail, language, bytes, duplicate_of })?;
+                    let Refused { file, reason, detail, language, bytes, letters, start } = refused;
+                    let row = Dropped { detail, language, bytes, letters, start, ..self.row(file, reason) };
+                    self.drop(&mut dropped, row)?;
                     continue;
                 }
             };
@@ -209,16 +209,18 @@ impl Writing<'_> {
             if let Some(Duplicate { of, exact, .. }) = duplicate.filter(|duplicate| duplicate.document == number) {
                 duplicate = compared.duplicates.next().transpose()?;
                 let reason = if exact { Reason::ExactDuplicate } else { Reason::NearDuplicate };
-                let duplicate_of = self.name(spool.key(of)?.file);
-                self.drop(&mut dropped, self.refuse(&key, reason, duplicate_of))?;
+                let kept = spool.key(of)?;
+                let duplicate_of = self.listing.files[kept.file as usize].name.clone();
+                let twin = kept.letters.to_string();
+                self.drop(&mut dropped, Dropped { duplicate_of, twin, ..self.refused(&key, reason, &text) })?;
                 continue;
             }
             let (text, repeated) = compared.repeated.remove(number, text)?;
             if repeated > 0 && text.chars().take(self.options.min_characters).count() < self.options.min_characters {
-                self.drop(&mut dropped, self.refuse(&key, Reason::RepeatedParagraphs, String::new()))?;
+                self.drop(&mut dropped, self.refused(&key, Reason::RepeatedParagraphs, &text))?;
                 continue;
             }
-            documents.push(self.keep(clean, &key, text, repeated, compared.held_out.split(&key)))?;
+            documents.push(self.keep(*clean, &key, text, repeated, compared.held_out.split(&key)))?;
         }
         progress.end();
         documents.finish()?;
@@ -231,13 +233,16 @@ impl Writing<'_> {
         files::publish(&paths[0], &folder.join("documents.parquet"))
     }
 
-    fn name(&self, file: u32) -> String {
-        self.listing.files[file as usize].name.clone()
+    /// What is to be said of any file that was dropped.
+    fn row(&self, file: u32, reason: Reason) -> Dropped {
+        let file = &self.listing.files[file as usize];
+        Dropped::new(file.name.clone(), file.source, reason)
     }
 
-    fn refuse(&self, key: &Key, reason: Reason, duplicate_of: String) -> Dropped {
-        let (source, language) = (self.name(key.file), key.language.clone());
-        Dropped { source, reason, detail: String::new(), language, bytes: key.bytes, duplicate_of }
+    /// A document that was dropped for what it is beside others.
+    fn refused(&self, key: &Key, reason: Reason, text: &str) -> Dropped {
+        let (language, letters, start) = (key.language.clone(), key.letters.to_string(), start(text));
+        Dropped { language, bytes: key.bytes, letters, start, ..self.row(key.file, reason) }
     }
 
     fn drop(&mut self, table: &mut Writer<Dropped>, dropped: Dropped) -> Result<()> {
@@ -260,6 +265,7 @@ impl Writing<'_> {
         stats.emails_redacted += emails;
         stats.phones_redacted += phones;
         stats.repeated_paragraphs += repeated;
+        *stats.lengths.entry(bytes.max(1).ilog2()).or_default() += 1;
         *stats.formats.entry(format).or_default() += 1;
         let count = stats.languages.entry(language.clone()).or_default();
         count.documents += 1;
@@ -269,14 +275,20 @@ impl Writing<'_> {
             count.held_out_bytes += bytes;
         }
         let file = &self.listing.files[key.file as usize];
+        let origin = file.source as u64 + 1;
+        let source = stats.sources.entry(origin).or_default();
+        source.documents += 1;
+        source.bytes += bytes;
         Document {
             id: id.to_hex().to_string(),
             text,
             source: file.name.clone(),
+            origin,
             licence: self.sources[file.source].licence.clone(),
             language,
             split,
             bytes,
+            letters: key.letters.to_string(),
             history,
         }
     }

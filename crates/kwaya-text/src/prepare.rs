@@ -17,6 +17,7 @@ use crate::{
     lines::{self, Line},
     redact,
     sources::{self, Source},
+    withdrawn::Letters,
 };
 
 /// Longer texts are cut into pieces, each a document of its own: a book or one
@@ -30,12 +31,16 @@ const PIECE_BYTES: usize = 16 << 10;
 /// hundreds.
 const DROPPED_LINES_MAX: u64 = 1000;
 
+/// Characters of a text that was dropped, kept to be looked at.
+const START_CHARACTERS: usize = 300;
+
 /// A document that is good by itself.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Clean {
     pub(crate) language: String,
     pub(crate) format: String,
     pub(crate) history: Vec<Step>,
+    pub(crate) letters: Letters,
     pub(crate) emails: u64,
     pub(crate) phones: u64,
     #[serde(skip)]
@@ -44,14 +49,31 @@ pub(crate) struct Clean {
 
 /// What a document came to on its thread.
 pub(crate) enum Prepared {
-    Clean { document: Clean, hash: blake3::Hash, signature: Option<Box<Signature>> },
-    Dropped { reason: Reason, detail: String, language: String, bytes: u64 },
+    Clean { document: Box<Clean>, hash: blake3::Hash, signature: Option<Box<Signature>> },
+    Dropped { reason: Reason, detail: String, language: String, bytes: u64, letters: String, start: String },
 }
 
 impl Prepared {
     fn dropped((reason, detail): Refusal, bytes: u64) -> Self {
-        Self::Dropped { reason, detail, language: String::new(), bytes }
+        Self::Dropped { reason, detail, language: String::new(), bytes, letters: String::new(), start: String::new() }
     }
+
+    /// A text that is dropped; of one that was taken back nothing is kept.
+    fn refused(reason: Reason, detail: &str, text: &str, bytes: u64, options: &Options) -> Self {
+        let letters = Letters::of(text);
+        if options.withdrawn.text(&letters) {
+            return Self::dropped((Reason::Withdrawn, String::new()), bytes);
+        }
+        let start = start(text);
+        let start = if options.redact { redact::redact(start).text } else { start };
+        let (detail, letters) = (detail.to_owned(), letters.to_string());
+        Self::Dropped { reason, detail, language: String::new(), bytes, letters, start }
+    }
+}
+
+/// The beginning of a text, for people to look at.
+pub(crate) fn start(text: &str) -> String {
+    text.chars().take(START_CHARACTERS).collect()
 }
 
 /// The documents of one file, or why there are none.
@@ -66,12 +88,12 @@ pub(crate) fn prepare(
         Ok(extracted) if extracted.format == Format::Lines => {
             return Ok(of_lines(&extracted, source, options, identifier));
         }
-        Ok(extracted) => refine(extracted, options),
-        Err(refusal) => Err(refusal),
+        Ok(extracted) => refine(extracted, file.bytes, options),
+        Err(refusal) => Err(Prepared::dropped(refusal, file.bytes)),
     };
     Ok(match extracted {
         Ok(extracted) => of_text(extracted, source, options, identifier),
-        Err(refusal) => vec![Prepared::dropped(refusal, file.bytes)],
+        Err(dropped) => vec![dropped],
     })
 }
 
@@ -81,11 +103,14 @@ fn of_lines(file: &Extracted, source: &Source, options: &Options, identifier: &I
     let mut dropped: BTreeMap<Reason, (u64, u64)> = BTreeMap::new();
     for (number, bytes, line) in lines::read(&file.text) {
         let prepared = line
-            .map_err(|cause| (Reason::BadLine, cause))
-            .and_then(|line| of_line(line, &file.history, source, options, identifier))
-            .unwrap_or_else(|(reason, detail)| {
-                let colon = if detail.is_empty() { "" } else { ": " };
-                vec![Prepared::dropped((reason, format!("line {number}{colon}{detail}")), bytes)]
+            .map_err(|cause| Prepared::dropped((Reason::BadLine, cause), bytes))
+            .and_then(|line| of_line(line, bytes, &file.history, source, options, identifier))
+            .unwrap_or_else(|mut dropped| {
+                if let Prepared::Dropped { detail, .. } = &mut dropped {
+                    let colon = if detail.is_empty() { "" } else { ": " };
+                    *detail = format!("line {number}{colon}{detail}");
+                }
+                vec![dropped]
             });
         for document in prepared {
             if let Prepared::Dropped { reason, bytes, .. } = document {
@@ -109,15 +134,16 @@ fn of_lines(file: &Extracted, source: &Source, options: &Options, identifier: &I
 /// The documents of a line.
 fn of_line(
     line: Line,
+    bytes: u64,
     history: &[Step],
     source: &Source,
     options: &Options,
     identifier: &Identifier,
-) -> Result<Vec<Prepared>, Refusal> {
+) -> Result<Vec<Prepared>, Prepared> {
     let mut history = history.to_vec();
     match line {
         Line::Text(text) => {
-            let extracted = refine(Extracted { text, format: Format::Lines, history }, options)?;
+            let extracted = refine(Extracted { text, format: Format::Lines, history }, bytes, options)?;
             Ok(of_text(extracted, source, options, identifier))
         }
         Line::Chat(mut messages) => {
@@ -127,10 +153,10 @@ fn of_line(
             let after = said(&messages);
             history.push(Step::Normalise { before, after });
             if !lines::has_answer(&messages) {
-                return Err((Reason::BadLine, lines::NO_ANSWER.to_owned()));
+                return Err(Prepared::dropped((Reason::BadLine, lines::NO_ANSWER.to_owned()), bytes));
             }
             if after > options.max_file_bytes {
-                return Err((Reason::TooLarge, "text".to_owned()));
+                return Err(Prepared::dropped((Reason::TooLarge, "text".to_owned()), bytes));
             }
             Ok(vec![judge(Content::Chat(messages), Format::Chat, history, source, options, identifier)])
         }
@@ -159,6 +185,9 @@ fn of_text(
 /// The text of a file.
 fn read(file: &sources::File, options: &Options, extractor: &mut Extractor) -> Result<Result<Extracted, Refusal>> {
     let refuse = |reason, detail: &str| Ok(Err((reason, detail.to_owned())));
+    if options.withdrawn.file(&file.hash) {
+        return refuse(Reason::Withdrawn, "");
+    }
     if file.bytes == 0 {
         return refuse(Reason::Empty, "");
     }
@@ -177,12 +206,17 @@ fn read(file: &sources::File, options: &Options, extractor: &mut Extractor) -> R
     extractor.extract(&file.name, &bytes)
 }
 
-/// A text normalised, where it is one that can be used.
-fn refine(Extracted { text: raw, format, mut history }: Extracted, options: &Options) -> Result<Extracted, Refusal> {
-    let refuse = |reason, detail: &str| Err((reason, detail.to_owned()));
+/// A text normalised, where it is one that can be used; `bytes` are of what it
+/// came from.
+fn refine(
+    Extracted { text: raw, format, mut history }: Extracted,
+    bytes: u64,
+    options: &Options,
+) -> Result<Extracted, Prepared> {
     let text = clean::normalise(&raw);
     history.push(Step::Normalise { before: raw.len() as u64, after: text.len() as u64 });
     drop(raw);
+    let refuse = |reason, detail: &str| Err(Prepared::refused(reason, detail, &text, bytes, options));
     if text.is_empty() {
         return refuse(Reason::Empty, "");
     }
@@ -226,16 +260,26 @@ fn judge(
     if let Some(Step::Extract { format: stated, .. }) = history.first_mut() {
         format.name().clone_into(stated);
     }
-    let verdict = identifier.identify(&content.words(), source.language.as_deref());
+    let words = content.words();
+    let letters = Letters::of(&words);
+    if options.withdrawn.text(&letters) {
+        return Prepared::dropped((Reason::Withdrawn, String::new()), words.len() as u64);
+    }
+    let verdict = identifier.identify(&words, source.language.as_deref());
+    let unusable = match () {
+        () if verdict.unwanted => Some(Reason::OtherLanguage),
+        () if options.keep_out.is_in(&words) => Some(Reason::Contaminated),
+        () => None,
+    };
+    if let Some(reason) = unusable {
+        let mut dropped = Prepared::refused(reason, "", &words, words.len() as u64, options);
+        if let Prepared::Dropped { language, .. } = &mut dropped {
+            *language = verdict.language;
+        }
+        return dropped;
+    }
+    drop(words);
     let language = verdict.language;
-    if verdict.unwanted {
-        let (detail, bytes) = (String::new(), content.words().len() as u64);
-        return Prepared::Dropped { reason: Reason::OtherLanguage, detail, language, bytes };
-    }
-    if options.keep_out.is_in(&content.words()) {
-        let (detail, bytes) = (String::new(), content.words().len() as u64);
-        return Prepared::Dropped { reason: Reason::Contaminated, detail, language, bytes };
-    }
     history.push(Step::Identify { sure: verdict.detected == language, detected: verdict.detected });
     let (mut emails, mut phones) = (0, 0);
     let mut plain = |text: String| {
@@ -265,5 +309,6 @@ fn judge(
     }
     let hash = blake3::hash(text.as_bytes());
     let format = format.name().to_owned();
-    Prepared::Clean { document: Clean { language, format, history, emails, phones, text }, hash, signature }
+    let document = Box::new(Clean { language, format, history, letters, emails, phones, text });
+    Prepared::Clean { document, hash, signature }
 }

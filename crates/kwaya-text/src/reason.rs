@@ -19,6 +19,8 @@ pub enum Reason {
     SpecialFile,
     /// A link to a folder that the walk has already been in.
     LinkLoop,
+    /// Somebody took it back.
+    Withdrawn,
     /// A picture.
     Picture,
     /// A format that is not read.
@@ -49,12 +51,13 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the pipeline.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Unreadable,
         Self::SpecialFile,
         Self::LinkLoop,
         Self::Empty,
         Self::TooLarge,
+        Self::Withdrawn,
         Self::Picture,
         Self::UnknownFormat,
         Self::Damaged,
@@ -78,6 +81,7 @@ impl Reason {
             Self::Unreadable => "unreadable",
             Self::SpecialFile => "special-file",
             Self::LinkLoop => "link-loop",
+            Self::Withdrawn => "withdrawn",
             Self::Picture => "picture",
             Self::UnknownFormat => "unknown-format",
             Self::Damaged => "damaged",

@@ -11,7 +11,7 @@ use kwaya_base::{Error, Progress, Result, Unit};
 use serde::{Deserialize, Serialize};
 use walkdir::{DirEntry, WalkDir};
 
-use crate::{Reason, corpus::Dropped};
+use crate::{Reason, corpus::Dropped, withdrawn::WITHDRAWN};
 
 /// A folder (or one file) of documents, and what its owner says of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ pub struct Listing {
 
 /// In a folder with a recipe, what is Kwaya's own and no document.
 const RECIPE: &str = "kwaya.toml";
-const OWN: [&str; 3] = [RECIPE, "kwaya.lock", "build"];
+const OWN: [&str; 4] = [RECIPE, "kwaya.lock", "build", WITHDRAWN];
 
 /// Lists and hashes the files of `sources`. Hidden and special files and
 /// Kwaya's own are passed over; links are followed, but no folder is visited
@@ -92,7 +92,9 @@ pub fn scan(sources: &[Source], max_file_bytes: u64, progress: &dyn Progress) ->
                 (file.hash, file.bytes) = (hash, bytes);
                 kept.push(file);
             }
-            Err(error) => skipped.push(dropped(file.name, file.bytes, Reason::Unreadable, error.to_string())),
+            Err(error) => {
+                skipped.push(dropped(file.source, file.name, file.bytes, Reason::Unreadable, error.to_string()));
+            }
         }
         progress.at(done);
     }
@@ -132,24 +134,25 @@ fn walk(
             }),
             Ok(entry) if entry.file_type().is_dir() => {}
             Ok(entry) => {
-                skipped.push(dropped(name(entry.path(), &source.path), 0, Reason::SpecialFile, String::new()));
+                let name = name(entry.path(), &source.path);
+                skipped.push(dropped(index, name, 0, Reason::SpecialFile, String::new()));
             }
             Err(error) if error.loop_ancestor().is_some() => {
                 let path = error.path().unwrap_or(&source.path);
-                skipped.push(dropped(name(path, &source.path), 0, Reason::LinkLoop, String::new()));
+                skipped.push(dropped(index, name(path, &source.path), 0, Reason::LinkLoop, String::new()));
             }
             Err(error) => {
                 let path = error.path().unwrap_or(&source.path);
                 let detail = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
-                skipped.push(dropped(name(path, &source.path), 0, Reason::Unreadable, detail));
+                skipped.push(dropped(index, name(path, &source.path), 0, Reason::Unreadable, detail));
             }
         }
     }
     files[first..].sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
 }
 
-fn dropped(source: String, bytes: u64, reason: Reason, detail: String) -> Dropped {
-    Dropped { source, reason, detail, bytes, language: String::new(), duplicate_of: String::new() }
+fn dropped(source: usize, name: String, bytes: u64, reason: Reason, detail: String) -> Dropped {
+    Dropped { detail, bytes, ..Dropped::new(name, source, reason) }
 }
 
 /// Whether this is a recipe, its lock or its build, which may well lie among
@@ -173,6 +176,12 @@ fn name(path: &Path, root: &Path) -> String {
     };
     let parts: Vec<String> = relative.iter().map(|part| escape(part.as_encoded_bytes())).collect();
     parts.join("/")
+}
+
+/// Where the file called `name` in the source at `root` is, unless the bytes
+/// of its name had to be written in another way.
+pub fn path_of(root: &Path, name: &str) -> PathBuf {
+    if root.is_file() { root.to_owned() } else { root.join(name) }
 }
 
 fn escape(bytes: &[u8]) -> String {

@@ -26,13 +26,14 @@ use crate::{
     Reason,
     duplicates::{SLOTS, Signature},
     prepare::Clean,
+    withdrawn::Letters,
 };
 
 /// How much is added before it is made durable.
 const SAVE_BYTES: u64 = 64 << 20;
 /// A language tag is not longer.
 const TAG_BYTES: usize = 36;
-const KEY_BYTES: usize = 4 + 8 + 8 + 32 + TAG_BYTES + 1 + 2 * SLOTS;
+const KEY_BYTES: usize = 4 + 8 + 8 + 32 + 16 + TAG_BYTES + 1 + 2 * SLOTS;
 const PARAGRAPH_BYTES: u64 = 16;
 /// The files that grow.
 const NAMES: [&str; 3] = ["entries", "keys", "paragraphs"];
@@ -41,7 +42,7 @@ const NAMES: [&str; 3] = ["entries", "keys", "paragraphs"];
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Entry {
     /// It is good by itself; its text is not in here but beside it.
-    Clean(Clean),
+    Clean(Box<Clean>),
     /// It is not.
     Dropped(Refused),
 }
@@ -55,6 +56,9 @@ pub(crate) struct Refused {
     pub(crate) detail: String,
     pub(crate) language: String,
     pub(crate) bytes: u64,
+    /// What the text is known by, and how it begins, where there was one.
+    pub(crate) letters: String,
+    pub(crate) start: String,
 }
 
 /// What of a clean document is compared with others.
@@ -68,6 +72,8 @@ pub(crate) struct Key {
     pub(crate) text: u64,
     /// BLAKE3 of the text.
     pub(crate) hash: [u8; 32],
+    /// What the text is known by, however it is set.
+    pub(crate) letters: Letters,
     /// The code of its language.
     pub(crate) language: String,
     /// Of a text; a chat has none.
@@ -81,9 +87,10 @@ impl Key {
         out.extend_from_slice(&self.bytes.to_le_bytes());
         out.extend_from_slice(&self.text.to_le_bytes());
         out.extend_from_slice(&self.hash);
+        out.extend_from_slice(&self.letters.0);
         let tag = &self.language.as_bytes()[..self.language.floor_char_boundary(TAG_BYTES)];
         out.extend_from_slice(tag);
-        out.resize(begin + 52 + TAG_BYTES, 0);
+        out.resize(begin + 68 + TAG_BYTES, 0);
         out.push(u8::from(self.signature.is_some()));
         self.signature.iter().flat_map(|s| s.0).for_each(|slot| out.extend_from_slice(&slot.to_le_bytes()));
         out.resize(begin + KEY_BYTES, 0);
@@ -95,13 +102,14 @@ impl Key {
         let length = u64::from_le_bytes(take(8).try_into().expect("eight bytes"));
         let text = u64::from_le_bytes(take(8).try_into().expect("eight bytes"));
         let hash = take(32).try_into().expect("a hash");
+        let letters = Letters(take(16).try_into().expect("half a hash"));
         let tag = take(TAG_BYTES);
         let tag = &tag[..tag.iter().position(|b| *b == 0).unwrap_or(TAG_BYTES)];
         let language = String::from_utf8_lossy(tag).into_owned();
         let signed = take(1)[0] == 1;
         let slots = take(2 * SLOTS).as_chunks().0;
         let signature = signed.then(|| Signature(std::array::from_fn(|slot| u16::from_le_bytes(slots[slot]))));
-        Self { file, bytes: length, text, hash, language, signature }
+        Self { file, bytes: length, text, hash, letters, language, signature }
     }
 }
 
@@ -119,7 +127,12 @@ impl Batch {
     }
 
     /// Adds a document, with the hashes of its paragraphs.
-    pub(crate) fn keep(&mut self, mut document: Clean, mut key: Key, paragraphs: impl Iterator<Item = (u32, u64)>) {
+    pub(crate) fn keep(
+        &mut self,
+        mut document: Box<Clean>,
+        mut key: Key,
+        paragraphs: impl Iterator<Item = (u32, u64)>,
+    ) {
         let text = std::mem::take(&mut document.text);
         key.text = self.entry(&Entry::Clean(document), &text);
         key.bytes = text.len() as u64;
@@ -317,14 +330,30 @@ mod tests {
     use super::*;
 
     fn key(file: u32, language: &str, signature: Option<Signature>) -> Key {
-        Key { file, bytes: 0, text: 0, hash: [file as u8; 32], language: language.to_owned(), signature }
+        Key {
+            file,
+            bytes: 0,
+            text: 0,
+            hash: [file as u8; 32],
+            letters: Letters::of(""),
+            language: language.to_owned(),
+            signature,
+        }
     }
 
     fn batch(file: u32) -> Batch {
         let mut batch = Batch::default();
-        let refused = Refused { file, reason: Reason::Empty, detail: String::new(), language: String::new(), bytes: 7 };
+        let refused = Refused {
+            file,
+            reason: Reason::Empty,
+            detail: String::new(),
+            language: String::new(),
+            bytes: 7,
+            letters: "ab".into(),
+            start: String::new(),
+        };
         batch.drop(refused);
-        let clean = |text: &str| Clean { text: text.to_owned(), ..Clean::default() };
+        let clean = |text: &str| Box::new(Clean { text: text.to_owned(), ..Clean::default() });
         let signature = Signature::of("moja mbili tatu nne tano sita saba");
         batch.keep(clean(&format!("mahindi {file}")), key(file, "sw", signature), [(3, 11)].into_iter());
         batch.keep(clean("chai"), key(file, "zh-Hant", None), std::iter::empty());

@@ -14,7 +14,7 @@ use std::{
 
 use kwaya_base::{Error, Result, error::At};
 use parquet::{
-    basic::{Compression, ZstdLevel},
+    basic::{Compression, Type as PhysicalType, ZstdLevel},
     data_type::{ByteArray, ByteArrayType, Int64Type},
     errors::ParquetError,
     file::{
@@ -72,6 +72,13 @@ fn schema<R: Row>() -> Type {
     parse_message_type(R::SCHEMA).expect("the schema is well formed")
 }
 
+/// The columns of a table, each with whether it holds numbers.
+pub(crate) fn columns<R: Row>() -> Vec<(String, bool)> {
+    let schema = schema::<R>();
+    let number = |field: &Type| field.get_physical_type() == PhysicalType::INT64;
+    schema.get_fields().iter().map(|field| (field.name().to_owned(), number(field))).collect()
+}
+
 /// Writes one table, row by row. A thread of its own compresses what is whole.
 pub(crate) struct Writer<R> {
     path: PathBuf,
@@ -95,6 +102,8 @@ impl<R: Row> Writer<R> {
             // Every text is another one: a dictionary of them only costs time.
             .set_column_dictionary_enabled("text".into(), false)
             .set_column_dictionary_enabled("id".into(), false)
+            .set_column_dictionary_enabled("letters".into(), false)
+            .set_column_dictionary_enabled("start".into(), false)
             .set_statistics_enabled(EnabledStatistics::None)
             .build();
         let mut file = SerializedFileWriter::new(File::create(path).at(path)?, Arc::new(schema), Arc::new(properties))
