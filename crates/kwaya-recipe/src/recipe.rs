@@ -48,6 +48,10 @@ pub struct SourceEntry {
     /// The language of all these documents, where it is known to be one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
+    /// The column of its tables, or the key of its lines of JSON, that holds
+    /// the text; left out, it is looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
 }
 
 /// How documents are chosen.
@@ -186,7 +190,7 @@ impl Recipe {
         Self {
             name: name.to_owned(),
             languages: languages.to_vec(),
-            source: vec![SourceEntry { path: from.to_owned(), licence: licence.to_owned(), language: None }],
+            source: vec![SourceEntry { path: from.to_owned(), licence: licence.to_owned(), language: None, column: None }],
             corpus: CorpusWishes::default(),
             train: TrainWishes::default(),
         }
@@ -276,6 +280,7 @@ impl Recipe {
                 path: folder.join(&s.path),
                 licence: s.licence.clone(),
                 language: s.language.clone(),
+                column: s.column.clone(),
             })
             .collect()
     }

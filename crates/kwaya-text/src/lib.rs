@@ -24,6 +24,7 @@ mod parallel;
 mod pipeline;
 mod prepare;
 mod reason;
+mod records;
 mod redact;
 pub mod sources;
 mod table;

@@ -18,10 +18,10 @@ use crate::{
     Reason,
     corpus::{Document, Dropped, Options, Split, Stats},
     duplicates::{Index, Verdict},
-    extract::Extractor,
+    extract::Extractors,
     language::Identifier,
     parallel,
-    prepare::{Clean, Prepared, prepare},
+    prepare::{Clean, Job, Outcome, Prepared, prepare, stream},
     sources::{self, Listing, Source},
     table::Writer,
 };
@@ -73,21 +73,36 @@ pub fn build(
     let mut done = 0;
     let batches = batches(&listing.files);
     let bytes = |batch: usize| listing.files[batches[batch].clone()].iter().map(|file| file.bytes).sum::<u64>();
+    let extractors = Extractors::new(&options.worker);
+    let identifier = &identifier;
+    let job = |index: usize| {
+        let file = &listing.files[index];
+        Job { file, source: &sources[file.source], options, identifier }
+    };
     parallel::map(
         batches.len(),
         options.threads,
         (bytes, UNDER_WAY_BYTES),
-        || Extractor::new(&options.worker),
-        |extractor, batch| {
-            let files = listing.files[batches[batch].clone()].iter();
-            files.map(|file| prepare(file, &sources[file.source], options, &identifier, extractor)).collect()
-        },
+        || extractors.get(),
+        |extractor, batch| batches[batch].clone().map(|index| prepare(job(index), extractor)).collect(),
         |batch, prepared: Vec<_>| {
             for (index, documents) in batches[batch].clone().zip(prepared) {
                 if progress.stopped() {
                     return Err(Error::new("interrupted"));
                 }
-                collector.take(index, documents?)?;
+                collector.file(index);
+                match documents? {
+                    Outcome::Documents(documents) => {
+                        documents.into_iter().try_for_each(|document| collector.document(index, document))?;
+                    }
+                    Outcome::Large => stream(job(index), &extractors, |document, position| {
+                        if progress.stopped() {
+                            return Err(Error::new("interrupted"));
+                        }
+                        progress.at(done + position);
+                        collector.document(index, document)
+                    })?,
+                }
                 done += listing.files[index].bytes;
                 progress.at(done);
             }
@@ -147,23 +162,23 @@ struct Collector<'a> {
 /// What stays in memory of a document that is kept.
 struct Kept {
     file: usize,
+    part: Box<str>,
     hash: blake3::Hash,
     language: String,
     bytes: u64,
 }
 
 impl Collector<'_> {
-    fn take(&mut self, file: usize, documents: Vec<Prepared>) -> Result<()> {
+    fn file(&mut self, file: usize) {
         self.stats.files += 1;
         self.stats.file_bytes += self.listing.files[file].bytes;
-        documents.into_iter().try_for_each(|document| self.document(file, document))
     }
 
     fn document(&mut self, file: usize, prepared: Prepared) -> Result<()> {
-        let source = self.listing.files[file].name.clone();
         let (document, hash, signature) = match prepared {
             Prepared::Clean { document, hash, signature } => (document, hash, signature),
-            Prepared::Dropped { reason, detail, language, bytes } => {
+            Prepared::Dropped { part, reason, detail, language, bytes } => {
+                let source = self.listing.files[file].part(&part);
                 return self.drop(Dropped { source, reason, detail, language, bytes, duplicate_of: String::new() });
             }
         };
@@ -172,11 +187,14 @@ impl Collector<'_> {
             Verdict::Exact(first) => (Reason::ExactDuplicate, first),
             Verdict::Near(first) => (Reason::NearDuplicate, first),
             Verdict::New => {
-                self.kept.push(Kept { file, hash, language, bytes });
+                let part = document.part.as_str().into();
+                self.kept.push(Kept { file, part, hash, language, bytes });
                 return self.spool.push(&document);
             }
         };
-        let duplicate_of = self.listing.files[self.kept[first as usize].file].name.clone();
+        let first = &self.kept[first as usize];
+        let duplicate_of = self.listing.files[first.file].part(&first.part);
+        let source = self.listing.files[file].part(&document.part);
         self.drop(Dropped { source, reason, detail: String::new(), language, bytes, duplicate_of })
     }
 
@@ -245,7 +263,7 @@ fn write_documents(
         writer.push(Document {
             id: kept.hash.to_hex().to_string(),
             text: document.text,
-            source: file.name.clone(),
+            source: file.part(&document.part),
             licence: sources[file.source].licence.clone(),
             language: document.language,
             split: if held_out { Split::HeldOut } else { Split::Train },
@@ -319,7 +337,7 @@ mod tests {
     use super::*;
 
     fn kept(language: &str, number: u64, bytes: u64) -> Kept {
-        Kept { file: 0, hash: blake3::hash(&number.to_le_bytes()), language: language.to_owned(), bytes }
+        Kept { file: 0, part: "".into(), hash: blake3::hash(&number.to_le_bytes()), language: language.to_owned(), bytes }
     }
 
     #[test]

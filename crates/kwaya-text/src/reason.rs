@@ -33,6 +33,17 @@ pub enum Reason {
     NotText,
     /// A line of a file of JSON lines that holds neither a text nor a chat.
     BadLine,
+    /// A member of an archive that is locked, or whose name is used twice or
+    /// leads out of the archive.
+    BadMember,
+    /// An archive that unpacks to far more than its size, holds too many
+    /// members, or too many archives within one another.
+    ArchiveLimit,
+    /// A table without the column that holds the text.
+    NoColumn,
+    /// A record that is no document: a redirect, an error page, a page about
+    /// pages.
+    NoDocument,
     /// Fewer characters than asked for.
     TooShort,
     /// Surely in a language that is not wanted.
@@ -45,7 +56,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the pipeline.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::Unreadable,
         Self::SpecialFile,
         Self::LinkLoop,
@@ -58,6 +69,10 @@ impl Reason {
         Self::TimeLimit,
         Self::NotText,
         Self::BadLine,
+        Self::BadMember,
+        Self::ArchiveLimit,
+        Self::NoColumn,
+        Self::NoDocument,
         Self::TooShort,
         Self::OtherLanguage,
         Self::ExactDuplicate,
@@ -79,6 +94,10 @@ impl Reason {
             Self::TimeLimit => "time-limit",
             Self::NotText => "not-text",
             Self::BadLine => "bad-line",
+            Self::BadMember => "bad-member",
+            Self::ArchiveLimit => "archive-limit",
+            Self::NoColumn => "no-column",
+            Self::NoDocument => "no-document",
             Self::TooShort => "too-short",
             Self::OtherLanguage => "other-language",
             Self::ExactDuplicate => "exact-duplicate",

@@ -59,7 +59,7 @@ fn swahili(seed: usize) -> String {
 
 fn build(folder: &Path, out: &Path, threads: usize) -> Stats {
     fs::create_dir_all(out).unwrap();
-    let sources = [Source { path: folder.to_owned(), licence: "CC-BY-4.0".into(), language: Some("sw".into()) }];
+    let sources = [Source { path: folder.to_owned(), licence: "CC-BY-4.0".into(), language: Some("sw".into()), column: None }];
     let listing = sources::scan(&sources, u64::MAX, &Silent).unwrap();
     let options = Options { languages: vec!["sw".into()], held_out: 0.1, threads, ..Options::default() };
     corpus::build(&listing, &sources, &options, out, &Silent).unwrap()
@@ -164,7 +164,7 @@ fn link_loops_and_odd_names_are_harmless() {
     fs::write(folder.join(std::ffi::OsStr::from_bytes(b"jina-\xff.txt")), swahili(1)).unwrap();
     symlink(&folder, folder.join("loop")).unwrap();
     symlink("nowhere", folder.join("broken")).unwrap();
-    let source = [Source { path: folder, licence: String::new(), language: None }];
+    let source = [Source { path: folder, licence: String::new(), language: None, column: None }];
     let listing = sources::scan(&source, u64::MAX, &Silent).unwrap();
     assert_eq!(listing.files.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(), ["jina-\\xFF.txt"]);
     let skipped: Vec<_> = listing.skipped.iter().map(|d| (d.source.as_str(), d.reason)).collect();
@@ -175,7 +175,7 @@ fn link_loops_and_odd_names_are_harmless() {
 fn nothing_to_read_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let scan = |path: &Path| {
-        let source = Source { path: path.to_owned(), licence: String::new(), language: None };
+        let source = Source { path: path.to_owned(), licence: String::new(), language: None, column: None };
         sources::scan(&[source], u64::MAX, &Silent).unwrap_err().key()
     };
     assert_eq!(scan(dir.path()), "source-empty");
