@@ -19,7 +19,7 @@ pub use crate::worker::worker_main;
 use crate::{
     Reason,
     corpus::Step,
-    records::{self, Record},
+    records::{self, Record, Task},
     worker::Child,
 };
 
@@ -114,6 +114,36 @@ pub(crate) struct Extracted {
 /// Takes texts out of files; one for each thread.
 pub(crate) struct Extractor {
     child: Option<Child>,
+}
+
+/// Takes every text out of a file, or says why there is none: those of its
+/// members, rows, pages or messages, where it holds many, each with its name
+/// within the file; of a line of JSON, the line. A text of more than `max`
+/// bytes is none.
+///
+/// # Errors
+/// `worker-failed` when the child process cannot be started.
+pub fn texts(
+    name: &str,
+    bytes: &[u8],
+    max: u64,
+    worker: &Worker,
+    take: &mut dyn FnMut(&str, std::result::Result<&str, (Reason, &str)>),
+) -> Result<()> {
+    let (mut reader, mut extractor) = (Extractor::new(worker), Extractor::new(worker));
+    let task = Task { name, bytes: bytes.len() as u64, record_bytes_max: max, column: None };
+    let mut failed = Ok(());
+    let mut each = |record: Record| {
+        let part = record.part.clone();
+        match extractor.extract_record(name, record) {
+            Ok(Ok(extracted)) => take(&part, Ok(&extracted.text)),
+            Ok(Err((reason, detail))) => take(&part, Err((reason, &detail))),
+            Err(error) => failed = Err(error),
+        }
+        failed.is_ok()
+    };
+    records::read_bytes(task, bytes, &mut reader, &mut each)?;
+    failed
 }
 
 /// Extractors that threads borrow for as long as they work: a child process is

@@ -312,7 +312,7 @@ fn read(file: &sources::File, options: &Options) -> Result<Result<Option<Vec<u8>
     }
     let mut bytes = Vec::new();
     let read = File::open(&file.path).and_then(|mut open| {
-        if file.bytes > SMALL_BYTES && records::holds_many(&file.name, &mut open)? {
+        if file.bytes > SMALL_BYTES.min(options.max_file_bytes) && records::holds_many(&file.name, &mut open)? {
             return Ok(false);
         }
         if file.bytes <= options.max_file_bytes {

@@ -115,6 +115,7 @@ fn sniff(name: &str, head: &[u8]) -> Option<Kind> {
     let lower = name.to_ascii_lowercase();
     let ending = lower.rsplit_once('.').map_or("", |(_, ending)| ending);
     let utf16 = head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]);
+    let lines = matches!(ending, "jsonl" | "ndjson");
     let text = || utf16 || !head.contains(&0);
     let start = head.strip_prefix("\u{feff}".as_bytes()).unwrap_or(head);
     Some(match head {
@@ -125,8 +126,10 @@ fn sniff(name: &str, head: &[u8]) -> Option<Kind> {
         [b'P', b'A', b'R', b'1', ..] => Kind::Parquet,
         [b'W', b'A', b'R', b'C', b'/', b'0'..=b'9', ..] => Kind::Warc,
         _ if archive::is_tar(head) => Kind::Tar,
+        // Lines may tell of anything, and one that is wrong costs no other.
+        _ if lines && start.trim_ascii_start().starts_with(b"{") => Kind::Lines,
         _ if !text() => return None,
-        _ if matches!(ending, "jsonl" | "ndjson") => Kind::Lines,
+        _ if lines => Kind::Lines,
         _ if matches!(ending, "csv" | "tsv" | "tab") => Kind::Rows,
         _ if utf16 => return None,
         _ if ending == "eml" => Kind::Mail,

@@ -92,15 +92,15 @@ fn layout(name: &str, sample: &[u8], whole: bool, wanted: Option<&str>) -> Resul
         true => &[(b',', true), (b';', true), (b'\t', true), (b'|', true)],
         false => &[(b'\t', true), (b'\t', false)],
     };
-    // The rows of a table are alike in length, and more than one column tells
-    // more than one.
+    // The rows of a table are alike in length; more columns tell more than one,
+    // and more rows than few.
     let alike = |rows: &[Vec<(u64, Vec<u8>)>]| {
         let width = rows.first().map_or(0, Vec::len);
         let alike = rows.iter().filter(|row| row.len() == width).count() as u64;
         let score = alike * 1000 / (rows.len() as u64).max(1);
-        if width > 1 { score } else { score / 2 }
+        (if width > 1 { score } else { score / 2 }, alike)
     };
-    let mut best: Option<(u64, Dialect, Vec<Vec<(u64, Vec<u8>)>>)> = None;
+    let mut best: Option<((u64, u64), Dialect, Vec<Vec<(u64, Vec<u8>)>>)> = None;
     for &dialect in possible {
         let rows = sample_rows(sample, whole, dialect);
         let score = alike(&rows);

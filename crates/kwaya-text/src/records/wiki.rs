@@ -228,15 +228,18 @@ fn plain(markup: &str, names: &[String]) -> String {
                 at += 2;
             }
             b'[' if run >= 2 => {
-                if open.len() < NESTING_MAX {
-                    open.push(Open::Link(out.len()));
+                for _ in 0..run / 2 {
+                    if open.len() < NESTING_MAX {
+                        open.push(Open::Link(out.len()));
+                    }
                 }
                 at += run;
             }
             b']' if run >= 2 => {
-                if let Some(Open::Link(from)) = open.last() {
-                    let label = label(&out[*from..], names).to_owned();
-                    out.truncate(*from);
+                for _ in 0..run / 2 {
+                    let Some(&Open::Link(from)) = open.last() else { break };
+                    let label = label(&out[from..], names).to_owned();
+                    out.truncate(from);
                     out.push_str(&label);
                     open.pop();
                 }
