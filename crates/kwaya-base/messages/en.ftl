@@ -577,6 +577,14 @@ reason-near-duplicate = Nearly the same text as another document
     .remedy = Nothing to do; the text is counted once.
 reason-repeated-paragraphs = Nothing but paragraphs of earlier documents, or next to nothing
     .remedy = Nothing to do, or set unique_paragraphs = false under [corpus] to keep such paragraphs.
+reason-bad-member = A member of an archive that is locked, or whose name is used twice or leads out of the archive
+    .remedy = Unpack the archive yourself, and put the files that you want into a folder.
+reason-archive-limit = An archive that unpacks to far more than its size, or has too much in it
+    .remedy = Unpack it yourself if you know what it is, and put the files that you want into a folder.
+reason-no-column = A table without a column of text
+    .remedy = Name the column in the recipe: column = "…" below [[source]].
+reason-no-document = A redirect, an error page or a page about other pages
+    .remedy = Nothing to do.
 
 ### The report and the cards
 

@@ -59,6 +59,10 @@ pub struct SourceEntry {
     pub consent: Consent,
     /// The language of all these documents, where it is known to be one.
     pub language: Option<String>,
+    /// The column of its tables, or the key of its lines of JSON, that holds
+    /// the text; left out, it is looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
 }
 
 /// As it is written: unknown keys could not be refused in a part that is
@@ -74,20 +78,27 @@ struct SourceWords {
     allowed_until: Until,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     language: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    column: Option<String>,
 }
 
 impl From<SourceWords> for SourceEntry {
     fn from(words: SourceWords) -> Self {
-        let SourceWords { path, licence, allowed_by, allowed_on, allowed_for, allowed_until, language } = words;
-        Self { path, consent: Consent { licence, allowed_by, allowed_on, allowed_for, allowed_until }, language }
+        let SourceWords { path, licence, allowed_by, allowed_on, allowed_for, allowed_until, language, column } = words;
+        Self {
+            path,
+            consent: Consent { licence, allowed_by, allowed_on, allowed_for, allowed_until },
+            language,
+            column,
+        }
     }
 }
 
 impl From<SourceEntry> for SourceWords {
     fn from(entry: SourceEntry) -> Self {
-        let SourceEntry { path, consent, language } = entry;
+        let SourceEntry { path, consent, language, column } = entry;
         let Consent { licence, allowed_by, allowed_on, allowed_for, allowed_until } = consent;
-        Self { path, licence, allowed_by, allowed_on, allowed_for, allowed_until, language }
+        Self { path, licence, allowed_by, allowed_on, allowed_for, allowed_until, language, column }
     }
 }
 
@@ -242,7 +253,7 @@ impl Recipe {
             name: name.to_owned(),
             languages: languages.to_vec(),
             uses,
-            source: vec![SourceEntry { path: from.to_owned(), consent, language: None }],
+            source: vec![SourceEntry { path: from.to_owned(), consent, language: None, column: None }],
             corpus: CorpusWishes::default(),
             train: TrainWishes::default(),
             card: CardWishes::default(),
@@ -344,6 +355,7 @@ impl Recipe {
                 path: folder.join(&s.path),
                 licence: s.consent.licence.clone(),
                 language: s.language.clone(),
+                column: s.column.clone(),
             })
             .collect()
     }

@@ -14,7 +14,7 @@ fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let path = arguments.next().ok_or_else(|| Error::usage("source-missing").arg("path", "FOLDER"))?.into();
     let threads = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(1);
-    let sources = [Source { path, licence: String::new(), language: None }];
+    let sources = [Source { path, licence: String::new(), language: None, column: None }];
     let start = Instant::now();
     let listing = sources::scan(&sources, u64::MAX, &Silent)?;
     let scanned = start.elapsed().as_secs_f64();

@@ -53,7 +53,7 @@ fn main() -> Result<()> {
     for text in &texts {
         writeln!(file, "{}", serde_json::json!({ "text": text })).at(&documents)?;
     }
-    let sources = [Source { path: documents, licence: String::new(), language: None }];
+    let sources = [Source { path: documents, licence: String::new(), language: None, column: None }];
     let listing = sources::scan(&sources, u64::MAX, &Silent)?;
     let options = Options {
         near_duplicate: THRESHOLD,

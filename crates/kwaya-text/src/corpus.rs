@@ -25,7 +25,8 @@ pub struct Options {
     pub languages: Vec<String>,
     /// Shorter documents are dropped.
     pub min_characters: usize,
-    /// Larger files are dropped; texts too.
+    /// Larger files are dropped; texts too. Of a file that holds many documents
+    /// it is each of these that counts.
     pub max_file_bytes: u64,
     /// Two documents whose word 5-grams have this Jaccard similarity or more
     /// are near duplicates; above 1, none is.
@@ -45,7 +46,7 @@ pub struct Options {
     pub memory_bytes: usize,
     /// How many threads work, at least 1.
     pub threads: usize,
-    /// How PDF, DOCX, EPUB and HTML are taken apart.
+    /// How PDF, DOCX, EPUB, HTML and Parquet are taken apart.
     pub worker: Worker,
 }
 
@@ -90,7 +91,7 @@ pub struct Stats {
     #[serde(default)]
     pub lengths: BTreeMap<u32, u64>,
     /// Documents kept, by format: `txt`, `md`, `html`, `pdf`, `docx`, `epub`,
-    /// `jsonl`, `chat`.
+    /// `jsonl`, `chat`, `csv`, `parquet`, `wiki`, `mail`.
     pub formats: BTreeMap<String, u64>,
     /// E-mail addresses replaced in the documents kept.
     pub emails_redacted: u64,
@@ -153,7 +154,8 @@ pub struct Document {
     pub id: String,
     /// The text: UTF-8, NFC, `\n` line ends.
     pub text: String,
-    /// The name of the file, relative to its source.
+    /// The name of the file, relative to its source, and where the file holds
+    /// many below it that of the document: `archive.zip/inner/name.txt`.
     pub source: String,
     /// Which source of the recipe that is, from 1.
     pub origin: u64,
@@ -190,14 +192,15 @@ impl Document {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "kebab-case")]
 pub enum Step {
-    /// The text was taken out of a file of `bytes` bytes.
+    /// The text was taken out of a file of `bytes` bytes, or out of a member, a
+    /// line, a row, a page or a message of one.
     Extract {
-        /// `txt`, `md`, `html`, `pdf`, `docx`, `epub`, or for a line of a file
-        /// of JSON lines `jsonl` or `chat`.
+        /// `txt`, `md`, `html`, `pdf`, `docx`, `epub`, or of one of many in a
+        /// file `jsonl`, `chat`, `csv`, `parquet`, `wiki` or `mail`.
         format: String,
         /// The library and its version; empty when the file is the text.
         extractor: String,
-        /// The length of the file.
+        /// The length of that.
         bytes: u64,
     },
     /// The file was not UTF-8.

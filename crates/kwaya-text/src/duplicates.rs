@@ -419,9 +419,9 @@ mod tests {
             let hash = *blake3::hash(text.as_bytes()).as_bytes();
             let signature = Signature::of(text);
             let key =
-                Key { file, bytes: 0, text: 0, hash, letters: Letters::of(text), language: String::new(), signature };
+                Key { file, bytes: 0, entry: 0, hash, letters: Letters::of(text), language: String::new(), signature };
             batch.keep(clean, key, std::iter::empty());
-            spool.append(batch, file as usize + 1).unwrap();
+            spool.append(batch).unwrap();
         }
         let mut gone = Bits::new(spool.documents());
         let found: Vec<Duplicate> =

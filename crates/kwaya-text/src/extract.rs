@@ -1,14 +1,27 @@
 //! From the bytes of a file to its text: what format it is, by content; the
 //! text of PDF, DOCX, EPUB, HTML and Markdown; and the encoding of the rest.
 
-use std::{ffi::OsString, io::Cursor, panic, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    io::Cursor,
+    ops::{Deref, DerefMut},
+    panic,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use dom_smoothie::{Config, Readability, TextMode};
 use kwaya_base::Result;
 use pulldown_cmark::{Event, Options, Parser, TagEnd};
 
 pub use crate::worker::worker_main;
-use crate::{Reason, corpus::Step, lines, worker::Child};
+use crate::{
+    Reason,
+    corpus::Step,
+    records::{self, Record, Task},
+    worker::Child,
+};
 
 /// Where PDF, DOCX, EPUB and HTML are taken apart. The parsers are large and
 /// the files are untrusted: a child process can be stopped.
@@ -41,12 +54,17 @@ pub(crate) enum Format {
     Lines,
     /// One of these that is a chat.
     Chat,
+    /// A row of a table of text, of Parquet, a page of a wiki, a message: what
+    /// files hold many of.
+    Rows,
+    Parquet,
+    Wiki,
+    Mail,
 }
 
 impl Format {
-    /// Those that a file can have.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Text, Self::Markdown, Self::Html, Self::Pdf, Self::Docx, Self::Epub, Self::Lines];
+    /// Those that a file of one document can have.
+    pub(crate) const ALL: [Self; 6] = [Self::Text, Self::Markdown, Self::Html, Self::Pdf, Self::Docx, Self::Epub];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -58,13 +76,20 @@ impl Format {
             Self::Epub => "epub",
             Self::Lines => "jsonl",
             Self::Chat => "chat",
+            Self::Rows => "csv",
+            Self::Parquet => "parquet",
+            Self::Wiki => "wiki",
+            Self::Mail => "mail",
         }
     }
 
     /// The library that takes the text out, for the history of a document.
     const fn extractor(self) -> &'static str {
         match self {
-            Self::Text | Self::Lines | Self::Chat => "",
+            Self::Text | Self::Lines | Self::Chat | Self::Wiki => "",
+            Self::Rows => "csv-core 0.1",
+            Self::Parquet => "parquet 60",
+            Self::Mail => "mail-parser 0.11",
             Self::Markdown => "pulldown-cmark 0.13",
             Self::Html => "dom_smoothie 0.19",
             Self::Pdf => "unpdf 0.52",
@@ -90,6 +115,80 @@ pub(crate) struct Extractor {
     child: Option<Child>,
 }
 
+/// Takes every text out of a file, or says why there is none: those of its
+/// members, rows, pages or messages, where it holds many, each with its name
+/// within the file; of a line of JSON, the line. A text of more than `max`
+/// bytes is none.
+///
+/// # Errors
+/// `worker-failed` when the child process cannot be started.
+pub fn texts(
+    name: &str,
+    bytes: &[u8],
+    max: u64,
+    worker: &Worker,
+    take: &mut dyn FnMut(&str, std::result::Result<&str, (Reason, &str)>),
+) -> Result<()> {
+    let (mut reader, mut extractor) = (Extractor::new(worker), Extractor::new(worker));
+    let task = Task { name, bytes: bytes.len() as u64, record_bytes_max: max, column: None };
+    let mut failed = Ok(());
+    let mut each = |record: Record| {
+        let part = record.part.clone();
+        match extractor.extract_record(name, record) {
+            Ok(Ok(extracted)) => take(&part, Ok(&extracted.text)),
+            Ok(Err((reason, detail))) => take(&part, Err((reason, &detail))),
+            Err(error) => failed = Err(error),
+        }
+        failed.is_ok()
+    };
+    records::read_bytes(task, bytes, &mut reader, &mut each)?;
+    failed
+}
+
+/// Extractors that threads borrow for as long as they work: a child process is
+/// dear to start.
+pub(crate) struct Extractors<'a> {
+    worker: &'a Worker,
+    idle: Mutex<Vec<Extractor>>,
+}
+
+impl<'a> Extractors<'a> {
+    pub(crate) fn new(worker: &'a Worker) -> Self {
+        Self { worker, idle: Mutex::new(Vec::new()) }
+    }
+
+    pub(crate) fn get(&self) -> Borrowed<'_> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Borrowed { extractor: Some(idle.unwrap_or_else(|| Extractor::new(self.worker))), owner: &self.idle }
+    }
+}
+
+/// An extractor that is given back when it is dropped.
+pub(crate) struct Borrowed<'a> {
+    extractor: Option<Extractor>,
+    owner: &'a Mutex<Vec<Extractor>>,
+}
+
+impl Deref for Borrowed<'_> {
+    type Target = Extractor;
+
+    fn deref(&self) -> &Extractor {
+        self.extractor.as_ref().expect("it is taken out only when it is given back")
+    }
+}
+
+impl DerefMut for Borrowed<'_> {
+    fn deref_mut(&mut self) -> &mut Extractor {
+        self.extractor.as_mut().expect("it is taken out only when it is given back")
+    }
+}
+
+impl Drop for Borrowed<'_> {
+    fn drop(&mut self) {
+        self.owner.lock().unwrap_or_else(PoisonError::into_inner).extend(self.extractor.take());
+    }
+}
+
 impl Extractor {
     pub(crate) fn new(worker: &Worker) -> Self {
         let child = match worker {
@@ -97,6 +196,72 @@ impl Extractor {
             Worker::Child { program, arguments, time_limit } => Some(Child::new(program, arguments, *time_limit)),
         };
         Self { child }
+    }
+
+    /// The text of one document of many in the file `name`; of a line of JSON,
+    /// the line.
+    ///
+    /// # Errors
+    /// As [`Self::extract`].
+    pub(crate) fn extract_record(&mut self, name: &str, record: Record) -> Result<Result<Extracted, Refusal>> {
+        let bytes = match record.content {
+            Ok(bytes) => bytes,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let Some(format) = record.format else {
+            let name = if record.part.is_empty() { name } else { &record.part };
+            return self.extract(name, &bytes);
+        };
+        let mut history = vec![Step::Extract {
+            format: format.name().to_owned(),
+            extractor: format.extractor().to_owned(),
+            bytes: bytes.len() as u64,
+        }];
+        let mut plain = |bytes: &[u8]| {
+            let (text, encoding) = decode(bytes);
+            let encoding = record.encoding.or(encoding).map(|encoding| Step::Decode { encoding: encoding.to_owned() });
+            history.extend(encoding);
+            text
+        };
+        let text = match format {
+            Format::Wiki | Format::Mail => {
+                match panic::catch_unwind(|| match format {
+                    Format::Mail => records::body(&bytes),
+                    _ => records::page(&String::from_utf8_lossy(&bytes)).map(|text| (Format::Text, text)),
+                }) {
+                    Ok(Ok((Format::Html, page))) => self.parse(Format::Html, page.as_bytes())?,
+                    Ok(text) => text.map(|(_, text)| text),
+                    Err(_) => Err((Reason::Damaged, "panic".to_owned())),
+                }
+            }
+            Format::Html => {
+                let page = plain(&bytes);
+                self.parse(Format::Html, page.as_bytes())?
+            }
+            // JSON is UTF-8: a line that is not is wrong by itself.
+            Format::Lines => String::from_utf8(bytes).map_err(|_| (Reason::BadLine, "no UTF-8".to_owned())),
+            _ => Ok(plain(&bytes)),
+        };
+        Ok(text.map(|text| Extracted { text, format, history }))
+    }
+
+    /// The rows of a table in Parquet, in batches, until `take` wants no more;
+    /// see [`records::serve`].
+    ///
+    /// # Errors
+    /// As [`Self::extract`].
+    pub(crate) fn rows(
+        &mut self,
+        request: Vec<u8>,
+        take: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<Result<(), Refusal>> {
+        match &mut self.child {
+            Some(child) => child.rows(request, take),
+            None => {
+                Ok(panic::catch_unwind(panic::AssertUnwindSafe(|| records::serve(&request, &mut |batch| take(&batch))))
+                    .unwrap_or_else(|_| Err((Reason::Damaged, "panic".to_owned()))))
+            }
+        }
     }
 
     /// The text of the file `name` with the content `bytes`.
@@ -116,16 +281,15 @@ impl Extractor {
         }];
         let text = match format {
             Format::Pdf | Format::Docx | Format::Epub => self.parse(format, bytes)?,
-            Format::Lines if !is_utf16(bytes) => Ok(lines::decode(bytes)),
-            Format::Text | Format::Markdown | Format::Html | Format::Lines | Format::Chat => {
+            _ => {
                 let (text, encoding) = decode(bytes);
                 if let Some(encoding) = encoding {
                     history.push(Step::Decode { encoding: encoding.to_owned() });
                 }
                 match format {
-                    Format::Text | Format::Lines | Format::Chat => Ok(text),
                     Format::Markdown => Ok(markdown(&text)),
-                    _ => self.parse(format, text.as_bytes())?,
+                    Format::Html => self.parse(format, text.as_bytes())?,
+                    _ => Ok(text),
                 }
             }
         };
@@ -146,11 +310,6 @@ pub(crate) fn detect(name: &str, bytes: &[u8]) -> Result<Format, Refusal> {
     let unknown = |detail: &str| Err((Reason::UnknownFormat, detail.to_owned()));
     let head = &bytes[..bytes.len().min(1024)];
     let ending = name.rsplit_once('.').map_or(String::new(), |(_, ending)| ending.to_ascii_lowercase());
-    let is_lines = matches!(ending.as_str(), "jsonl" | "ndjson");
-    // Lines may tell of anything, of a page or of how a PDF begins.
-    if is_lines && head.strip_prefix("\u{feff}".as_bytes()).unwrap_or(head).trim_ascii_start().starts_with(b"{") {
-        return Ok(Format::Lines);
-    }
     if contains(head, b"%PDF-") {
         return Ok(Format::Pdf);
     }
@@ -182,7 +341,6 @@ pub(crate) fn detect(name: &str, bytes: &[u8]) -> Result<Format, Refusal> {
         "htm" | "html" | "xhtml" => Ok(Format::Html),
         _ if start.starts_with(b"<?xml") => unknown("application/xml"),
         "md" | "markdown" => Ok(Format::Markdown),
-        _ if is_lines => Ok(Format::Lines),
         _ => Ok(Format::Text),
     }
 }
@@ -242,7 +400,7 @@ pub(crate) fn parse(format: Format, bytes: &[u8]) -> Result<String, Refusal> {
         Format::Epub => epub(bytes),
         Format::Html => Ok(html(&String::from_utf8_lossy(bytes))),
         Format::Markdown => Ok(markdown(&String::from_utf8_lossy(bytes))),
-        Format::Text | Format::Lines | Format::Chat => Ok(decode(bytes).0),
+        _ => Ok(decode(bytes).0),
     });
     parsed.unwrap_or_else(|_| Err((Reason::Damaged, "panic".to_owned())))
 }

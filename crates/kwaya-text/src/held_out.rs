@@ -120,7 +120,7 @@ mod tests {
         (0..5000).for_each(|i| keep("sw", i));
         (0..2).for_each(|i| keep("en", 9000 + i));
         keep("yo", 10_000);
-        spool.append(batch, 1).unwrap();
+        spool.append(batch).unwrap();
         let count = |share: f64, gone: &Bits| {
             let held_out = HeldOut::choose(&spool, gone, share).unwrap();
             let mut counts = BTreeMap::from([("sw", 0), ("en", 0), ("yo", 0)]);

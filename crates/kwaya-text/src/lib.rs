@@ -28,6 +28,7 @@ mod parallel;
 mod pipeline;
 mod prepare;
 mod reason;
+mod records;
 mod redact;
 mod sort;
 pub mod sources;

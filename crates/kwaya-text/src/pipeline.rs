@@ -5,7 +5,7 @@
 //! compare it, so memory does not grow with the texts: a bit for each document
 //! stays. A build that was stopped goes on after the last files that were saved.
 
-use std::{ops::Range, path::Path};
+use std::{mem::take, ops::Range, path::Path};
 
 use kwaya_base::{Error, Progress, Result, Unit, error::At, files, messages};
 
@@ -13,12 +13,12 @@ use crate::{
     Reason,
     corpus::{Document, Dropped, Options, Split, Stats, Step},
     duplicates::{self, Bits, Duplicate},
-    extract::Extractor,
+    extract::Extractors,
     held_out::HeldOut,
     language::Identifier,
-    paragraphs::{self, Repeated},
+    paragraphs::Repeated,
     parallel,
-    prepare::{Clean, Prepared, prepare, start},
+    prepare::{Clean, Job, Outcome, Prepared, prepare, start, stream},
     sources::{self, Listing, Source},
     spool::{Batch, Entry, Key, Refused, Spool},
     table::Writer,
@@ -76,29 +76,45 @@ fn read(
     progress.begin("corpus-documents", bytes(0..listing.files.len()), Unit::Bytes);
     let mut done = bytes(0..spool.files());
     progress.at(done);
+    let extractors = Extractors::new(&options.worker);
+    let job = |number: usize| {
+        let file = &listing.files[number];
+        Job { file, source: &sources[file.source], options, identifier }
+    };
     let read = parallel::map(
         batches.len(),
         options.threads,
         (|batch: usize| bytes(batches[batch].clone()), UNDER_WAY_BYTES),
-        || Extractor::new(&options.worker),
+        || extractors.get(),
         |extractor, batch| {
-            let mut made = Batch::default();
-            for number in batches[batch].clone() {
-                let file = &listing.files[number];
-                for prepared in prepare(file, &sources[file.source], options, identifier, extractor)? {
-                    add(&mut made, number as u32, prepared, options);
-                }
-            }
-            Ok(made)
+            let files = batches[batch].clone();
+            files.map(|number| Ok((number, Made::of(number, prepare(job(number), extractor)?)))).collect()
         },
-        |batch, made: Result<Batch>| {
-            if progress.stopped() {
-                return Err(Error::new("interrupted"));
+        |batch, made: Result<Vec<(usize, Made)>>| {
+            for (number, made) in made? {
+                if progress.stopped() {
+                    return Err(Error::new("interrupted"));
+                }
+                match made {
+                    Made::Documents(documents) => spool.append(documents)?,
+                    Made::Large => {
+                        let mut documents = Batch::default();
+                        stream(job(number), &extractors, |document, position| {
+                            add(&mut documents, number, document);
+                            if documents.len() < BATCH_BYTES as usize {
+                                return Ok(());
+                            }
+                            progress.at(done + position);
+                            spool.append(take(&mut documents))?;
+                            if progress.stopped() { Err(Error::new("interrupted")) } else { Ok(()) }
+                        })?;
+                        spool.append(documents)?;
+                    }
+                }
+                done += listing.files[number].bytes;
+                progress.at(done);
             }
-            spool.append(made?, batches[batch].end)?;
-            done += bytes(batches[batch].clone());
-            progress.at(done);
-            Ok(())
+            spool.done(batches[batch].end)
         },
     );
     progress.end();
@@ -106,20 +122,38 @@ fn read(
     read
 }
 
-/// Adds what came of a document of file number `file`.
-fn add(batch: &mut Batch, file: u32, prepared: Prepared, options: &Options) {
-    match prepared {
-        Prepared::Dropped { reason, detail, language, bytes, letters, start } => {
-            batch.drop(Refused { file, reason, detail, language, bytes, letters, start });
+/// What a file came to, as it is written.
+enum Made {
+    Documents(Batch),
+    Large,
+}
+
+impl Made {
+    fn of(number: usize, outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Large => Self::Large,
+            Outcome::Documents(documents) => {
+                let mut batch = Batch::default();
+                documents.into_iter().for_each(|document| add(&mut batch, number, document));
+                Self::Documents(batch)
+            }
         }
-        Prepared::Clean { document, hash, signature } => {
-            // A chat has no signature, and is left as it is.
-            let whole = !options.unique_paragraphs || signature.is_none();
-            let hashes: Vec<_> = if whole { Vec::new() } else { paragraphs::hashes(&document.text).collect() };
+    }
+}
+
+/// Adds what came of a document of a file.
+fn add(batch: &mut Batch, file: usize, prepared: Prepared) {
+    let file = file as u32;
+    match prepared {
+        Prepared::Dropped(mut refused) => {
+            refused.file = file;
+            batch.drop(refused);
+        }
+        Prepared::Clean { document, hash, signature, paragraphs } => {
             let (language, letters) = (document.language.clone(), document.letters);
             let signature = signature.map(|signature| *signature);
-            let key = Key { file, bytes: 0, text: 0, hash: *hash.as_bytes(), letters, language, signature };
-            batch.keep(document, key, hashes.into_iter());
+            let key = Key { file, bytes: 0, entry: 0, hash: *hash.as_bytes(), letters, language, signature };
+            batch.keep(document, key, paragraphs.into_iter());
         }
     }
 }
@@ -195,8 +229,8 @@ impl Writing<'_> {
             let (clean, text) = match entry? {
                 (Entry::Clean(clean), text) => (clean, text),
                 (Entry::Dropped(refused), _) => {
-                    let Refused { file, reason, detail, language, bytes, letters, start } = refused;
-                    let row = Dropped { detail, language, bytes, letters, start, ..self.row(file, reason) };
+                    let Refused { file, part, reason, detail, language, bytes, letters, start } = *refused;
+                    let row = Dropped { detail, language, bytes, letters, start, ..self.row(file, &part, reason) };
                     self.drop(&mut dropped, row)?;
                     continue;
                 }
@@ -210,14 +244,15 @@ impl Writing<'_> {
                 duplicate = compared.duplicates.next().transpose()?;
                 let reason = if exact { Reason::ExactDuplicate } else { Reason::NearDuplicate };
                 let kept = spool.key(of)?;
-                let duplicate_of = self.listing.files[kept.file as usize].name.clone();
+                let duplicate_of = self.listing.files[kept.file as usize].part(&spool.document(&kept)?.part);
                 let twin = kept.letters.to_string();
-                self.drop(&mut dropped, Dropped { duplicate_of, twin, ..self.refused(&key, reason, &text) })?;
+                let row = self.refused(&key, &clean.part, reason, &text);
+                self.drop(&mut dropped, Dropped { duplicate_of, twin, ..row })?;
                 continue;
             }
             let (text, repeated) = compared.repeated.remove(number, text)?;
             if repeated > 0 && text.chars().take(self.options.min_characters).count() < self.options.min_characters {
-                self.drop(&mut dropped, self.refused(&key, Reason::RepeatedParagraphs, &text))?;
+                self.drop(&mut dropped, self.refused(&key, &clean.part, Reason::RepeatedParagraphs, &text))?;
                 continue;
             }
             documents.push(self.keep(*clean, &key, text, repeated, compared.held_out.split(&key)))?;
@@ -234,15 +269,15 @@ impl Writing<'_> {
     }
 
     /// What is to be said of any file that was dropped.
-    fn row(&self, file: u32, reason: Reason) -> Dropped {
+    fn row(&self, file: u32, part: &str, reason: Reason) -> Dropped {
         let file = &self.listing.files[file as usize];
-        Dropped::new(file.name.clone(), file.source, reason)
+        Dropped::new(file.part(part), file.source, reason)
     }
 
     /// A document that was dropped for what it is beside others.
-    fn refused(&self, key: &Key, reason: Reason, text: &str) -> Dropped {
+    fn refused(&self, key: &Key, part: &str, reason: Reason, text: &str) -> Dropped {
         let (language, letters, start) = (key.language.clone(), key.letters.to_string(), start(text));
-        Dropped { language, bytes: key.bytes, letters, start, ..self.row(key.file, reason) }
+        Dropped { language, bytes: key.bytes, letters, start, ..self.row(key.file, part, reason) }
     }
 
     fn drop(&mut self, table: &mut Writer<Dropped>, dropped: Dropped) -> Result<()> {
@@ -252,7 +287,7 @@ impl Writing<'_> {
 
     /// A document as it is kept, and counted.
     fn keep(&mut self, clean: Clean, key: &Key, text: String, repeated: u64, split: Split) -> Document {
-        let Clean { language, format, mut history, emails, phones, .. } = clean;
+        let Clean { part, language, format, mut history, emails, phones, .. } = clean;
         let mut id = blake3::Hash::from_bytes(key.hash);
         if repeated > 0 {
             history.push(Step::Repeated { paragraphs: repeated });
@@ -282,7 +317,7 @@ impl Writing<'_> {
         Document {
             id: id.to_hex().to_string(),
             text,
-            source: file.name.clone(),
+            source: file.part(&part),
             origin,
             licence: self.sources[file.source].licence.clone(),
             language,

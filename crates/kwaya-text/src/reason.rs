@@ -35,6 +35,17 @@ pub enum Reason {
     NotText,
     /// A line of a file of JSON lines that holds neither a text nor a chat.
     BadLine,
+    /// A member of an archive that is locked, or whose name is used twice or
+    /// leads out of the archive.
+    BadMember,
+    /// An archive that unpacks to far more than its size, holds too many
+    /// members, or too many archives within one another.
+    ArchiveLimit,
+    /// A table without the column that holds the text.
+    NoColumn,
+    /// A record that is no document: a redirect, an error page, a page about
+    /// pages.
+    NoDocument,
     /// Fewer characters than asked for.
     TooShort,
     /// Surely in a language that is not wanted.
@@ -51,7 +62,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the pipeline.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 23] = [
         Self::Unreadable,
         Self::SpecialFile,
         Self::LinkLoop,
@@ -65,6 +76,10 @@ impl Reason {
         Self::TimeLimit,
         Self::NotText,
         Self::BadLine,
+        Self::BadMember,
+        Self::ArchiveLimit,
+        Self::NoColumn,
+        Self::NoDocument,
         Self::TooShort,
         Self::OtherLanguage,
         Self::Contaminated,
@@ -89,6 +104,10 @@ impl Reason {
             Self::TimeLimit => "time-limit",
             Self::NotText => "not-text",
             Self::BadLine => "bad-line",
+            Self::BadMember => "bad-member",
+            Self::ArchiveLimit => "archive-limit",
+            Self::NoColumn => "no-column",
+            Self::NoDocument => "no-document",
             Self::TooShort => "too-short",
             Self::OtherLanguage => "other-language",
             Self::Contaminated => "contaminated",

@@ -44,7 +44,7 @@ pub(crate) enum Entry {
     /// It is good by itself; its text is not in here but beside it.
     Clean(Box<Clean>),
     /// It is not.
-    Dropped(Refused),
+    Dropped(Box<Refused>),
 }
 
 /// A file or document that was dropped before it was compared with others.
@@ -52,6 +52,8 @@ pub(crate) enum Entry {
 pub(crate) struct Refused {
     /// The number of its file in the listing.
     pub(crate) file: u32,
+    /// Its name within its file; empty where it has none.
+    pub(crate) part: String,
     pub(crate) reason: Reason,
     pub(crate) detail: String,
     pub(crate) language: String,
@@ -68,8 +70,8 @@ pub(crate) struct Key {
     pub(crate) file: u32,
     /// The UTF-8 bytes of its text.
     pub(crate) bytes: u64,
-    /// Where its text begins in `entries`.
-    pub(crate) text: u64,
+    /// Where it begins in `entries`.
+    pub(crate) entry: u64,
     /// BLAKE3 of the text.
     pub(crate) hash: [u8; 32],
     /// What the text is known by, however it is set.
@@ -85,7 +87,7 @@ impl Key {
         let begin = out.len();
         out.extend_from_slice(&self.file.to_le_bytes());
         out.extend_from_slice(&self.bytes.to_le_bytes());
-        out.extend_from_slice(&self.text.to_le_bytes());
+        out.extend_from_slice(&self.entry.to_le_bytes());
         out.extend_from_slice(&self.hash);
         out.extend_from_slice(&self.letters.0);
         let tag = &self.language.as_bytes()[..self.language.floor_char_boundary(TAG_BYTES)];
@@ -100,7 +102,7 @@ impl Key {
         let mut take = |count: usize| bytes.split_off(..count).expect("a key has its length");
         let file = u32::from_le_bytes(take(4).try_into().expect("four bytes"));
         let length = u64::from_le_bytes(take(8).try_into().expect("eight bytes"));
-        let text = u64::from_le_bytes(take(8).try_into().expect("eight bytes"));
+        let entry = u64::from_le_bytes(take(8).try_into().expect("eight bytes"));
         let hash = take(32).try_into().expect("a hash");
         let letters = Letters(take(16).try_into().expect("half a hash"));
         let tag = take(TAG_BYTES);
@@ -109,7 +111,7 @@ impl Key {
         let signed = take(1)[0] == 1;
         let slots = take(2 * SLOTS).as_chunks().0;
         let signature = signed.then(|| Signature(std::array::from_fn(|slot| u16::from_le_bytes(slots[slot]))));
-        Self { file, bytes: length, text, hash, letters, language, signature }
+        Self { file, bytes: length, entry, hash, letters, language, signature }
     }
 }
 
@@ -121,8 +123,13 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// Its bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.iter().map(Vec::len).sum()
+    }
+
     /// Adds a file or document that was dropped.
-    pub(crate) fn drop(&mut self, refused: Refused) {
+    pub(crate) fn drop(&mut self, refused: Box<Refused>) {
         self.entry(&Entry::Dropped(refused), "");
     }
 
@@ -134,7 +141,7 @@ impl Batch {
         paragraphs: impl Iterator<Item = (u32, u64)>,
     ) {
         let text = std::mem::take(&mut document.text);
-        key.text = self.entry(&Entry::Clean(document), &text);
+        key.entry = self.entry(&Entry::Clean(document), &text);
         key.bytes = text.len() as u64;
         key.write(&mut self.bytes[1]);
         for (number, hash) in paragraphs {
@@ -144,7 +151,7 @@ impl Batch {
         self.documents += 1;
     }
 
-    /// Where the text begins.
+    /// Where the entry begins.
     fn entry(&mut self, entry: &Entry, text: &str) -> u64 {
         let bytes = &mut self.bytes[0];
         let begin = bytes.len();
@@ -154,7 +161,7 @@ impl Batch {
         bytes[begin..begin + 4].copy_from_slice(&length.to_le_bytes());
         bytes[begin + 4..begin + 12].copy_from_slice(&(text.len() as u64).to_le_bytes());
         bytes.extend_from_slice(text.as_bytes());
-        (bytes.len() - text.len()) as u64
+        begin as u64
     }
 }
 
@@ -169,12 +176,21 @@ struct Mark {
     lengths: [u64; 3],
 }
 
+impl Mark {
+    fn bytes(&self) -> u64 {
+        self.lengths.iter().sum()
+    }
+}
+
 /// The three files.
 pub(crate) struct Spool {
     folder: PathBuf,
     files: [File; 3],
+    /// What has been added.
     mark: Mark,
-    /// Bytes that were made durable.
+    /// Up to the last file that was done.
+    whole: Mark,
+    /// What was made durable.
     saved: u64,
 }
 
@@ -201,8 +217,7 @@ impl Spool {
         for (file, length) in files.iter().zip(mark.lengths) {
             file.set_len(length).at(folder)?;
         }
-        let saved = mark.lengths.iter().sum();
-        Ok(Self { folder: folder.to_owned(), files, mark, saved })
+        Ok(Self { folder: folder.to_owned(), files, saved: mark.bytes(), whole: mark.clone(), mark })
     }
 
     /// Files of the listing that are done.
@@ -215,16 +230,18 @@ impl Spool {
         self.mark.documents
     }
 
-    /// Adds what came of the next files, up to `files` of the listing.
+    /// Adds what came of the next file or of a part of it.
     ///
     /// # Errors
     /// `corpus-too-many` beyond what a document's number can say, and what the
     /// disk brings.
-    pub(crate) fn append(&mut self, mut batch: Batch, files: usize) -> Result<()> {
+    pub(crate) fn append(&mut self, mut batch: Batch) -> Result<()> {
         for key in batch.bytes[1].chunks_exact_mut(KEY_BYTES) {
-            let text = u64::from_le_bytes(key[12..20].try_into().expect("eight bytes"));
-            key[12..20].copy_from_slice(&(self.mark.lengths[0] + text).to_le_bytes());
+            let entry = u64::from_le_bytes(key[12..20].try_into().expect("eight bytes"));
+            key[12..20].copy_from_slice(&(self.mark.lengths[0] + entry).to_le_bytes());
         }
+        let documents = self.mark.documents.checked_add(batch.documents);
+        let documents = documents.ok_or_else(|| Error::new("corpus-too-many"))?;
         for record in batch.bytes[2].as_chunks_mut::<{ PARAGRAPH_BYTES as usize }>().0 {
             let document = u32::from_le_bytes(record[..4].try_into().expect("four bytes"));
             record[..4].copy_from_slice(&(self.mark.documents + document).to_le_bytes());
@@ -233,17 +250,22 @@ impl Spool {
             file.write_all(bytes).at(&self.folder)?;
             *length += bytes.len() as u64;
         }
-        self.mark.files = files as u64;
-        self.mark.documents =
-            self.mark.documents.checked_add(batch.documents).ok_or_else(|| Error::new("corpus-too-many"))?;
-        if self.mark.lengths.iter().sum::<u64>() - self.saved >= SAVE_BYTES { self.save() } else { Ok(()) }
+        self.mark.documents = documents;
+        Ok(())
     }
 
-    /// Makes all of it durable.
+    /// The first `files` of the listing are done: with them a build can go on.
+    pub(crate) fn done(&mut self, files: usize) -> Result<()> {
+        self.mark.files = files as u64;
+        self.whole = self.mark.clone();
+        if self.whole.bytes() - self.saved >= SAVE_BYTES { self.save() } else { Ok(()) }
+    }
+
+    /// Makes all that is done durable.
     pub(crate) fn save(&mut self) -> Result<()> {
         self.files.iter().try_for_each(|file| file.sync_data()).at(&self.folder)?;
-        files::write(&self.folder.join("mark"), &serde_json::to_vec(&self.mark).expect("a mark is plain data"))?;
-        self.saved = self.mark.lengths.iter().sum();
+        files::write(&self.folder.join("mark"), &serde_json::to_vec(&self.whole).expect("a mark is plain data"))?;
+        self.saved = self.whole.bytes();
         Ok(())
     }
 
@@ -290,10 +312,21 @@ impl Spool {
 
     /// One text.
     pub(crate) fn text(&mut self, key: &Key) -> Result<String> {
-        let mut bytes = vec![0; key.bytes as usize];
-        self.files[0].seek(SeekFrom::Start(key.text)).at(&self.folder)?;
-        self.files[0].read_exact(&mut bytes).at(&self.folder)?;
-        String::from_utf8(bytes).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e)).at(&self.folder)
+        Ok(self.entry(key)?.1)
+    }
+
+    /// What else is known of a document.
+    pub(crate) fn document(&mut self, key: &Key) -> Result<Box<Clean>> {
+        match self.entry(key)?.0 {
+            Entry::Clean(document) => Ok(document),
+            Entry::Dropped(_) => Err(io::Error::from(io::ErrorKind::InvalidData)).at(&self.folder),
+        }
+    }
+
+    fn entry(&mut self, key: &Key) -> Result<(Entry, String)> {
+        self.files[0].seek(SeekFrom::Start(key.entry)).at(&self.folder)?;
+        let whole = entry(&mut self.files[0]).and_then(|entry| entry.ok_or(io::ErrorKind::UnexpectedEof.into()));
+        whole.at(&self.folder)
     }
 
     /// Takes it off the disk.
@@ -352,7 +385,7 @@ mod tests {
             letters: "ab".into(),
             start: String::new(),
         };
-        batch.drop(refused);
+        batch.drop(Box::new(refused));
         let clean = |text: &str| Box::new(Clean { text: text.to_owned(), ..Clean::default() });
         let signature = Signature::of("moja mbili tatu nne tano sita saba");
         batch.keep(clean(&format!("mahindi {file}")), key(file, "sw", signature), [(3, 11)].into_iter());
@@ -364,15 +397,16 @@ mod tests {
     fn what_is_saved_is_read_back_and_what_is_torn_is_cut_off() {
         let dir = tempfile::tempdir().unwrap();
         let mut spool = Spool::open(dir.path()).unwrap();
-        spool.append(batch(0), 1).unwrap();
-        spool.append(batch(1), 2).unwrap();
+        spool.append(batch(0)).unwrap();
+        spool.append(batch(1)).unwrap();
+        spool.done(2).unwrap();
+        // Not done: whoever stops here has done it for nothing.
+        spool.append(batch(2)).unwrap();
         spool.save().unwrap();
-        // Not saved: a process that dies here has done it for nothing.
-        spool.append(batch(2), 3).unwrap();
         drop(spool);
         let mut spool = Spool::open(dir.path()).unwrap();
         assert_eq!((spool.files(), spool.documents()), (2, 4));
-        spool.append(batch(5), 3).unwrap();
+        spool.append(batch(5)).unwrap();
         let keys: Vec<(u32, Key)> = spool.keys().unwrap().map(Result::unwrap).collect();
         let entries: Vec<(Entry, String)> = spool.entries().unwrap().map(Result::unwrap).collect();
         assert_eq!((keys.len(), entries.len()), (6, 9));
@@ -395,7 +429,8 @@ mod tests {
     fn files_shorter_than_the_mark_are_begun_again() {
         let dir = tempfile::tempdir().unwrap();
         let mut spool = Spool::open(dir.path()).unwrap();
-        spool.append(batch(0), 1).unwrap();
+        spool.append(batch(0)).unwrap();
+        spool.done(1).unwrap();
         spool.save().unwrap();
         fs::write(dir.path().join("keys"), "").unwrap();
         let spool = Spool::open(dir.path()).unwrap();

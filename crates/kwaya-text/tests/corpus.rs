@@ -73,7 +73,8 @@ fn options() -> Options {
 
 fn build_with(folder: &Path, out: &Path, options: Options, progress: &dyn Progress) -> Result<Stats, Error> {
     fs::create_dir_all(out).unwrap();
-    let sources = [Source { path: folder.to_owned(), licence: "CC-BY-4.0".into(), language: Some("sw".into()) }];
+    let sources =
+        [Source { path: folder.to_owned(), licence: "CC-BY-4.0".into(), language: Some("sw".into()), column: None }];
     let listing = sources::scan(&sources, u64::MAX, &Silent).unwrap();
     corpus::build(&listing, &sources, &options, &out.join("unfinished"), out, progress)
 }
@@ -260,7 +261,7 @@ fn link_loops_and_odd_names_are_harmless() {
     fs::write(folder.join(std::ffi::OsStr::from_bytes(b"jina-\xff.txt")), swahili(1)).unwrap();
     symlink(&folder, folder.join("loop")).unwrap();
     symlink("nowhere", folder.join("broken")).unwrap();
-    let source = [Source { path: folder, licence: String::new(), language: None }];
+    let source = [Source { path: folder, licence: String::new(), language: None, column: None }];
     let listing = sources::scan(&source, u64::MAX, &Silent).unwrap();
     assert_eq!(listing.files.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(), ["jina-\\xFF.txt"]);
     let skipped: Vec<_> = listing.skipped.iter().map(|d| (d.source.as_str(), d.reason)).collect();
@@ -271,7 +272,7 @@ fn link_loops_and_odd_names_are_harmless() {
 fn nothing_to_read_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let scan = |path: &Path| {
-        let source = Source { path: path.to_owned(), licence: String::new(), language: None };
+        let source = Source { path: path.to_owned(), licence: String::new(), language: None, column: None };
         sources::scan(&[source], u64::MAX, &Silent).unwrap_err().key()
     };
     assert_eq!(scan(dir.path()), "source-empty");
@@ -367,7 +368,7 @@ fn a_wrong_line_costs_no_other() {
     // Chats may be alike, but not the same.
     assert_eq!((b[1].0, b.len()), (Reason::ExactDuplicate, 2));
     let c = of("c.ndjson");
-    assert_eq!(c[0], (Reason::BadLine, "line 2: no UTF-8", "\u{fffd}".len() as u64));
+    assert_eq!(c[0], (Reason::BadLine, "line 2: no UTF-8", 13));
     assert!(c[1].1.starts_with("line 3: control character"), "{c:?}");
     let d = of("d.jsonl");
     assert_eq!(d[..2].iter().map(|d| d.0).collect::<Vec<_>>(), [Reason::BadLine, Reason::TooShort]);
