@@ -849,3 +849,4 @@ card-ask-biases = Whom and what do they leave out, or show wrongly?
 card-ask-limitations = What should they not be used for?
 card-ask-impact = What good or harm may come of using them?
 card-ask-citation = How are they to be cited?
+card-use-for = The model is for: { $uses }. All the sources of its documents allowed that on the day it was planned and built.

@@ -243,6 +243,10 @@ impl Consent {
                 return Some(("source.licence", cause, say!("rights-licences")));
             }
         };
+        // A name of nothing is none, though the grammar has it.
+        if licence.requirements().any(|one| one.req.license.to_string().ends_with("LicenseRef-")) {
+            return Some(("source.licence", self.licence.clone(), say!("rights-licences")));
+        }
         let by = self.allowed_by.trim();
         if by.is_empty() || by.chars().count() > WORDS_MAX || by.chars().any(char::is_control) {
             return Some(("source.allowed_by", by.chars().take(WORDS_MAX).collect(), say!("rights-by")));

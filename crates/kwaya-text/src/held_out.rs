@@ -109,7 +109,7 @@ mod tests {
             let key = Key {
                 file: 0,
                 bytes: 0,
-                text: 0,
+                entry: 0,
                 hash,
                 letters: Letters::default(),
                 language: language.to_owned(),

@@ -366,7 +366,7 @@ mod tests {
         Key {
             file,
             bytes: 0,
-            text: 0,
+            entry: 0,
             hash: [file as u8; 32],
             letters: Letters::of(""),
             language: language.to_owned(),
@@ -378,6 +378,7 @@ mod tests {
         let mut batch = Batch::default();
         let refused = Refused {
             file,
+            part: "kurasa/1".into(),
             reason: Reason::Empty,
             detail: String::new(),
             language: String::new(),

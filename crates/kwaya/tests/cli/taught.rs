@@ -131,7 +131,7 @@ fn a_vocabulary_is_extended() {
             place.run(arguments).good().json()["text"].clone()
         };
         assert_eq!(text("m"), text("m.gguf"));
-        assert_eq!(stages(&place).len(), if method == "lora" { 8 } else { 7 });
+        assert_eq!(stages(&place).len(), if method == "lora" { 9 } else { 8 });
         assert!(place.run(["build", "m"]).good().out.contains("nothing has changed"));
     }
 }
