@@ -25,6 +25,9 @@ use kwaya_text::extract::{Worker, texts};
 const SLOW: Duration = Duration::from_secs(10);
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
+/// What formats are made of.
+const ODD: &[u8] = b"\0\xff\x7f\x80\"'<>[]{}|\r\n=&;,:-";
+
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
 struct Random(u64);
@@ -73,13 +76,27 @@ fn tarred(name: &str, bytes: &[u8]) -> Vec<u8> {
 /// Files of the formats that are made of text.
 fn written() -> Vec<(String, Vec<u8>)> {
     let text = "Mahindi ni zao la \"chakula\", hulimwa &amp; huvunwa. ".repeat(20);
-    let http = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n<html><body><article><p>{text}</p></article></body></html>\r\n0\r\n\r\n", text.len() + 58);
-    let warc = format!("WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://x.org/\r\nContent-Type: application/http; msgtype=response\r\nContent-Length: {}\r\n\r\n{http}\r\n\r\n", http.len());
-    let markup = format!("'''Mahindi''' ni [[zao|mazao]]<ref>{text}</ref> {{{{Kigezo|a={{{{b}}}}}}}}\n{{| class=x\n|-\n| a\n|}}\n[[Faili:a.jpg|thumb|[[b]]]]\n== Kilimo ==\n* {text}\n[http://x.org tovuti] &nbsp; <nowiki>[[</nowiki> <!-- a -->");
+    let http = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n<html><body><article><p>{text}</p></article></body></html>\r\n0\r\n\r\n",
+        text.len() + 58
+    );
+    let warc = format!(
+        "WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://x.org/\r\nContent-Type: application/http; msgtype=response\r\nContent-Length: {}\r\n\r\n{http}\r\n\r\n",
+        http.len()
+    );
+    let markup = format!(
+        "'''Mahindi''' ni [[zao|mazao]]<ref>{text}</ref> {{{{Kigezo|a={{{{b}}}}}}}}\n{{| class=x\n|-\n| a\n|}}\n[[Faili:a.jpg|thumb|[[b]]]]\n== Kilimo ==\n* {text}\n[http://x.org tovuti] &nbsp; <nowiki>[[</nowiki> <!-- a -->"
+    );
     let markup = markup.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let page = format!("  <page>\n    <title>Mahindi &amp; maji</title>\n    <ns>0</ns>\n    <revision><model>wikitext</model><text xml:space=\"preserve\">{markup}</text></revision>\n  </page>\n");
-    let wiki = format!("<mediawiki version=\"0.11\">\n<siteinfo>\n<namespace key=\"6\" case=\"first-letter\">Faili</namespace>\n</siteinfo>\n{page}{page}</mediawiki>\n");
-    let mail = format!("From a@x.org Mon Mar  3 10:00:00 2025\nFrom: A <a@x.org>\nSubject: =?utf-8?B?SGFiYXJp?=\nContent-Type: multipart/mixed; boundary=\"b\"\n\n--b\nContent-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n\n{text}=E9\nOn Monday A wrote:\n> {text}\n-- \nA\n--b\nContent-Type: message/rfc822\n\nSubject: x\n\n{text}\n--b--\n\n");
+    let page = format!(
+        "  <page>\n    <title>Mahindi &amp; maji</title>\n    <ns>0</ns>\n    <revision><model>wikitext</model><text xml:space=\"preserve\">{markup}</text></revision>\n  </page>\n"
+    );
+    let wiki = format!(
+        "<mediawiki version=\"0.11\">\n<siteinfo>\n<namespace key=\"6\" case=\"first-letter\">Faili</namespace>\n</siteinfo>\n{page}{page}</mediawiki>\n"
+    );
+    let mail = format!(
+        "From a@x.org Mon Mar  3 10:00:00 2025\nFrom: A <a@x.org>\nSubject: =?utf-8?B?SGFiYXJp?=\nContent-Type: multipart/mixed; boundary=\"b\"\n\n--b\nContent-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n\n{text}=E9\nOn Monday A wrote:\n> {text}\n-- \nA\n--b\nContent-Type: message/rfc822\n\nSubject: x\n\n{text}\n--b--\n\n"
+    );
     let named = |name: &str, text: String| (name.to_owned(), text.into_bytes());
     let utf16 = format!("\u{feff}id\ttext\n1\t{text}🌽\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
     vec![
@@ -173,7 +190,7 @@ fn mutated(seeds: &[(String, Vec<u8>)], random: &mut Random) -> (String, Vec<u8>
             1 => (0..1 + random.below(30)).for_each(|_| bytes[random.below(length)] = random.below(256) as u8),
             2 => (0..1 + random.below(5)).for_each(|_| {
                 let at = random.below(length);
-                bytes[at] = b"\0\xff\x7f\x80\"'<>[]{}|\r\n=&;,:-"[random.below(22)];
+                bytes[at] = ODD[random.below(ODD.len())];
             }),
             3 => {
                 let (from, to) = (random.below(length), random.below(length));
@@ -249,7 +266,10 @@ fn main() -> Result<()> {
         bytes += input.len() as u64;
         slowest = slowest.max(took);
     }
-    println!("seed {seed}: {} seeds, {inputs} inputs, {bytes} bytes, {good} texts, slowest {slowest:?}, {panics} panics", seeds.len());
+    println!(
+        "seed {seed}: {} seeds, {inputs} inputs, {bytes} bytes, {good} texts, slowest {slowest:?}, {panics} panics",
+        seeds.len()
+    );
     println!("refused: {refused:?}");
     Ok(())
 }

@@ -50,22 +50,21 @@ pub(crate) enum Format {
     Pdf,
     Docx,
     Epub,
+    /// A message, in a mailbox or alone.
+    Mail,
     /// A document of its own on each line, as JSON.
     Lines,
     /// One of these that is a chat.
     Chat,
-    /// A row of a table of text, of Parquet, a page of a wiki, a message: what
-    /// files hold many of.
+    /// A row of a table of text, of Parquet, and a page of a wiki.
     Rows,
     Parquet,
     Wiki,
-    Mail,
 }
 
 impl Format {
-    /// Those that a file of one document can have.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Text, Self::Markdown, Self::Html, Self::Pdf, Self::Docx, Self::Epub];
+    /// Those that a child process may be asked for, in their order.
+    pub(crate) const ALL: [Self; 6] = [Self::Text, Self::Markdown, Self::Html, Self::Pdf, Self::Docx, Self::Epub];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -116,6 +115,9 @@ pub(crate) struct Extractor {
     child: Option<Child>,
 }
 
+/// A text, or why there is none, with more for experts.
+pub type Taken<'a> = std::result::Result<&'a str, (Reason, &'a str)>;
+
 /// Takes every text out of a file, or says why there is none: those of its
 /// members, rows, pages or messages, where it holds many, each with its name
 /// within the file; of a line of JSON, the line. A text of more than `max`
@@ -123,13 +125,7 @@ pub(crate) struct Extractor {
 ///
 /// # Errors
 /// `worker-failed` when the child process cannot be started.
-pub fn texts(
-    name: &str,
-    bytes: &[u8],
-    max: u64,
-    worker: &Worker,
-    take: &mut dyn FnMut(&str, std::result::Result<&str, (Reason, &str)>),
-) -> Result<()> {
+pub fn texts(name: &str, bytes: &[u8], max: u64, worker: &Worker, take: &mut dyn FnMut(&str, Taken<'_>)) -> Result<()> {
     let (mut reader, mut extractor) = (Extractor::new(worker), Extractor::new(worker));
     let task = Task { name, bytes: bytes.len() as u64, record_bytes_max: max, column: None };
     let mut failed = Ok(());
@@ -225,16 +221,9 @@ impl Extractor {
             text
         };
         let text = match format {
-            Format::Wiki | Format::Mail => {
-                match panic::catch_unwind(|| match format {
-                    Format::Mail => records::body(&bytes),
-                    _ => records::page(&String::from_utf8_lossy(&bytes)).map(|text| (Format::Text, text)),
-                }) {
-                    Ok(Ok((Format::Html, page))) => self.parse(Format::Html, page.as_bytes())?,
-                    Ok(text) => text.map(|(_, text)| text),
-                    Err(_) => Err((Reason::Damaged, "panic".to_owned())),
-                }
-            }
+            Format::Mail => self.parse(format, &bytes)?,
+            Format::Wiki => panic::catch_unwind(|| records::page(&String::from_utf8_lossy(&bytes)))
+                .unwrap_or_else(|_| Err((Reason::Damaged, "panic".to_owned()))),
             Format::Html => {
                 let page = plain(&bytes);
                 self.parse(Format::Html, page.as_bytes())?
@@ -258,8 +247,10 @@ impl Extractor {
     ) -> Result<Result<(), Refusal>> {
         match &mut self.child {
             Some(child) => child.rows(request, take),
-            None => Ok(panic::catch_unwind(panic::AssertUnwindSafe(|| records::serve(&request, &mut |batch| take(&batch))))
-                .unwrap_or_else(|_| Err((Reason::Damaged, "panic".to_owned())))),
+            None => {
+                Ok(panic::catch_unwind(panic::AssertUnwindSafe(|| records::serve(&request, &mut |batch| take(&batch))))
+                    .unwrap_or_else(|_| Err((Reason::Damaged, "panic".to_owned()))))
+            }
         }
     }
 
@@ -399,6 +390,9 @@ pub(crate) fn parse(format: Format, bytes: &[u8]) -> Result<String, Refusal> {
         Format::Epub => epub(bytes),
         Format::Html => Ok(html(&String::from_utf8_lossy(bytes))),
         Format::Markdown => Ok(markdown(&String::from_utf8_lossy(bytes))),
+        Format::Mail => {
+            records::body(bytes).map(|(format, text)| if format == Format::Html { html(&text) } else { text })
+        }
         _ => Ok(decode(bytes).0),
     });
     parsed.unwrap_or_else(|_| Err((Reason::Damaged, "panic".to_owned())))

@@ -203,10 +203,17 @@ mod tests {
                 scope.spawn(move || (0..50).try_for_each(|i| send.send(i)));
                 let mut seen = Vec::new();
                 let next = move || items.recv().ok();
-                let done: Result<(), ()> = stream(next, threads, (|_: &u64| 1, 9), || (), |(), i| i + 1, |at, i| {
-                    seen.push((at as u64 + 1, i));
-                    if seen.len() == 40 { Err(()) } else { Ok(()) }
-                });
+                let done: Result<(), ()> = stream(
+                    next,
+                    threads,
+                    (|_: &u64| 1, 9),
+                    || (),
+                    |(), i| i + 1,
+                    |at, i| {
+                        seen.push((at as u64 + 1, i));
+                        if seen.len() == 40 { Err(()) } else { Ok(()) }
+                    },
+                );
                 assert_eq!(done, Err(()));
                 assert_eq!(seen, (1..=40).map(|i| (i, i)).collect::<Vec<_>>());
             });

@@ -337,7 +337,13 @@ mod tests {
     use super::*;
 
     fn kept(language: &str, number: u64, bytes: u64) -> Kept {
-        Kept { file: 0, part: "".into(), hash: blake3::hash(&number.to_le_bytes()), language: language.to_owned(), bytes }
+        Kept {
+            file: 0,
+            part: "".into(),
+            hash: blake3::hash(&number.to_le_bytes()),
+            language: language.to_owned(),
+            bytes,
+        }
     }
 
     #[test]

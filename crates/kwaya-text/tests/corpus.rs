@@ -59,7 +59,8 @@ fn swahili(seed: usize) -> String {
 
 fn build(folder: &Path, out: &Path, threads: usize) -> Stats {
     fs::create_dir_all(out).unwrap();
-    let sources = [Source { path: folder.to_owned(), licence: "CC-BY-4.0".into(), language: Some("sw".into()), column: None }];
+    let sources =
+        [Source { path: folder.to_owned(), licence: "CC-BY-4.0".into(), language: Some("sw".into()), column: None }];
     let listing = sources::scan(&sources, u64::MAX, &Silent).unwrap();
     let options = Options { languages: vec!["sw".into()], held_out: 0.1, threads, ..Options::default() };
     corpus::build(&listing, &sources, &options, out, &Silent).unwrap()

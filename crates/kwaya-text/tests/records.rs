@@ -151,7 +151,9 @@ fn archives_are_read_member_by_member() {
         let (name, reason) = refused(name);
         assert_eq!(built.dropped(), [(name.as_str(), reason, "a name that leaves the archive")]);
     }
-    for (name, bytes) in [("y.txt.gz", gzipped(a.as_bytes())), ("y.zst", zstd(a.as_bytes())), ("y.bz2", bzipped(a.as_bytes()))] {
+    for (name, bytes) in
+        [("y.txt.gz", gzipped(a.as_bytes())), ("y.zst", zstd(a.as_bytes())), ("y.bz2", bzipped(a.as_bytes()))]
+    {
         assert_eq!((build(name, &bytes, &options()).names(), a.as_str()), (vec![name], a.as_str()));
     }
 }
@@ -160,7 +162,12 @@ fn archives_are_read_member_by_member() {
 fn long_and_double_names_and_links_of_tar() {
     let [a, b] = [1, 2].map(sentence);
     let long = format!("{}/x.txt", "mahindi".repeat(30));
-    let tar = tarred(&[(&long, a.as_bytes()), ("b.txt", b.as_bytes()), ("b.txt", b"Hati ya pili."), ("/c.txt", b"Hati ya tatu.")]);
+    let tar = tarred(&[
+        (&long, a.as_bytes()),
+        ("b.txt", b.as_bytes()),
+        ("b.txt", b"Hati ya pili."),
+        ("/c.txt", b"Hati ya tatu."),
+    ]);
     let built = build("x.tar", &tar, &options());
     assert_eq!(built.names(), [format!("x.tar/{long}"), "x.tar/b.txt".into(), "x.tar/c.txt".into()]);
     assert_eq!(built.dropped(), [("x.tar/b.txt", Reason::BadMember, "a name that was there before")]);
@@ -171,6 +178,44 @@ fn long_and_double_names_and_links_of_tar() {
     tar.append_link(&mut header, "link.txt", "/etc/passwd").unwrap();
     let built = build("x.tar", &tar.into_inner().unwrap(), &options());
     assert_eq!(built.dropped(), [("x.tar/link.txt", Reason::SpecialFile, "")]);
+}
+
+#[test]
+fn double_and_locked_members_of_zip() {
+    let [a, b, c] = [1, 2, 3].map(sentence);
+    let zip = zipped(&[("a.txt", a.as_bytes()), ("b.txt", b.as_bytes()), ("c.txt", c.as_bytes())]);
+    let replace = |zip: &[u8], from: &[u8], to: &[u8]| {
+        let mut zip = zip.to_vec();
+        for at in 0..zip.len() - from.len() {
+            if zip[at..].starts_with(from) {
+                zip[at..at + to.len()].copy_from_slice(to);
+            }
+        }
+        zip
+    };
+    let double = build("x.zip", &replace(&zip, b"b.txt", b"a.txt"), &options());
+    assert_eq!(double.texts(), [&a, &c]);
+    assert_eq!(double.dropped(), [("x.zip/a.txt", Reason::BadMember, "a name that was there before")]);
+    // The bit that says so, in the directory and before the member itself.
+    let (mut locked, mut found) = (zip.clone(), 0);
+    for at in 0..zip.len() - 12 {
+        let flags = match &zip[at..at + 4] {
+            b"PK\x01\x02" => at + 8,
+            b"PK\x03\x04" => at + 6,
+            _ => continue,
+        };
+        found += 1;
+        locked[flags] |= u8::from(found % 3 == 1);
+    }
+    let locked = build("x.zip", &locked, &options());
+    assert_eq!(locked.texts(), [&b, &c]);
+    assert_eq!(locked.dropped(), [("x.zip/a.txt", Reason::BadMember, "locked with a password")]);
+    // A member whose bytes are not those that were packed.
+    let mut damaged = zip.clone();
+    damaged[60] ^= 0x55;
+    let damaged = build("x.zip", &damaged, &options());
+    assert_eq!(damaged.texts(), [&b, &c]);
+    assert_eq!(damaged.dropped()[0].1, Reason::Damaged);
 }
 
 #[test]
@@ -248,7 +293,9 @@ fn tables_have_a_document_in_each_row() {
     let texts: Vec<String> = (0..5).map(sentence).collect();
     let csv: String = texts.iter().enumerate().map(|(i, t)| format!("{i},\"{t}\n\"\"x\"\"\"\r\n")).collect();
     let expected: Vec<String> = texts.iter().map(|t| format!("{t}\n\"x\"")).collect();
-    for (name, head, bytes) in [("a.csv", "id,Text\r\n", None), ("b.csv", "\u{feff}id,maelezo\n", None), ("c.csv.gz", "id,text\n", Some(()))] {
+    for (name, head, bytes) in
+        [("a.csv", "id,Text\r\n", None), ("b.csv", "\u{feff}id,maelezo\n", None), ("c.csv.gz", "id,text\n", Some(()))]
+    {
         let bytes = match bytes {
             Some(()) => gzipped(format!("{head}{csv}").as_bytes()),
             None => format!("{head}{csv}").into_bytes(),
@@ -263,7 +310,8 @@ fn tables_have_a_document_in_each_row() {
     for bytes in [tsv.into_bytes(), utf16] {
         let built = build("x.tsv", &bytes, &options());
         assert_eq!(built.texts(), [&texts[0]]);
-        let expected = [("x.tsv", Reason::Empty, "row 3"), ("x.tsv", Reason::BadLine, "row 4: 1 of at least 2 columns")];
+        let expected =
+            [("x.tsv", Reason::Empty, "row 3"), ("x.tsv", Reason::BadLine, "row 4: 1 of at least 2 columns")];
         assert_eq!(built.dropped(), expected);
     }
     let folder = tempfile::tempdir().unwrap();
@@ -290,7 +338,9 @@ fn parquet_has_a_document_in_each_row() {
     let listing = sources::scan(&sources, u64::MAX, &Silent).unwrap();
     corpus::build(&listing, &sources, &options(), &table, &Silent).unwrap();
     let bytes = fs::read(table.join("documents.parquet")).unwrap();
-    for (name, bytes) in [("x.parquet", bytes.clone()), ("x.zip", zipped(&[("x.parquet", &bytes)])), ("x.parquet.gz", gzipped(&bytes))] {
+    for (name, bytes) in
+        [("x.parquet", bytes.clone()), ("x.zip", zipped(&[("x.parquet", &bytes)])), ("x.parquet.gz", gzipped(&bytes))]
+    {
         let built = build(name, &bytes, &options());
         assert_eq!(built.texts(), texts, "{name}");
         assert_eq!(built.stats.formats["parquet"], 3000);
@@ -302,14 +352,17 @@ fn parquet_has_a_document_in_each_row() {
 #[test]
 fn web_archives_wikis_and_mailboxes() {
     let [a, b, c, d] = [1, 2, 3, 4].map(sentence);
-    let http = |status: &str, kind: &str, body: &str| {
-        format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n\r\n{body}")
-    };
+    let http =
+        |status: &str, kind: &str, body: &str| format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n\r\n{body}");
     let record = |kind: &str, uri: &str, content_type: &str, block: &str| {
         let length = block.len();
-        format!("WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: {uri}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{block}\r\n\r\n")
+        format!(
+            "WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: {uri}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{block}\r\n\r\n"
+        )
     };
-    let page = format!("<html><head><title>T</title></head><body><nav>Nyumbani</nav><article><p>{a}</p></article></body></html>");
+    let page = format!(
+        "<html><head><title>T</title></head><body><nav>Nyumbani</nav><article><p>{a}</p></article></body></html>"
+    );
     let records = [
         record("warcinfo", "", "application/warc-fields", "software: x\r\n"),
         record("request", "http://x.org/a", "application/http; msgtype=request", "GET / HTTP/1.1\r\n\r\n"),
@@ -324,7 +377,8 @@ fn web_archives_wikis_and_mailboxes() {
         assert_eq!(built.names(), ["a", "d"].map(|page| format!("{name}/http://x.org/{page}")));
         assert!(built.texts()[0].contains(&a) && !built.texts()[0].contains("Nyumbani"), "{}", built.texts()[0]);
         assert_eq!(built.texts()[1], d);
-        let reasons: Vec<_> = built.dropped().into_iter().map(|(_, reason, detail)| (reason, detail.to_owned())).collect();
+        let reasons: Vec<_> =
+            built.dropped().into_iter().map(|(_, reason, detail)| (reason, detail.to_owned())).collect();
         let expected = [(Reason::NoDocument, "record 4: HTTP 404"), (Reason::Picture, "record 5: image/png")];
         assert_eq!(reasons, expected.map(|(reason, detail)| (reason, detail.to_owned())));
     }
@@ -338,7 +392,8 @@ fn web_archives_wikis_and_mailboxes() {
         let built = build(name, &bytes, &options());
         assert_eq!(built.names(), [format!("{name}/Mahindi & maji")]);
         assert_eq!(built.texts(), [format!("{a}\n{b}")]);
-        let reasons: Vec<_> = built.dropped().into_iter().map(|(_, reason, detail)| (reason, detail.to_owned())).collect();
+        let reasons: Vec<_> =
+            built.dropped().into_iter().map(|(_, reason, detail)| (reason, detail.to_owned())).collect();
         let expected = [(Reason::NoDocument, "page 2: redirect"), (Reason::NoDocument, "page 3: namespace 1")];
         assert_eq!(reasons, expected.map(|(reason, detail)| (reason, detail.to_owned())));
     }
@@ -346,6 +401,8 @@ fn web_archives_wikis_and_mailboxes() {
         "From asha@x.org Mon Mar  3 10:00:00 2025\nFrom: Asha Juma <asha@x.org>\nSubject: Mavuno\n\n{a}\n\n>From hapa.\n\n\
          From juma@x.org Mon Mar  3 11:00:00 2025\nFrom: Juma <juma@x.org>\nContent-Type: text/html\n\n<html><body><p>{b}</p></body></html>\n\n"
     );
+    let alone = mail.split_once('\n').unwrap().1.split_once("\n\nFrom juma").unwrap().0;
+    assert_eq!(build("barua.eml", alone.as_bytes(), &options()).texts(), [a.as_str()]);
     let built = build("barua.mbox", mail.as_bytes(), &options());
     assert_eq!(built.names(), ["barua.mbox/1", "barua.mbox/2"]);
     assert_eq!(built.texts(), [format!("{a}\n\nFrom hapa."), b]);
@@ -356,21 +413,24 @@ fn web_archives_wikis_and_mailboxes() {
 #[test]
 fn the_way_a_file_is_read_does_not_show() {
     let folder = tempfile::tempdir().unwrap();
-    let lines: Vec<String> = (0..40_000).map(|i| if i % 7 == 3 { "{}".to_owned() } else { format!("{{\"text\": \"{}\"}}", sentence(i)) }).collect();
+    let lines: Vec<String> = (0..20_000)
+        .map(|i| if i % 7 == 3 { "{}".to_owned() } else { format!("{{\"text\": \"{}\"}}", sentence(i)) })
+        .collect();
     let whole = lines.join("\n");
     fs::write(folder.path().join("a.jsonl"), &whole).unwrap();
     fs::write(folder.path().join("b.jsonl.zst"), zstd(whole.replace("Hati", "Barua").as_bytes())).unwrap();
-    let members: Vec<(String, String)> = (0..2000).map(|i| (format!("{i:04}.txt"), sentence(i + 50_000).repeat(9))).collect();
+    let members: Vec<(String, String)> =
+        (0..2000).map(|i| (format!("{i:04}.txt"), sentence(i + 50_000).repeat(9))).collect();
     let members: Vec<(&str, &[u8])> = members.iter().map(|(n, t)| (n.as_str(), t.as_bytes())).collect();
     fs::write(folder.path().join("c.zip"), zipped(&members)).unwrap();
     let mut first: Option<Built> = None;
-    for threads in [1, 2, 5] {
+    for threads in [1, 3] {
         for max_file_bytes in [64 << 20, 100_000] {
             let built = try_build(folder.path(), &Options { threads, max_file_bytes, ..options() }, None).unwrap();
-            assert_eq!(built.documents.len(), 2 * (40_000 - 5714) + 2000);
+            assert_eq!(built.documents.len(), 2 * (20_000 - 2857) + 2000);
             assert_eq!(built.stats.dropped, BTreeMap::from([(Reason::BadLine, 2 * 1001)]));
             let more = built.dropped.iter().filter(|d| d.detail.ends_with("more")).map(|d| d.detail.as_str());
-            assert_eq!(more.collect::<Vec<_>>(), ["4714 more"; 2]);
+            assert_eq!(more.collect::<Vec<_>>(), ["1857 more"; 2]);
             if let Some(first) = &first {
                 assert!(first.documents == built.documents && first.dropped == built.dropped);
                 assert_eq!(first.stats, built.stats);
@@ -411,7 +471,8 @@ fn a_file_that_changes_is_noticed_whatever_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let texts: Vec<String> = (0..20_000).map(sentence).collect();
     let lines: String = texts.iter().map(|text| format!("{{\"text\": \"{text}\"}}\n")).collect();
-    let members: Vec<(String, &str)> = texts.iter().enumerate().map(|(i, text)| (format!("{i}.txt"), text.as_str())).collect();
+    let members: Vec<(String, &str)> =
+        texts.iter().enumerate().map(|(i, text)| (format!("{i}.txt"), text.as_str())).collect();
     let members: Vec<(&str, &[u8])> = members.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
     for (name, bytes) in [("a.jsonl", lines.into_bytes()), ("a.tar", tarred(&members)), ("a.zip", zipped(&members))] {
         assert!(bytes.len() > 1 << 20);
@@ -430,7 +491,10 @@ fn a_file_that_changes_is_noticed_whatever_it_is() {
         assert_eq!(change(bytes.len() - 1), "source-changed", "{name}");
         fs::write(&path, [bytes.as_slice(), b"more"].concat()).unwrap();
         let out = tempfile::tempdir().unwrap();
-        assert_eq!(corpus::build(&listing, &sources, &options(), out.path(), &Silent).unwrap_err().key(), "source-changed");
+        assert_eq!(
+            corpus::build(&listing, &sources, &options(), out.path(), &Silent).unwrap_err().key(),
+            "source-changed"
+        );
     }
 }
 
@@ -441,7 +505,7 @@ fn a_line_of_gigabytes_takes_no_memory() {
     let mut file = fs::File::create(&path).unwrap();
     let text = sentence(1);
     write!(file, "{{\"text\": \"{text}\"}}\n{{\"text\": \"").unwrap();
-    io::copy(&mut io::repeat(b'a').take(300 << 20), &mut file).unwrap();
+    io::copy(&mut io::repeat(b'a').take(200 << 20), &mut file).unwrap();
     writeln!(file, "\"}}\n{{\"text\": \"{}\"}}", sentence(2)).unwrap();
     drop(file);
     let options = Options { max_file_bytes: 1 << 20, ..options() };

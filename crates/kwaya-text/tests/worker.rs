@@ -52,8 +52,20 @@ fn main() {
     fs::create_dir(folder.path().join("in")).unwrap();
     fs::write(folder.path().join("in/x.parquet"), &bytes).unwrap();
     fs::write(folder.path().join("in/y.html"), "<html><body><p>Mahindi huvunwa yakikauka.</p></body></html>").unwrap();
-    let sources = [Source { path: folder.path().join("in"), licence: "CC0-1.0".into(), language: Some("sw".into()), column: None }];
-    let options = Options { min_characters: 5, near_duplicate: 2.0, threads: 2, max_file_bytes: 100_000, worker: worker.clone(), ..Options::default() };
+    let sources = [Source {
+        path: folder.path().join("in"),
+        licence: "CC0-1.0".into(),
+        language: Some("sw".into()),
+        column: None,
+    }];
+    let options = Options {
+        min_characters: 5,
+        near_duplicate: 2.0,
+        threads: 2,
+        max_file_bytes: 100_000,
+        worker: worker.clone(),
+        ..Options::default()
+    };
     assert!(bytes.len() > 100_000);
     let listing = sources::scan(&sources, options.max_file_bytes, &Silent).unwrap();
     let stats = corpus::build(&listing, &sources, &options, folder.path(), &Silent).unwrap();
@@ -77,7 +89,13 @@ fn main() {
         let (good, bad) = read("x.parquet", &damaged, &worker);
         refused += usize::from(!bad.is_empty());
         same += usize::from(good == expected);
-        assert!(bad.iter().all(|(reason, _)| matches!(reason, Reason::Damaged | Reason::NoColumn | Reason::TooLarge | Reason::ArchiveLimit)), "{bad:?}");
+        assert!(
+            bad.iter().all(|(reason, _)| matches!(
+                reason,
+                Reason::Damaged | Reason::NoColumn | Reason::TooLarge | Reason::ArchiveLimit
+            )),
+            "{bad:?}"
+        );
     }
     assert!(refused > 20 && same < 60, "{refused} {same}");
     // A child that dies is a refusal too.

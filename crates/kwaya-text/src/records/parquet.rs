@@ -52,7 +52,8 @@ impl Walk<'_> {
             Place::File(path) => {
                 let absolute = std::path::absolute(path)?;
                 let name = absolute.to_str();
-                request.path = Some(name.ok_or_else(|| End::refused(Reason::Unreadable, "a name that is not UTF-8"))?.to_owned());
+                request.path =
+                    Some(name.ok_or_else(|| End::refused(Reason::Unreadable, "a name that is not UTF-8"))?.to_owned());
             }
         }
         let mut message = serde_json::to_vec(&request).expect("a request is plain data");
@@ -112,7 +113,11 @@ fn damaged(error: ParquetError) -> Refusal {
     (Reason::Damaged, error.to_string().chars().take(200).collect())
 }
 
-fn table<R: ChunkReader + 'static>(file: R, request: &Request, give: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), Refusal> {
+fn table<R: ChunkReader + 'static>(
+    file: R,
+    request: &Request,
+    give: &mut dyn FnMut(Vec<u8>) -> bool,
+) -> Result<(), Refusal> {
     let reader = SerializedFileReader::new(file).map_err(damaged)?;
     let column = column(&reader, request.column.as_deref())?;
     let present = reader.metadata().file_metadata().schema_descr().column(column).max_def_level();
@@ -126,7 +131,8 @@ fn table<R: ChunkReader + 'static>(file: R, request: &Request, give: &mut dyn Fn
         loop {
             levels.clear();
             values.clear();
-            let (records, _, _) = texts.read_records(BATCH_ROWS, Some(&mut levels), None, &mut values).map_err(damaged)?;
+            let (records, _, _) =
+                texts.read_records(BATCH_ROWS, Some(&mut levels), None, &mut values).map_err(damaged)?;
             if records == 0 {
                 break;
             }
@@ -158,7 +164,8 @@ fn column(reader: &dyn FileReader, wanted: Option<&str>) -> Result<usize, Refusa
     let metadata = reader.metadata();
     let columns = metadata.file_metadata().schema_descr().columns();
     let is_text = |column: &ColumnDescriptor| {
-        let marked = column.logical_type_ref() == Some(&LogicalType::String) || column.converted_type() == ConvertedType::UTF8;
+        let marked =
+            column.logical_type_ref() == Some(&LogicalType::String) || column.converted_type() == ConvertedType::UTF8;
         let bare = column.logical_type_ref().is_none() && column.converted_type() == ConvertedType::NONE;
         column.physical_type() == PhysicalType::BYTE_ARRAY && column.max_rep_level() == 0 && (marked || bare)
     };

@@ -38,7 +38,9 @@ impl Walk<'_> {
                 let content = self.whole(&mut block)?;
                 let page = match content {
                     None => Err((Reason::TooLarge, String::new())),
-                    Some(block) if header.kind == "response" => response(&header.content_type, block, self.task.record_bytes_max, self.budget),
+                    Some(block) if header.kind == "response" => {
+                        response(&header.content_type, block, self.task.record_bytes_max, self.budget)
+                    }
                     Some(block) => format(&header.content_type).map(|format| (format, block)),
                 };
                 match page {
@@ -116,7 +118,8 @@ fn response(content_type: &str, block: Vec<u8>, max: u64, budget: &Budget) -> Re
     let broken = || (Reason::Damaged, "the header of HTTP".to_owned());
     let head = &block[..block.len().min(HTTP_HEADER_MAX)];
     let lines = head.windows(4).position(|end| end == b"\r\n\r\n").map(|at| (at, at + 4));
-    let (end, body) = lines.or_else(|| head.windows(2).position(|end| end == b"\n\n").map(|at| (at, at + 2))).ok_or_else(broken)?;
+    let (end, body) =
+        lines.or_else(|| head.windows(2).position(|end| end == b"\n\n").map(|at| (at, at + 2))).ok_or_else(broken)?;
     let header = String::from_utf8_lossy(&block[..end]).into_owned();
     let mut lines = header.lines();
     let status = lines.next().and_then(|status| status.split_whitespace().nth(1)).ok_or_else(broken)?;
@@ -159,7 +162,9 @@ fn response(content_type: &str, block: Vec<u8>, max: u64, budget: &Budget) -> Re
         // Some crawlers unpack a page and leave its header as it was.
         _ if str::from_utf8(&content).is_ok() => Ok((format, content)),
         "" | "identity" | "none" | "gzip" | "x-gzip" | "deflate" => Ok((format, content)),
-        other => Err((Reason::UnknownFormat, format!("content-encoding: {}", other.chars().take(40).collect::<String>()))),
+        other => {
+            Err((Reason::UnknownFormat, format!("content-encoding: {}", other.chars().take(40).collect::<String>())))
+        }
     }
 }
 

@@ -29,14 +29,29 @@ const MEDIA: [&str; 3] = ["-2", "6", "14"];
 
 /// Elements whose content is no prose.
 const SILENT: [&str; 16] = [
-    "ref", "math", "chem", "gallery", "timeline", "score", "syntaxhighlight", "source", "imagemap", "templatestyles",
-    "graph", "mapframe", "maplink", "includeonly", "style", "references",
+    "ref",
+    "math",
+    "chem",
+    "gallery",
+    "timeline",
+    "score",
+    "syntaxhighlight",
+    "source",
+    "imagemap",
+    "templatestyles",
+    "graph",
+    "mapframe",
+    "maplink",
+    "includeonly",
+    "style",
+    "references",
 ];
 
 /// Whether the file begins as a dump does.
 pub(super) fn is_dump(start: &[u8]) -> bool {
     let start = start[..start.len().min(1024)].trim_ascii_start();
-    start.starts_with(b"<mediawiki") || (start.starts_with(b"<?xml") && memchr::memmem::find(start, b"<mediawiki").is_some())
+    start.starts_with(b"<mediawiki")
+        || (start.starts_with(b"<?xml") && memchr::memmem::find(start, b"<mediawiki").is_some())
 }
 
 impl Walk<'_> {
@@ -136,7 +151,9 @@ pub(crate) fn page(record: &str) -> Result<String, Refusal> {
     match (namespace.trim(), model.trim()) {
         ("" | "0", "" | "wikitext") => Ok(plain(&text, &names)),
         ("" | "0", model) => Err((Reason::NoDocument, model.chars().take(40).collect())),
-        (namespace, _) => Err((Reason::NoDocument, format!("namespace {}", namespace.chars().take(10).collect::<String>()))),
+        (namespace, _) => {
+            Err((Reason::NoDocument, format!("namespace {}", namespace.chars().take(10).collect::<String>())))
+        }
     }
 }
 
@@ -280,12 +297,18 @@ fn close(open: &mut Vec<Open>, out: &mut String, is: impl Fn(&Open) -> bool) {
 
 /// What is shown of a link.
 fn label<'a>(link: &'a str, names: &[String]) -> &'a str {
-    let (target, label) = link.split_once('|').map_or((link, None), |(target, rest)| {
-        (target, Some(rest.rsplit('|').next().unwrap_or(rest)))
-    });
+    let (target, label) = link
+        .split_once('|')
+        .map_or((link, None), |(target, rest)| (target, Some(rest.rsplit('|').next().unwrap_or(rest))));
     let shown = label.filter(|label| !label.is_empty()).unwrap_or(target);
     match target.split_once(':') {
-        Some(("", rest)) => if label.is_some() { shown } else { rest },
+        Some(("", rest)) => {
+            if label.is_some() {
+                shown
+            } else {
+                rest
+            }
+        }
         Some((prefix, _)) => {
             let prefix = prefix.trim().to_lowercase();
             // The same article in another language: `en:Maize`.
@@ -426,7 +449,10 @@ mod tests {
             words(article),
             "Mahindi ni mazao ya chakula, Zea mays. Bei — juu. Kilimo moja mbili tatu Tazama Ona tovuti na ."
         );
-        assert_eq!(words("a [b] <nowiki>[[c]] {{d}}</nowiki> [[:Category:E]] 1 < 2"), "a [b] [[c]] {{d}} Category:E 1 < 2");
+        assert_eq!(
+            words("a [b] <nowiki>[[c]] {{d}}</nowiki> [[:Category:E]] 1 < 2"),
+            "a [b] [[c]] {{d}} Category:E 1 < 2"
+        );
         // What is never closed takes nothing with it.
         assert_eq!(words("a {{b\n\nc [[d\n\n<ref>e <!-- f"), "a b c d e f");
     }
@@ -446,7 +472,20 @@ mod tests {
 
     #[test]
     fn time_grows_with_the_length_alone() {
-        for part in ["[[a|", "{{a|", "<ref>", "<!--", "{|\n|a\n", "''a'''", "[http://", "</ref", "<ref><ref/", "&a", "[[a|b]]", "]]}}|}"] {
+        for part in [
+            "[[a|",
+            "{{a|",
+            "<ref>",
+            "<!--",
+            "{|\n|a\n",
+            "''a'''",
+            "[http://",
+            "</ref",
+            "<ref><ref/",
+            "&a",
+            "[[a|b]]",
+            "]]}}|}",
+        ] {
             let started = Instant::now();
             plain(&part.repeat(200_000), &[]);
             assert!(started.elapsed().as_secs_f32() < 2.0, "{part}: {:?}", started.elapsed());
