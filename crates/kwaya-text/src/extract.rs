@@ -64,7 +64,8 @@ pub(crate) enum Format {
 
 impl Format {
     /// Those that a child process may be asked for, in their order.
-    pub(crate) const ALL: [Self; 6] = [Self::Text, Self::Markdown, Self::Html, Self::Pdf, Self::Docx, Self::Epub];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Text, Self::Markdown, Self::Html, Self::Pdf, Self::Docx, Self::Epub, Self::Mail];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -519,6 +520,15 @@ mod tests {
             );
             assert!(found.len() * 100 <= expected.len() * 103, "{name}: {} words of {}", found.len(), expected.len());
         }
+    }
+
+    #[test]
+    fn a_child_knows_formats_by_their_place_in_the_list() {
+        for (index, format) in Format::ALL.into_iter().enumerate() {
+            assert_eq!(format as usize, index, "{format:?}");
+        }
+        // All that come before those without a parser are in it.
+        assert_eq!(Format::Lines as usize, Format::ALL.len());
     }
 
     #[test]

@@ -71,6 +71,17 @@ fn main() {
     let stats = corpus::build(&listing, &sources, &options, folder.path(), &Silent).unwrap();
     assert_eq!((stats.documents, stats.formats["parquet"], stats.formats["html"]), (20_001, 20_000, 1));
 
+    // Messages, some of which are pages.
+    let message = |kind: &str, text: &str| {
+        format!("From a@x.org Mon Mar  3 10:00:00 2025\nFrom: A <a@x.org>\nContent-Type: text/{kind}\n\n{text}\n\n")
+    };
+    let mail = [message("plain", "Mahindi yamevunwa."), message("html", "<p>Maji ni <b>uhai</b>.</p>")].concat();
+    let (good, bad) = read("x.mbox", mail.as_bytes(), &worker);
+    assert_eq!(
+        (good.iter().map(|text| text.trim()).collect::<Vec<_>>(), bad.len()),
+        (vec!["Mahindi yamevunwa.", "Maji ni uhai."], 0)
+    );
+
     // Damage is an answer, the same in the child as without.
     let mut state = 1_u64;
     let mut random = |below: usize| {
