@@ -208,7 +208,7 @@ impl Extractor {
         };
         let Some(format) = record.format else {
             let name = if record.part.is_empty() { name } else { &record.part };
-            return self.extract(name, &bytes);
+            return self.extract(records::unwrapped(name), &bytes);
         };
         let mut history = vec![Step::Extract {
             format: format.name().to_owned(),

@@ -421,7 +421,7 @@ impl Walk<'_> {
 }
 
 /// The name of what is in a compressed file: `a.txt` of `a.txt.gz`.
-fn unwrapped(name: &str) -> &str {
+pub(crate) fn unwrapped(name: &str) -> &str {
     const WRAPS: [&str; 6] = ["gz", "tgz", "zst", "zstd", "bz2", "tbz2"];
     match name.rsplit_once('.') {
         Some((rest, ending)) if WRAPS.iter().any(|wrap| ending.eq_ignore_ascii_case(wrap)) => rest,

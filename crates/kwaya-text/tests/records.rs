@@ -154,8 +154,12 @@ fn archives_are_read_member_by_member() {
     for (name, bytes) in
         [("y.txt.gz", gzipped(a.as_bytes())), ("y.zst", zstd(a.as_bytes())), ("y.bz2", bzipped(a.as_bytes()))]
     {
-        assert_eq!((build(name, &bytes, &options()).names(), a.as_str()), (vec![name], a.as_str()));
+        let built = build(name, &bytes, &options());
+        assert_eq!((built.names(), built.texts()), (vec![name], vec![a.as_str()]));
     }
+    // What is under the wrap is told by its own name.
+    let built = build("y.md.gz", &gzipped(format!("# {a}\n").as_bytes()), &options());
+    assert_eq!((built.texts(), built.stats.formats.get("md")), (vec![a.as_str()], Some(&1)));
 }
 
 #[test]
