@@ -1,15 +1,7 @@
 //! From the bytes of a file to its text: what format it is, by content; the
 //! text of PDF, DOCX, EPUB, HTML and Markdown; and the encoding of the rest.
 
-use std::{
-    ffi::OsString,
-    io::Cursor,
-    ops::{Deref, DerefMut},
-    panic,
-    path::PathBuf,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{ffi::OsString, io::Cursor, panic, path::PathBuf, time::Duration};
 
 use dom_smoothie::{Config, Readability, TextMode};
 use kwaya_base::Result;
@@ -141,50 +133,6 @@ pub fn texts(name: &str, bytes: &[u8], max: u64, worker: &Worker, take: &mut dyn
     };
     records::read_bytes(task, bytes, &mut reader, &mut each)?;
     failed
-}
-
-/// Extractors that threads borrow for as long as they work: a child process is
-/// dear to start.
-pub(crate) struct Extractors<'a> {
-    worker: &'a Worker,
-    idle: Mutex<Vec<Extractor>>,
-}
-
-impl<'a> Extractors<'a> {
-    pub(crate) fn new(worker: &'a Worker) -> Self {
-        Self { worker, idle: Mutex::new(Vec::new()) }
-    }
-
-    pub(crate) fn get(&self) -> Borrowed<'_> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Borrowed { extractor: Some(idle.unwrap_or_else(|| Extractor::new(self.worker))), owner: &self.idle }
-    }
-}
-
-/// An extractor that is given back when it is dropped.
-pub(crate) struct Borrowed<'a> {
-    extractor: Option<Extractor>,
-    owner: &'a Mutex<Vec<Extractor>>,
-}
-
-impl Deref for Borrowed<'_> {
-    type Target = Extractor;
-
-    fn deref(&self) -> &Extractor {
-        self.extractor.as_ref().expect("it is taken out only when it is given back")
-    }
-}
-
-impl DerefMut for Borrowed<'_> {
-    fn deref_mut(&mut self) -> &mut Extractor {
-        self.extractor.as_mut().expect("it is taken out only when it is given back")
-    }
-}
-
-impl Drop for Borrowed<'_> {
-    fn drop(&mut self) {
-        self.owner.lock().unwrap_or_else(PoisonError::into_inner).extend(self.extractor.take());
-    }
 }
 
 impl Extractor {

@@ -18,6 +18,7 @@ pub mod corpus;
 pub mod duplicates;
 mod extend;
 pub mod extract;
+mod extractors;
 pub mod language;
 mod lines;
 mod parallel;

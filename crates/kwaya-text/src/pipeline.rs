@@ -18,7 +18,7 @@ use crate::{
     Reason,
     corpus::{Document, Dropped, Options, Split, Stats},
     duplicates::{Index, Verdict},
-    extract::Extractors,
+    extractors::Extractors,
     language::Identifier,
     parallel,
     prepare::{Clean, Job, Outcome, Prepared, prepare, stream},
