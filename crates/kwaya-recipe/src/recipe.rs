@@ -190,7 +190,12 @@ impl Recipe {
         Self {
             name: name.to_owned(),
             languages: languages.to_vec(),
-            source: vec![SourceEntry { path: from.to_owned(), licence: licence.to_owned(), language: None, column: None }],
+            source: vec![SourceEntry {
+                path: from.to_owned(),
+                licence: licence.to_owned(),
+                language: None,
+                column: None,
+            }],
             corpus: CorpusWishes::default(),
             train: TrainWishes::default(),
         }
