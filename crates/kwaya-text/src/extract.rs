@@ -1,15 +1,7 @@
 //! From the bytes of a file to its text: what format it is, by content; the
 //! text of PDF, DOCX, EPUB, HTML and Markdown; and the encoding of the rest.
 
-use std::{
-    ffi::OsString,
-    io::Cursor,
-    ops::{Deref, DerefMut},
-    panic,
-    path::PathBuf,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{ffi::OsString, io::Cursor, panic, path::PathBuf, time::Duration};
 
 use dom_smoothie::{Config, Readability, TextMode};
 use kwaya_base::Result;
@@ -50,21 +42,22 @@ pub(crate) enum Format {
     Pdf,
     Docx,
     Epub,
+    /// A message, in a mailbox or alone.
+    Mail,
     /// A document of its own on each line, as JSON.
     Lines,
     /// One of these that is a chat.
     Chat,
-    /// A row of a table of text, of Parquet, a page of a wiki, a message: what
-    /// files hold many of.
+    /// A row of a table of text, of Parquet, and a page of a wiki.
     Rows,
     Parquet,
     Wiki,
-    Mail,
 }
 
 impl Format {
-    /// Those that a file of one document can have.
-    pub(crate) const ALL: [Self; 6] = [Self::Text, Self::Markdown, Self::Html, Self::Pdf, Self::Docx, Self::Epub];
+    /// Those that a child process may be asked for, in their order.
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Text, Self::Markdown, Self::Html, Self::Pdf, Self::Docx, Self::Epub, Self::Mail];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -115,6 +108,9 @@ pub(crate) struct Extractor {
     child: Option<Child>,
 }
 
+/// A text, or why there is none, with more for experts.
+pub type Taken<'a> = std::result::Result<&'a str, (Reason, &'a str)>;
+
 /// Takes every text out of a file, or says why there is none: those of its
 /// members, rows, pages or messages, where it holds many, each with its name
 /// within the file; of a line of JSON, the line. A text of more than `max`
@@ -122,13 +118,7 @@ pub(crate) struct Extractor {
 ///
 /// # Errors
 /// `worker-failed` when the child process cannot be started.
-pub fn texts(
-    name: &str,
-    bytes: &[u8],
-    max: u64,
-    worker: &Worker,
-    take: &mut dyn FnMut(&str, std::result::Result<&str, (Reason, &str)>),
-) -> Result<()> {
+pub fn texts(name: &str, bytes: &[u8], max: u64, worker: &Worker, take: &mut dyn FnMut(&str, Taken<'_>)) -> Result<()> {
     let (mut reader, mut extractor) = (Extractor::new(worker), Extractor::new(worker));
     let task = Task { name, bytes: bytes.len() as u64, record_bytes_max: max, column: None };
     let mut failed = Ok(());
@@ -143,50 +133,6 @@ pub fn texts(
     };
     records::read_bytes(task, bytes, &mut reader, &mut each)?;
     failed
-}
-
-/// Extractors that threads borrow for as long as they work: a child process is
-/// dear to start.
-pub(crate) struct Extractors<'a> {
-    worker: &'a Worker,
-    idle: Mutex<Vec<Extractor>>,
-}
-
-impl<'a> Extractors<'a> {
-    pub(crate) fn new(worker: &'a Worker) -> Self {
-        Self { worker, idle: Mutex::new(Vec::new()) }
-    }
-
-    pub(crate) fn get(&self) -> Borrowed<'_> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Borrowed { extractor: Some(idle.unwrap_or_else(|| Extractor::new(self.worker))), owner: &self.idle }
-    }
-}
-
-/// An extractor that is given back when it is dropped.
-pub(crate) struct Borrowed<'a> {
-    extractor: Option<Extractor>,
-    owner: &'a Mutex<Vec<Extractor>>,
-}
-
-impl Deref for Borrowed<'_> {
-    type Target = Extractor;
-
-    fn deref(&self) -> &Extractor {
-        self.extractor.as_ref().expect("it is taken out only when it is given back")
-    }
-}
-
-impl DerefMut for Borrowed<'_> {
-    fn deref_mut(&mut self) -> &mut Extractor {
-        self.extractor.as_mut().expect("it is taken out only when it is given back")
-    }
-}
-
-impl Drop for Borrowed<'_> {
-    fn drop(&mut self) {
-        self.owner.lock().unwrap_or_else(PoisonError::into_inner).extend(self.extractor.take());
-    }
 }
 
 impl Extractor {
@@ -210,7 +156,7 @@ impl Extractor {
         };
         let Some(format) = record.format else {
             let name = if record.part.is_empty() { name } else { &record.part };
-            return self.extract(name, &bytes);
+            return self.extract(records::unwrapped(name), &bytes);
         };
         let mut history = vec![Step::Extract {
             format: format.name().to_owned(),
@@ -224,16 +170,9 @@ impl Extractor {
             text
         };
         let text = match format {
-            Format::Wiki | Format::Mail => {
-                match panic::catch_unwind(|| match format {
-                    Format::Mail => records::body(&bytes),
-                    _ => records::page(&String::from_utf8_lossy(&bytes)).map(|text| (Format::Text, text)),
-                }) {
-                    Ok(Ok((Format::Html, page))) => self.parse(Format::Html, page.as_bytes())?,
-                    Ok(text) => text.map(|(_, text)| text),
-                    Err(_) => Err((Reason::Damaged, "panic".to_owned())),
-                }
-            }
+            Format::Mail => self.parse(format, &bytes)?,
+            Format::Wiki => panic::catch_unwind(|| records::page(&String::from_utf8_lossy(&bytes)))
+                .unwrap_or_else(|_| Err((Reason::Damaged, "panic".to_owned()))),
             Format::Html => {
                 let page = plain(&bytes);
                 self.parse(Format::Html, page.as_bytes())?
@@ -400,6 +339,9 @@ pub(crate) fn parse(format: Format, bytes: &[u8]) -> Result<String, Refusal> {
         Format::Epub => epub(bytes),
         Format::Html => Ok(html(&String::from_utf8_lossy(bytes))),
         Format::Markdown => Ok(markdown(&String::from_utf8_lossy(bytes))),
+        Format::Mail => {
+            records::body(bytes).map(|(format, text)| if format == Format::Html { html(&text) } else { text })
+        }
         _ => Ok(decode(bytes).0),
     });
     parsed.unwrap_or_else(|_| Err((Reason::Damaged, "panic".to_owned())))
@@ -526,6 +468,15 @@ mod tests {
             );
             assert!(found.len() * 100 <= expected.len() * 103, "{name}: {} words of {}", found.len(), expected.len());
         }
+    }
+
+    #[test]
+    fn a_child_knows_formats_by_their_place_in_the_list() {
+        for (index, format) in Format::ALL.into_iter().enumerate() {
+            assert_eq!(format as usize, index, "{format:?}");
+        }
+        // All that come before those without a parser are in it.
+        assert_eq!(Format::Lines as usize, Format::ALL.len());
     }
 
     #[test]

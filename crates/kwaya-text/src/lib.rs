@@ -18,6 +18,7 @@ pub mod corpus;
 pub mod duplicates;
 mod extend;
 pub mod extract;
+mod extractors;
 mod held_out;
 pub mod keep_out;
 pub mod language;

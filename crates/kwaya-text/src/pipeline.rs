@@ -13,7 +13,7 @@ use crate::{
     Reason,
     corpus::{Document, Dropped, Options, Split, Stats, Step},
     duplicates::{self, Bits, Duplicate},
-    extract::Extractors,
+    extractors::Extractors,
     held_out::HeldOut,
     language::Identifier,
     paragraphs::Repeated,

@@ -21,7 +21,8 @@ use crate::{
     clean,
     corpus::{Options, Step},
     duplicates::Signature,
-    extract::{Extracted, Extractor, Extractors, Format, Refusal},
+    extract::{Extracted, Extractor, Format, Refusal},
+    extractors::Extractors,
     language::Identifier,
     lines::{self, Line},
     paragraphs, parallel,
@@ -277,11 +278,15 @@ pub(crate) fn stream(
             |extractor, (records, _)| job.records(records, extractor),
             |_, documents| {
                 let position = watch.position.load(Relaxed).min(file.bytes);
-                let mut documents = documents?.into_iter().filter_map(|document| tally.admit(document));
-                documents.try_for_each(|document| sink(document, position))
+                let done = documents.and_then(|documents| {
+                    let mut documents = documents.into_iter().filter_map(|document| tally.admit(document));
+                    documents.try_for_each(|document| sink(document, position))
+                });
+                // The reader may be far from its next record.
+                watch.stopped.store(done.is_err(), Relaxed);
+                done
             },
         );
-        watch.stopped.store(done.is_err(), Relaxed);
         let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         done.and(read)?;
         tally.rest().try_for_each(|document| sink(document, file.bytes))

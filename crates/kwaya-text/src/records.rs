@@ -5,9 +5,9 @@
 //!
 //! What reads a file here runs in this process: it is memory-safe, it holds
 //! one record of at most the limit for a file, and all that is unpacked is
-//! counted ([`Budget`]). Parquet alone is read in the child process: how much
-//! memory a page of it takes is for its library to say. So are the documents
-//! of formats that have a parser, wherever they lie.
+//! counted ([`Budget`]). Parquet is read in the child process: how much memory
+//! a page of it takes is for its library to say. So are messages, whose parser
+//! calls itself, and all documents of formats with a parser, wherever they lie.
 
 mod archive;
 mod disk;
@@ -421,7 +421,7 @@ impl Walk<'_> {
 }
 
 /// The name of what is in a compressed file: `a.txt` of `a.txt.gz`.
-fn unwrapped(name: &str) -> &str {
+pub(crate) fn unwrapped(name: &str) -> &str {
     const WRAPS: [&str; 6] = ["gz", "tgz", "zst", "zstd", "bz2", "tbz2"];
     match name.rsplit_once('.') {
         Some((rest, ending)) if WRAPS.iter().any(|wrap| ending.eq_ignore_ascii_case(wrap)) => rest,

@@ -24,10 +24,10 @@ fn swahili(seed: usize) -> String {
 
 fn build(folder: &Path, out: &Path, withdrawn: &Withdrawn, threads: usize) -> (Vec<Document>, Vec<Dropped>) {
     fs::create_dir_all(out).unwrap();
-    let sources = [Source { path: folder.to_owned(), licence: "CC0-1.0".into(), language: None }];
+    let sources = [Source { path: folder.to_owned(), licence: "CC0-1.0".into(), language: None, column: None }];
     let listing = sources::scan(&sources, u64::MAX, &Silent).unwrap();
     let options = Options { languages: vec!["sw".into()], threads, withdrawn: withdrawn.clone(), ..Options::default() };
-    corpus::build(&listing, &sources, &options, out, &Silent).unwrap();
+    corpus::build(&listing, &sources, &options, &out.join("unfinished"), out, &Silent).unwrap();
     let documents = corpus::documents(&out.join("documents.parquet")).unwrap().map(Result::unwrap).collect();
     (documents, corpus::dropped(&out.join("dropped.parquet")).unwrap().map(Result::unwrap).collect())
 }

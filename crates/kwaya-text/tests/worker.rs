@@ -20,7 +20,7 @@ fn table(texts: &[String]) -> Vec<u8> {
     let sources = [Source { path, licence: "CC0-1.0".into(), language: Some("sw".into()), column: None }];
     let listing = sources::scan(&sources, u64::MAX, &Silent).unwrap();
     let options = Options { min_characters: 1, near_duplicate: 2.0, ..Options::default() };
-    corpus::build(&listing, &sources, &options, folder.path(), &Silent).unwrap();
+    corpus::build(&listing, &sources, &options, &folder.path().join("unfinished"), folder.path(), &Silent).unwrap();
     fs::read(folder.path().join("documents.parquet")).unwrap()
 }
 
@@ -68,8 +68,20 @@ fn main() {
     };
     assert!(bytes.len() > 100_000);
     let listing = sources::scan(&sources, options.max_file_bytes, &Silent).unwrap();
-    let stats = corpus::build(&listing, &sources, &options, folder.path(), &Silent).unwrap();
+    let stats =
+        corpus::build(&listing, &sources, &options, &folder.path().join("unfinished"), folder.path(), &Silent).unwrap();
     assert_eq!((stats.documents, stats.formats["parquet"], stats.formats["html"]), (20_001, 20_000, 1));
+
+    // Messages, some of which are pages.
+    let message = |kind: &str, text: &str| {
+        format!("From a@x.org Mon Mar  3 10:00:00 2025\nFrom: A <a@x.org>\nContent-Type: text/{kind}\n\n{text}\n\n")
+    };
+    let mail = [message("plain", "Mahindi yamevunwa."), message("html", "<p>Maji ni <b>uhai</b>.</p>")].concat();
+    let (good, bad) = read("x.mbox", mail.as_bytes(), &worker);
+    assert_eq!(
+        (good.iter().map(|text| text.trim()).collect::<Vec<_>>(), bad.len()),
+        (vec!["Mahindi yamevunwa.", "Maji ni uhai."], 0)
+    );
 
     // Damage is an answer, the same in the child as without.
     let mut state = 1_u64;

@@ -9,14 +9,23 @@ use std::{
 };
 
 use tar::{EntryType, Header, PaxExtensions};
-use zip::{ZipArchive, result::ZipError};
+use zip::{
+    ZipReadOptions,
+    read::{Config, OwnedZipFileEntry},
+    result::ZipError,
+    unstable::read::ZipIterable,
+};
 
 use super::{At, End, Flow, MEMBERS_MAX, NAME_MAX, ReadSeek, Unpacked, Walk, below};
 use crate::Reason;
 
 const TAR_BLOCK: usize = 512;
+/// The list of members in a zip file, in bytes: it is held in memory.
+const ZIP_DIRECTORY_MAX: u64 = 256 << 20;
 /// A header of a tar member that holds a long name or attributes.
 const TAR_EXTENSION_MAX: u64 = 1 << 20;
+
+const NAME_AGAIN: &str = "a name that was there before";
 
 /// Members that only a zip file has that is one document of its own format:
 /// those of Office, of OpenDocument and EPUB, and of books without the latter.
@@ -24,10 +33,19 @@ const DOCUMENT_MARKS: [&str; 4] = ["[Content_Types].xml", "mimetype", "META-INF/
 
 /// Whether the zip file is one document, or too damaged to say.
 pub(super) fn is_document(file: &mut dyn ReadSeek) -> bool {
-    match ZipArchive::new(BufReader::new(file)) {
-        Ok(archive) => DOCUMENT_MARKS.iter().any(|mark| archive.index_for_name(mark).is_some()),
-        Err(_) => true,
+    let Ok(mut archive) = ZipIterable::try_new(BufReader::new(file), Config::default()) else { return true };
+    let Ok(entries) = archive.files() else { return true };
+    for entry in entries.take(MEMBERS_MAX) {
+        match entry {
+            Ok(entry) if !is_mark(entry.name_raw()) => {}
+            _ => return true,
+        }
     }
+    false
+}
+
+fn is_mark(name: &[u8]) -> bool {
+    DOCUMENT_MARKS.iter().any(|mark| name == mark.as_bytes())
 }
 
 /// Whether the stream begins with the header of a tar member.
@@ -35,9 +53,9 @@ pub(super) fn is_tar(head: &[u8]) -> bool {
     head.len() >= TAR_BLOCK && &head[257..262] == b"ustar" && checked(&head[..TAR_BLOCK]).is_some()
 }
 
-/// The header in this block, when its sum is right.
+/// The header in this block of [`TAR_BLOCK`] bytes, when its sum is right.
 fn checked(block: &[u8]) -> Option<&Header> {
-    let header = Header::from_byte_slice(block.try_into().ok()?);
+    let header = Header::from_byte_slice(block);
     let sum: u32 = block.iter().map(|&byte| u32::from(byte)).sum();
     let own: u32 = block[148..156].iter().map(|&byte| u32::from(byte)).sum();
     (header.cksum().ok()? == sum - own + 8 * u32::from(b' ')).then_some(header)
@@ -82,33 +100,36 @@ impl Walk<'_> {
             file.rewind()?;
             return self.document(at, file);
         }
-        let mut archive = ZipArchive::new(BufReader::new(file)).map_err(damaged)?;
-        if archive.len() > MEMBERS_MAX {
-            return Err(End::refused(Reason::ArchiveLimit, format!("more than {MEMBERS_MAX} members")));
+        let mut archive = ZipIterable::try_new(BufReader::new(file), Config::default()).map_err(damaged)?;
+        let entries = archive.files().map_err(damaged)?;
+        let mut members: Vec<OwnedZipFileEntry> = Vec::new();
+        let mut start = None;
+        for entry in &mut *entries {
+            let entry = entry.map_err(damaged)?;
+            let start = *start.get_or_insert(entry.central_header_start());
+            let length = entry.central_header_start().saturating_sub(start);
+            if members.len() >= MEMBERS_MAX || length > ZIP_DIRECTORY_MAX {
+                return Err(End::refused(Reason::ArchiveLimit, format!("more than {MEMBERS_MAX} members")));
+            }
+            members.push(entry.into());
         }
-        if archive.has_duplicate_names() {
-            let detail = "several members of one name: the last of each is read";
-            self.refuse(at.part, None, (Reason::BadMember, detail.to_owned()), 0)?;
-        }
-        let mut members: Vec<(Vec<u8>, usize)> = Vec::with_capacity(archive.len());
-        for index in 0..archive.len() {
-            let entry = archive.by_index_data(index).map_err(damaged)?;
-            // Names that are no UTF-8 are in the letters of DOS.
-            let name = entry.name().map_or_else(|_| entry.name_raw().to_vec(), |name| name.as_bytes().to_vec());
-            members.push((name, index));
-        }
-        members.sort_unstable();
-        for (name, index) in members {
-            let entry = archive.by_index_data(index).map_err(damaged)?;
-            let (bytes, is_dir, is_file, locked) = (entry.size(), entry.is_dir(), entry.is_file(), entry.encrypted());
-            if is_dir || is_hidden(&name) {
+        // Of members of one name the first is read.
+        members.sort_by(|a, b| a.name_raw().cmp(b.name_raw()));
+        let mut last: Option<&[u8]> = None;
+        for entry in &members {
+            let raw = entry.name_raw();
+            let again = last.replace(raw) == Some(raw);
+            if entry.is_dir() || is_hidden(raw) {
                 continue;
             }
-            let part = below(at.part, relative(&name));
-            let refusal = match (bad(&name), is_file) {
+            // Names that are no UTF-8 are in the letters of DOS.
+            let name = entry.name().map_or_else(|_| raw.to_vec(), |name| name.as_bytes().to_vec());
+            let (part, bytes) = (below(at.part, relative(&name)), entry.size());
+            let refusal = match (bad(&name), entry.is_file()) {
                 (Some(what), _) => Some((Reason::BadMember, what)),
                 (None, false) => Some((Reason::SpecialFile, "")),
-                _ if locked => Some((Reason::BadMember, "locked with a password")),
+                _ if again => Some((Reason::BadMember, NAME_AGAIN)),
+                _ if entry.encrypted() => Some((Reason::BadMember, "locked with a password")),
                 _ => None,
             };
             if let Some((reason, detail)) = refusal {
@@ -116,7 +137,7 @@ impl Walk<'_> {
                 continue;
             }
             let budget = self.budget;
-            match archive.by_index(index) {
+            match entry.as_ref().with_reader(entries.reader_mut(), ZipReadOptions::new()) {
                 Ok(member) => {
                     let inner = At { name: &part, part: &part, depth: at.depth + 1 };
                     self.member(inner, bytes, &mut Unpacked { inner: member, budget })?;
@@ -188,7 +209,7 @@ impl Walk<'_> {
                 let refusal = match (bad(&name), is_file) {
                     (Some(what), _) => Some((Reason::BadMember, what)),
                     (None, false) => Some((Reason::SpecialFile, "")),
-                    _ if !seen.insert(blake3::hash(&name)) => Some((Reason::BadMember, "a name that was there before")),
+                    _ if !seen.insert(blake3::hash(&name)) => Some((Reason::BadMember, NAME_AGAIN)),
                     _ => None,
                 };
                 match refusal {

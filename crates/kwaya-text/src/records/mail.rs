@@ -13,6 +13,8 @@ use crate::{
 
 /// Parts of a message.
 const PARTS_MAX: usize = 1000;
+/// Messages in a message.
+const NESTED_MAX: usize = 500;
 
 /// Whether the file begins as a mailbox does: with `From`, a time, and a
 /// header below.
@@ -70,8 +72,22 @@ impl Walk<'_> {
     }
 }
 
+/// Whether messages may lie so deep within one another that the parser, which
+/// calls itself for each, runs out of its stack.
+fn is_deep(message: &[u8]) -> bool {
+    let nested = memchr::memchr_iter(b'/', message).filter(|&at| {
+        let before = &message[at.saturating_sub(7)..at];
+        let after = &message[at + 1..message.len().min(at + 7)];
+        before.eq_ignore_ascii_case(b"message") || after.eq_ignore_ascii_case(b"digest")
+    });
+    nested.take(NESTED_MAX + 1).count() > NESTED_MAX
+}
+
 /// What a message says: a text, or a page when it has no text.
 pub(crate) fn body(message: &[u8]) -> Result<(Format, String), Refusal> {
+    if is_deep(message) {
+        return Err((Reason::Damaged, format!("more than {NESTED_MAX} messages within one another")));
+    }
     let broken = || (Reason::Damaged, "no message".to_owned());
     let message = MessageParser::new().parse(message).ok_or_else(broken)?;
     let parts = || message.text_body.iter().take(PARTS_MAX).filter_map(|&part| message.parts.get(part as usize));
@@ -160,6 +176,28 @@ mod tests {
         let page = b"Content-Type: text/html\r\n\r\n<p>page</p>\r\n";
         let (format, text) = body(page).unwrap();
         assert_eq!((format, text.trim()), (Format::Html, "<p>page</p>"));
+    }
+
+    #[test]
+    fn time_grows_with_the_length_alone() {
+        let parts = [
+            "Content-Type: message/rfc822\n\n",
+            "Content-Type: multipart/mixed; boundary=\"b\"\n\n--b\n",
+            "--b\n\nx\n",
+            "Subject: =?utf-8?q?",
+            "From: ((((\n <",
+            "> x:\n\n",
+            "--\t",
+            "Content-Type: text/html\n\n<",
+        ];
+        for part in parts {
+            for head in ["", "Content-Type: multipart/mixed; boundary=\"b\"\n\n"] {
+                let message = format!("{head}{}", part.repeat(2_000_000 / part.len()));
+                let started = std::time::Instant::now();
+                let _ = body(message.as_bytes());
+                assert!(started.elapsed().as_secs_f32() < 5.0, "{part}: {:?}", started.elapsed());
+            }
+        }
     }
 
     #[test]

@@ -19,6 +19,9 @@ const SAMPLE_CELL_BYTES: u64 = 1 << 10;
 /// enclose a field.
 type Dialect = (u8, bool);
 
+/// The cells of a row, with their true lengths.
+type Row = Vec<(u64, Vec<u8>)>;
+
 /// Where the text is in a table.
 struct Layout {
     dialect: Dialect,
@@ -66,7 +69,7 @@ impl<R: BufRead> Fields<R> {
 
 /// The rows of a sample, with the true lengths of their cells. Where the
 /// sample is not the whole table its last row is cut off.
-fn sample_rows(sample: &[u8], whole: bool, dialect: Dialect) -> Vec<Vec<(u64, Vec<u8>)>> {
+fn sample_rows(sample: &[u8], whole: bool, dialect: Dialect) -> Vec<Row> {
     let mut fields = Fields::new(sample, dialect);
     let (mut rows, mut row, mut cell) = (Vec::new(), Vec::new(), Vec::new());
     while let Ok(Some((length, last))) = fields.next(SAMPLE_CELL_BYTES, &mut cell) {
@@ -94,13 +97,13 @@ fn layout(name: &str, sample: &[u8], whole: bool, wanted: Option<&str>) -> Resul
     };
     // The rows of a table are alike in length; more columns tell more than one,
     // and more rows than few.
-    let alike = |rows: &[Vec<(u64, Vec<u8>)>]| {
+    let alike = |rows: &[Row]| {
         let width = rows.first().map_or(0, Vec::len);
         let alike = rows.iter().filter(|row| row.len() == width).count() as u64;
         let score = alike * 1000 / (rows.len() as u64).max(1);
         (if width > 1 { score } else { score / 2 }, alike)
     };
-    let mut best: Option<((u64, u64), Dialect, Vec<Vec<(u64, Vec<u8>)>>)> = None;
+    let mut best: Option<((u64, u64), Dialect, Vec<Row>)> = None;
     for &dialect in possible {
         let rows = sample_rows(sample, whole, dialect);
         let score = alike(&rows);
