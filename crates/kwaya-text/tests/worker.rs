@@ -38,7 +38,7 @@ fn main() {
     let bytes = table(&expected);
     let read = |name: &str, bytes: &[u8], worker: &Worker| {
         let (mut good, mut bad) = (Vec::new(), Vec::new());
-        texts(name, bytes, 1 << 20, worker, &mut |_, text| match text {
+        texts(name, bytes, 8 << 20, worker, &mut |_, text| match text {
             Ok(text) => good.push(text.to_owned()),
             Err((reason, detail)) => bad.push((reason, detail.to_owned())),
         })
