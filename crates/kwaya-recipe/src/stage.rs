@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// In the build folder: what stages that were stopped left.
-const UNFINISHED: &str = "unfinished";
+pub(crate) const UNFINISHED: &str = "unfinished";
 
 /// The build folder of one recipe, held by this process.
 pub struct Workshop {

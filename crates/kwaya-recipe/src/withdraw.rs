@@ -22,7 +22,7 @@ use crate::{
     ledger::{Entry, Named},
     recipe::Recipe,
     rights::Day,
-    stage::Workshop,
+    stage::{UNFINISHED, Workshop},
     store,
 };
 
@@ -76,11 +76,13 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    /// Whether this is the file that was named, or lies in the folder or the
+    /// archive that was.
     fn is_named(&self, origin: u64, name: &str) -> bool {
         let root = || self.roots.get(origin as usize - 1);
         self.origin == Some(origin)
-            || name == self.named
-            || root().is_some_and(|root| path_of(root, name) == Path::new(self.named))
+            || Path::new(name).starts_with(self.named)
+            || root().is_some_and(|root| path_of(root, name).starts_with(self.named))
     }
 
     fn is_id(&self, id: &str) -> bool {
@@ -327,9 +329,10 @@ fn made(shop: &Workshop, tainted: &Tainted) -> Result<Vec<Made>> {
         let known = made.entry((name.clone(), hash.clone()));
         known.or_insert_with(|| Made { stage, name, hash, bytes, paths: Vec::new() }).paths.push(path);
     }
-    // The rest is suspect only where something is.
+    // The rest is suspect only where something is, but for what a stopped build
+    // left: no line of the ledger says what is in it.
     if made.values().all(|made| made.stage.is_empty()) {
-        return Ok(Vec::new());
+        made.retain(|(name, _), _| Path::new(name).starts_with(UNFINISHED));
     }
     let mut made: Vec<Made> = made.into_values().collect();
     let place = |made: &Made| !tainted.artefacts.contains_key(&made.hash);

@@ -131,6 +131,9 @@ pub(crate) fn find(
             if gone.get(document) {
                 continue;
             }
+            if progress.stopped() {
+                return Err(Error::new("interrupted"));
+            }
             if let Some(of) = judge.alike(document, earlier)? {
                 gone.set(document);
                 judge.kept_as.set(document, of)?;

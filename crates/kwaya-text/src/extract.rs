@@ -1,5 +1,6 @@
 //! From the bytes of a file to its text: what format it is, by content; the
-//! text of PDF, DOCX, EPUB, HTML and Markdown; and the encoding of the rest.
+//! text of PDF, DOCX, EPUB, HTML, Markdown and messages; and the encoding of the
+//! rest.
 
 use std::{ffi::OsString, io::Cursor, panic, path::PathBuf, time::Duration};
 
@@ -15,7 +16,7 @@ use crate::{
     worker::Child,
 };
 
-/// Where PDF, DOCX, EPUB and HTML are taken apart. The parsers are large and
+/// Where PDF, DOCX, EPUB, HTML, messages and Parquet are taken apart. The parsers are large and
 /// the files are untrusted: a child process can be stopped.
 #[derive(Clone, Debug)]
 pub enum Worker {

@@ -1,9 +1,10 @@
 //! From a folder of documents to a clean corpus and a tokenizer.
 //!
-//! The path of a document: [`sources`] lists the files, [`extract`] turns
-//! each into text, [`clean`], [`language`] and [`duplicates`] decide what of
-//! it is kept, and [`corpus`] joins them and writes what was kept and what
-//! was not, with the [`Reason`]. [`tokenizer`] learns from the result and
+//! The path of a document: [`sources`] lists the files, `records` takes apart
+//! those that hold many, [`extract`] turns each into text, [`clean`],
+//! [`language`], [`keep_out`], [`withdrawn`] and [`duplicates`] decide what of it
+//! is kept, and [`corpus`] joins them and writes what was kept and what was not,
+//! with the [`Reason`]. [`tokenizer`] learns from the result and
 //! [`compressor`] gives a figure to measure a model against. Nothing here
 //! depends on the number of threads.
 //!

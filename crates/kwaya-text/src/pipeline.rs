@@ -34,7 +34,8 @@ const BATCH_FILES: usize = 64;
 /// Builds the corpus of `listing` in `folder`: `documents.parquet` and
 /// `dropped.parquet`. The bytes of both depend on the documents and the
 /// options alone. What a build that was stopped had done is in `unfinished`, which
-/// is for this listing and these options; in the end nothing is left there.
+/// is for this listing and these options; who calls removes it when the tables
+/// are where they belong.
 ///
 /// # Errors
 /// `corpus-empty` when nothing was kept (`dropped.parquet` says why),
@@ -56,7 +57,6 @@ pub fn build(
     let stats = Stats { unknown_to_detector: identifier.unknown().to_vec(), ..Stats::default() };
     let mut writing = Writing { listing, sources, options, stats };
     writing.write(&mut spool, compared, scratch.path(), folder, progress)?;
-    spool.remove()?;
     Ok(writing.stats)
 }
 

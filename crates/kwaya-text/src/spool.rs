@@ -328,18 +328,6 @@ impl Spool {
         let whole = entry(&mut self.files[0]).and_then(|entry| entry.ok_or(io::ErrorKind::UnexpectedEof.into()));
         whole.at(&self.folder)
     }
-
-    /// Takes it off the disk.
-    pub(crate) fn remove(self) -> Result<()> {
-        for name in NAMES.into_iter().chain(["mark"]) {
-            let path = self.folder.join(name);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io(&path, error)),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
 }
 
 fn entry(reader: &mut impl Read) -> io::Result<Option<(Entry, String)>> {
@@ -422,8 +410,6 @@ mod tests {
         assert!(matches!(&entries[6].0, Entry::Dropped(refused) if refused.file == 5 && refused.bytes == 7));
         let paragraphs: Vec<_> = spool.paragraphs().unwrap().map(Result::unwrap).collect();
         assert_eq!(paragraphs, [(11, 0, 3), (11, 2, 3), (11, 4, 3)]);
-        spool.remove().unwrap();
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -206,7 +206,10 @@ fn neither_the_limit_of_memory_nor_a_stop_at_any_moment_shows() {
         assert!(!out.join("documents.parquet").exists());
         assert!(build_with(&folder, &out, options(), &Silent).unwrap() == stats, "{steps}");
         assert!(tables(&out) == tables(&whole), "{steps}");
-        assert_eq!(fs::read_dir(out.join("unfinished")).unwrap().count(), 0);
+        // As after a power cut before the tables were where they belong: all is done already.
+        fs::remove_file(out.join("documents.parquet")).unwrap();
+        assert!(build_with(&folder, &out, options(), &Silent).unwrap() == stats, "{steps}");
+        assert!(tables(&out) == tables(&whole), "{steps}");
     }
 }
 

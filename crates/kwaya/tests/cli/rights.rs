@@ -156,3 +156,33 @@ fn a_text_that_is_taken_back_is_gone_with_all_that_was_made_from_it_and_stays_ou
     place.write("m/withdrawn.jsonl", "{}");
     fails(&place, &["plan", "m"], 2, "withdrawn-wrong", &["Line 1"]);
 }
+
+#[test]
+fn a_mailbox_is_taken_back_by_its_name_and_what_a_stopped_build_left_goes_too() {
+    let place = Place::with_documents(30);
+    let message = |number: u64| {
+        let date = "Thu, 5 Mar 2026 10:00:00 +0300";
+        format!("From a@b Thu Mar  5 10:00:00 2026\nFrom: a@b\nDate: {date}\n\n{}\n", document(number))
+    };
+    place.write("m/documents/barua/zote.mbox", message(50) + &message(51));
+    place.write("m/documents/barua/moja.txt", document(52));
+    // What a build that is stopped leaves of texts, before there is a corpus.
+    place.write("m/build/unfinished/corpus/0/entries", document(99));
+    place.write("m/documents/mpya.txt", document(99));
+    let new = place.run(["corpus", "withdraw", "m", "mpya.txt", "--delete", "--json"]).good().json();
+    assert_eq!((&new["texts"], new["made"].as_array().unwrap().len()), (&0.into(), 1), "{new}");
+    assert!(!place.path("m/build/unfinished/corpus/0/entries").exists());
+
+    let built = place.run(["build", "m", "--json"]).good().json();
+    assert_eq!((&built["corpus"]["documents"], &built["corpus"]["formats"]["mail"]), (&33.into(), &2.into()));
+    assert!(!place.path("m/build/unfinished/corpus").exists(), "it was done");
+    let taken = place.run(["corpus", "withdraw", "m", "barua/zote.mbox", "--json"]).good().json();
+    assert_eq!((&taken["texts"], taken["files"].as_array().unwrap().len()), (&2.into(), 1), "{taken}");
+    assert!(taken["made"].as_array().unwrap().iter().any(|made| made["stage"] == "train"), "{taken}");
+    // A folder by its name, with what is in it.
+    let folder = place.run(["corpus", "withdraw", "m", "barua", "--json"]).good().json();
+    assert_eq!(folder["texts"], 3, "{folder}");
+    place.run(["plan", "m"]).good();
+    let built = place.run(["build", "m", "--json"]).good().json();
+    assert_eq!((&built["corpus"]["documents"], &built["corpus"]["dropped"]["withdrawn"]), (&30.into(), &3.into()));
+}
