@@ -536,13 +536,17 @@ reason-special-file = Not a document but a pipe, socket or device
 reason-link-loop = A link back to a folder that was already looked through
     .remedy = Nothing to do; its documents are counted once.
 reason-picture = A picture
-    .remedy = If it shows text, have the text recognised (OCR) and add that.
+    .remedy = If it shows text, install Tesseract and its data for your language, and write in the recipe under [corpus]: ocr = ["swa"], with the name that `tesseract --list-langs` shows.
 reason-unknown-format = A format that cannot be read
-    .remedy = Save it as DOCX, PDF, EPUB, HTML or plain text.
+    .remedy = Save it as DOCX, ODT, PDF, EPUB, HTML or plain text.
 reason-damaged = The file is damaged
     .remedy = Open it in its own program, save it anew, or copy it again.
+reason-encrypted = It takes a password to read it
+    .remedy = Open it in its own program with the password, save a copy without one, and add that.
 reason-no-text = A PDF of pictures, without text
-    .remedy = Have its text recognised (OCR) and add the result.
+    .remedy = Install Tesseract and its data for your language, and write in the recipe under [corpus]: ocr = ["swa"], with the name that `tesseract --list-langs` shows.
+reason-unreadable-font = A PDF that does not say which characters its signs are
+    .remedy = Add the document that the PDF was made from. If there is none, print the pages as pictures and have them recognised (OCR).
 reason-time-limit = Reading it took too long
     .remedy = Save it in another format, or split it.
 reason-not-text = No running text
@@ -620,3 +624,10 @@ card-use = What it is for
 card-use-text = To continue text in its languages, to learn how such models are built, and as a beginning for more training. It was trained on few documents and knows nothing beyond them: do not use it where a wrong sentence does harm.
 card-data-title = The documents of { $name }
 plan-measure = Measuring this machine
+
+### Text in pictures
+
+ocr-missing = The recipe asks for text in pictures to be recognised, and the program { $program } cannot be used: { $cause }
+    .remedy = Install it (on Debian and Ubuntu: apt install tesseract-ocr tesseract-ocr-swa), or take ocr out of the recipe; pictures are left out then.
+ocr-language = Tesseract has no data for { $language }
+    .remedy = Install it (on Debian and Ubuntu: apt install tesseract-ocr-LANGUAGE), or name one that is there: { $known }

@@ -12,7 +12,10 @@ use crate::{
     extract::Format,
     table::{Cell, Cells, Reader, Row},
 };
-pub use crate::{extract::Worker, pipeline::build};
+pub use crate::{
+    extract::{Worker, ocr::Ocr},
+    pipeline::build,
+};
 
 /// What decides which documents are kept and what is done to them. All but
 /// `threads` and `worker` decide the output.
@@ -33,6 +36,8 @@ pub struct Options {
     pub held_out: f64,
     /// Whether to replace e-mail addresses and telephone numbers.
     pub redact: bool,
+    /// What reads text in pictures and in scans; without it they are dropped.
+    pub ocr: Option<Ocr>,
     /// How many threads work, at least 1.
     pub threads: usize,
     /// How PDF, DOCX, EPUB and HTML are taken apart.
@@ -48,6 +53,7 @@ impl Default for Options {
             near_duplicate: 0.8,
             held_out: 0.02,
             redact: true,
+            ocr: None,
             threads: 1,
             worker: Worker::InProcess,
         }
@@ -70,8 +76,12 @@ pub struct Stats {
     /// Documents kept, by language.
     pub languages: BTreeMap<String, LanguageStats>,
     /// Documents kept, by format: `txt`, `md`, `html`, `pdf`, `docx`, `epub`,
-    /// `jsonl`, `chat`.
+    /// `jsonl`, `chat` and the like.
     pub formats: BTreeMap<String, u64>,
+    /// What was mended in the files of the documents kept, by kind: `mojibake`
+    /// in characters, `hyphens` in words.
+    #[serde(default)]
+    pub mended: BTreeMap<String, u64>,
     /// E-mail addresses replaced in the documents kept.
     pub emails_redacted: u64,
     /// Telephone numbers replaced in the documents kept.
@@ -154,18 +164,27 @@ impl Document {
 pub enum Step {
     /// The text was taken out of a file of `bytes` bytes.
     Extract {
-        /// `txt`, `md`, `html`, `pdf`, `docx`, `epub`, or for a line of a file
-        /// of JSON lines `jsonl` or `chat`.
+        /// `txt`, `md`, `html`, `pdf`, `docx`, `epub` and the like, or for a line
+        /// of a file of JSON lines `jsonl` or `chat`.
         format: String,
-        /// The library and its version; empty when the file is the text.
+        /// The library or program and its version; empty when the file is the
+        /// text, or is taken apart by Kwaya itself.
         extractor: String,
         /// The length of the file.
         bytes: u64,
     },
     /// The file was not UTF-8.
     Decode {
-        /// What it was taken for: `utf-16le`, `utf-16be` or `windows-1252`.
+        /// What it was taken for, as the Encoding Standard names it:
+        /// `utf-16le`, `windows-1252`, `gbk`.
         encoding: String,
+    },
+    /// Damage to the text was mended.
+    Mend {
+        /// Characters that were read in a wrong encoding once.
+        mojibake: u64,
+        /// Words that were broken at the end of a line.
+        hyphens: u64,
     },
     /// Unicode, blanks and control characters were put in order.
     Normalise {

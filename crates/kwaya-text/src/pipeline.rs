@@ -16,7 +16,7 @@ use kwaya_base::{Error, Progress, Result, Unit, error::At, files, messages};
 
 use crate::{
     Reason,
-    corpus::{Document, Dropped, Options, Split, Stats},
+    corpus::{Document, Dropped, Options, Split, Stats, Step},
     duplicates::{Index, Verdict},
     extract::Extractor,
     language::Identifier,
@@ -77,7 +77,7 @@ pub fn build(
         batches.len(),
         options.threads,
         (bytes, UNDER_WAY_BYTES),
-        || Extractor::new(&options.worker),
+        || Extractor::new(&options.worker).wanting(&options.languages, options.ocr.as_ref()),
         |extractor, batch| {
             let files = listing.files[batches[batch].clone()].iter();
             files.map(|file| prepare(file, &sources[file.source], options, &identifier, extractor)).collect()
@@ -235,6 +235,9 @@ fn write_documents(
         stats.emails_redacted += document.emails;
         stats.phones_redacted += document.phones;
         *stats.formats.entry(document.format).or_default() += 1;
+        for (kind, count) in document.history.iter().flat_map(mended).filter(|(_, count)| *count > 0) {
+            *stats.mended.entry(kind.to_owned()).or_default() += count;
+        }
         let language = stats.languages.entry(document.language.clone()).or_default();
         language.documents += 1;
         language.bytes += bytes;
@@ -254,6 +257,15 @@ fn write_documents(
         })?;
     }
     writer.finish()
+}
+
+/// What was mended in the file of a document, told once: of the pieces of a text
+/// by the first.
+fn mended(step: &Step) -> [(&'static str, u64); 2] {
+    match step {
+        Step::Mend { mojibake, hyphens } => [("mojibake", *mojibake), ("hyphens", *hyphens)],
+        _ => [("mojibake", 0), ("hyphens", 0)],
+    }
 }
 
 /// Documents on disk, to be read back once in the same order: each the

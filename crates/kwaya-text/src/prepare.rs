@@ -12,7 +12,7 @@ use crate::{
     clean,
     corpus::{Options, Step},
     duplicates::Signature,
-    extract::{Extracted, Extractor, Format, Refusal},
+    extract::{self, Extracted, Extractor, Format, Refusal},
     language::Identifier,
     lines::{self, Line},
     redact,
@@ -180,6 +180,7 @@ fn read(file: &sources::File, options: &Options, extractor: &mut Extractor) -> R
 /// A text normalised, where it is one that can be used.
 fn refine(Extracted { text: raw, format, mut history }: Extracted, options: &Options) -> Result<Extracted, Refusal> {
     let refuse = |reason, detail: &str| Err((reason, detail.to_owned()));
+    let raw = extract::mend(raw, format, &mut history);
     let text = clean::normalise(&raw);
     history.push(Step::Normalise { before: raw.len() as u64, after: text.len() as u64 });
     drop(raw);

@@ -23,12 +23,13 @@ use crate::{
     extract::{Format, Refusal, parse},
 };
 
-/// A text longer than this is no text of a document.
-const REPLY_MAX: u64 = 256 << 20;
+/// A text longer than this is no text of a document; pictures of one are not
+/// more either.
+pub(crate) const REPLY_MAX: u64 = 256 << 20;
 /// What the child may have in memory.
-const MEMORY_MAX: u64 = 1 << 30;
+pub(crate) const MEMORY_MAX: u64 = 1 << 30;
 /// How often its memory is looked at.
-const GLANCE: Duration = Duration::from_millis(50);
+pub(crate) const GLANCE: Duration = Duration::from_millis(50);
 
 /// The child's loop: reads requests from `stdin` and writes replies to
 /// `stdout` until there are no more.
@@ -45,7 +46,7 @@ fn serve(mut stdin: impl Read, mut stdout: impl Write) -> io::Result<()> {
     while let Some((kind, bytes)) = receive(&mut stdin, u64::MAX)? {
         let format = Format::ALL.get(usize::from(kind)).copied().ok_or(io::ErrorKind::InvalidData)?;
         match parse(format, &bytes) {
-            Ok(text) => send(&mut stdout, 0, text.as_bytes())?,
+            Ok(reply) => send(&mut stdout, 0, &reply)?,
             Err((reason, detail)) => {
                 let number = Reason::ALL.iter().position(|r| *r == reason).expect("every reason is listed");
                 send(&mut stdout, 1 + number as u8, detail.as_bytes())?;
@@ -114,16 +115,16 @@ impl Child {
     ///
     /// # Errors
     /// When the child cannot be started.
-    pub(crate) fn parse(&mut self, format: Format, bytes: &[u8]) -> Result<Result<String, Refusal>> {
+    pub(crate) fn parse(&mut self, format: Format, bytes: &[u8]) -> Result<Result<Vec<u8>, Refusal>> {
         let running = match self.running.take() {
             Some(running) => running,
             None => self.start()?,
         };
         let reply = running.ask(format as u8, bytes.to_vec(), self.time_limit);
         Ok(match reply {
-            Ok((0, text)) => {
+            Ok((0, reply)) => {
                 self.running = Some(running);
-                String::from_utf8(text).map_err(|e| (Reason::Damaged, e.to_string()))
+                Ok(reply)
             }
             Ok((number, detail)) => {
                 self.running = Some(running);
@@ -195,7 +196,7 @@ impl Running {
 }
 
 /// The bytes that a process has in memory, where the system says so.
-fn resident(process: u32) -> u64 {
+pub(crate) fn resident(process: u32) -> u64 {
     let pages = std::fs::read_to_string(format!("/proc/{process}/statm"))
         .ok()
         .and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
