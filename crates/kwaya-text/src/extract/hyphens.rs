@@ -62,7 +62,7 @@ fn parts<'a>(line: &'a str, next: &'a str) -> Option<(&'a str, &'a str)> {
     let right = next.trim_start().split(|c: char| !in_word(c)).next()?;
     // A dash at the end of a line stands alone or is written twice; figures and
     // names that go on with a capital are no broken words.
-    let good = left.chars().next_back().is_some_and(char::is_alphabetic)
+    let good = left.chars().next_back().is_some_and(|c| in_word(c) && !c.is_numeric() && !matches!(c, '-' | '\u{2010}'))
         && right.chars().next().is_some_and(|c| c.is_alphabetic() && !c.is_uppercase());
     good.then_some((left, right))
 }

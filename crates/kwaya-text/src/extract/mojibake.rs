@@ -127,8 +127,12 @@ fn row(text: &str, before: char) -> Option<(char, usize, bool)> {
     }
     let character = str::from_utf8(&bytes[..count]).ok()?.chars().next()?;
     let after = text[length..].chars().next().unwrap_or(' ');
-    // Inside a word, capitals and punctuation are not where they may be.
-    let inside = lead.is_uppercase() && before.is_lowercase() && after.is_lowercase();
+    // Inside a word, capitals and punctuation are not where they may be; `Úžas`
+    // is a word.
+    let letters = text.chars().skip(1).take(count - 1).all(char::is_alphabetic);
+    let inside = lead.is_uppercase()
+        && after.is_lowercase()
+        && (before.is_lowercase() || !before.is_uppercase() && !letters);
     Some((character, length, strong || inside))
 }
 
@@ -201,7 +205,7 @@ mod tests {
             "« Voilà…» Ça m’a plu, la beauté…”",
             "MAÇÃ” E AVELÃ… NÃO, IRMÃ»",
             "GROSS- UND KLEINSCHREIBUNG: „Spaß“, „groß“ – ‚weiß‘",
-            "KŇAŽÍŽ a ÚŽAS, Straße“",
+            "KŇAŽÍŽ a ÚŽAS, Úžasný, Straße“",
             "Ð Ñ ñ ð þ Þ æ Æ",
             "Ó” É— Ô… Ü» Å° Ä²",
             "5 °C, 10 µm, ±3 £ ¤ §4 ¶ ½ ¼",
