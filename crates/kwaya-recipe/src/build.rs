@@ -178,6 +178,9 @@ fn figures<T: DeserializeOwned>(done: &Done) -> Result<T> {
 fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result<(sources::Listing, Done)> {
     let sources = recipe.sources(context.folder);
     let listing = sources::scan(&sources, recipe.corpus.max_file_mb * 1_000_000, context.progress)?;
+    let ocr = &recipe.corpus.ocr;
+    let ocr = if ocr.is_empty() { None } else { Some(corpus::Ocr::find(ocr)?) };
+    let ocr_version = ocr.as_ref().map(corpus::Ocr::describe);
     let options = corpus::Options {
         languages: recipe.languages.clone(),
         min_characters: recipe.corpus.min_characters,
@@ -185,14 +188,15 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
         near_duplicate: recipe.corpus.near_duplicate,
         held_out: recipe.corpus.held_out,
         redact: recipe.corpus.redact,
+        ocr,
         threads: context.threads,
         worker: context.worker.clone(),
     };
     let inputs = [Named { name: "documents".into(), hash: listing.hash.clone() }];
     let stage = Stage {
         name: "corpus",
-        revision: 2,
-        options: &(&recipe.languages, &recipe.corpus),
+        revision: 3,
+        options: &(&recipe.languages, &recipe.corpus, ocr_version),
         inputs: &inputs,
         outputs: &["documents.parquet", "dropped.parquet"],
     };

@@ -1,5 +1,5 @@
 //! The text of files as Kwaya reads them, and how long that takes. The scripts
-//! `benches/peers/html.py` and `benches/peers/pdf.py` compare it with peers.
+//! `benches/peers/main_text.py` and `benches/peers/pdf_text.py` compare it with peers.
 //!
 //! `cargo run --release -p kwaya-text --example extract_files -- FILE... > texts.jsonl`
 //!

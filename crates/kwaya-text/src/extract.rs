@@ -143,7 +143,7 @@ impl Format {
         match self {
             Self::Markdown => "pulldown-cmark 0.13",
             Self::Html => "dom_smoothie 0.19",
-            Self::Pdf => "unpdf 0.52",
+            Self::Pdf => "hayro-interpret 0.9",
             Self::Docx | Self::Xlsx | Self::Pptx | Self::Doc | Self::Xls | Self::Ppt => "undoc 0.27",
             Self::Odt | Self::Ods | Self::Odp | Self::FlatOdf | Self::Tmx => "quick-xml 0.42",
             Self::Epub => "rbook 0.7",
@@ -209,6 +209,8 @@ pub(crate) fn mend(text: String, format: Format, history: &mut Vec<Step>) -> Str
         history.push(Step::Mend { mojibake, hyphens });
     }
     match whole {
+        // Where a page ends a line, a paragraph does not end.
+        whole if matches!(format, Format::Pdf | Format::Picture) => hyphens::flowing(&whole),
         Cow::Owned(whole) => whole,
         Cow::Borrowed(_) => text,
     }
@@ -254,10 +256,7 @@ impl Extractor {
         let text = match format {
             Format::Picture => self.recognise(&[bytes], &mut history)?,
             Format::Pdf => match self.parse(format, bytes)? {
-                Err((Reason::NoText, _)) if self.ocr.is_some() => match self.ask(Format::PdfPictures, bytes)? {
-                    Ok(pictures) => self.recognise(&pdf::unpack(&pictures), &mut history)?,
-                    Err(refusal) => Err(refusal),
-                },
+                Err((Reason::NoText, _)) if self.ocr.is_some() => self.scan(bytes, &mut history)?,
                 text => text,
             },
             format if format.is_binary() => self.parse(format, bytes)?,
@@ -288,6 +287,30 @@ impl Extractor {
             Some(child) => child.parse(format, bytes),
             None => Ok(parse(format, bytes)),
         }
+    }
+
+    /// The text in the pictures of a PDF, page by page.
+    fn scan(&mut self, bytes: &[u8], history: &mut [Step]) -> Result<Result<String, Refusal>> {
+        let (mut text, mut page, mut pages) = (String::new(), 0, 1);
+        while page < pages {
+            let packed = match self.ask(Format::PdfPictures, &pdf::request(page, bytes))? {
+                Ok(packed) => packed,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            let pictures;
+            (pages, pictures) = pdf::unpack(&packed);
+            match self.recognise(&pictures, history)? {
+                Ok(found) => text.extend([&found, "\n\n"]),
+                // A page may show nothing but a drawing.
+                Err((Reason::Picture, _)) => {}
+                Err(refusal) => return Ok(Err(refusal)),
+            }
+            page += 1;
+        }
+        Ok(match text.trim().is_empty() {
+            true => Err((Reason::NoText, "no text was recognised in it".to_owned())),
+            false => Ok(text),
+        })
     }
 
     /// The text in pictures, one after the other.

@@ -54,6 +54,37 @@ pub(crate) fn mend(text: &str) -> (Cow<'_, str>, u64) {
     (Cow::Owned(out), count)
 }
 
+/// The text with the lines of each paragraph joined, by a blank where the script
+/// parts words by blanks. Rows of a table stay.
+pub(crate) fn flowing(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let before = out.trim_end_matches([' ', '\t', '\r', '\n']).len();
+        let first = line.trim_start().chars().next();
+        let one = out[before..].matches('\n').count() == 1;
+        let last = out[..before].chars().next_back();
+        let row = |line: &str| line.contains(" | ");
+        let last_line = out[..before].rsplit('\n').next().unwrap_or("");
+        if let (true, Some(last), Some(first), false) = (one, last, first, row(line) || row(last_line)) {
+            out.truncate(before);
+            if !(is_unparted(last) && is_unparted(first)) {
+                out.push(' ');
+            }
+            out.push_str(line.trim_start_matches([' ', '\t']));
+        } else {
+            out.push_str(line);
+        }
+    }
+    out
+}
+
+/// Letters of scripts that do not part words by blanks: Thai, Lao, Tibetan,
+/// Burmese, Khmer, Chinese, Japanese.
+fn is_unparted(character: char) -> bool {
+    matches!(character, '\u{e00}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{1950}'..='\u{19df}' | '\u{1a20}'..='\u{1aad}'
+        | '\u{2e80}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..='\u{3ffff}')
+}
+
 /// The two parts of a word that is broken between these lines.
 fn parts<'a>(line: &'a str, next: &'a str) -> Option<(&'a str, &'a str)> {
     let line = line.trim_end();
@@ -93,6 +124,12 @@ mod tests {
         ] {
             assert_eq!(mend(text), (mended.into(), count), "{text:?}");
         }
+    }
+
+    #[test]
+    fn the_lines_of_a_paragraph_are_joined() {
+        let text = "Mahindi\nhuvunwa \n yakikauka.\n\nJina | Umri\nJuma | 31\nMwisho\n\n玉米在\n叶子\n";
+        assert_eq!(flowing(text), "Mahindi huvunwa yakikauka.\n\nJina | Umri\nJuma | 31\nMwisho\n\n玉米在叶子\n");
     }
 
     #[test]

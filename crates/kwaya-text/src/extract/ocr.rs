@@ -61,8 +61,8 @@ impl Ocr {
         Ok(Self { languages: languages.join("+"), version })
     }
 
-    /// What is written in the history of a document.
-    pub(crate) fn describe(&self) -> String {
+    /// Program, version and languages, as in the history of a document.
+    pub fn describe(&self) -> String {
         format!("{}, {}", self.version, self.languages)
     }
 

@@ -1,63 +1,88 @@
 //! The text of a PDF, or the pictures of one that is a scan.
 //!
-//! `unpdf` finds the order of reading and the paragraphs. Here running heads
-//! are left out, paragraphs that go on over a page are joined, and a file whose
-//! fonts do not say which characters they show is refused.
+//! `hayro-interpret` draws the pages; what is drawn is taken as signs with
+//! places ([`signs`]) and becomes paragraphs ([`lines`]). Here running heads are
+//! left out, paragraphs that go on over a page are joined, and a file that does
+//! not say which characters its signs are is refused.
+
+mod lines;
+mod signs;
 
 use std::collections::BTreeMap;
 
-use unpdf::{
-    Error,
-    model::{Document, Page},
+use hayro_interpret::{
+    Context, Device, InterpreterCache, InterpreterSettings, RenderContent, TransformExt,
+    hayro_syntax::{DecryptionError, LoadPdfError, Pdf, page::Page},
+    interpret_page,
+    kurbo::Rect,
 };
 
-use crate::{
-    Reason,
-    extract::{Refusal, damaged},
-    worker::REPLY_MAX,
-};
+use self::signs::{Pictures, Sign, Signs};
+use crate::{Reason, extract::Refusal, worker::REPLY_MAX};
 
+/// Pages of one file, at most.
+const PAGES_MAX: usize = 20_000;
 /// A file with a larger share of characters that cannot be known is refused.
 const UNKNOWN_MAX: f64 = 0.05;
+/// Where the file says of a larger share of the signs that they are no text, it
+/// is not believed.
+const ARTIFACTS_MAX: f64 = 0.5;
 /// A head is the same on so many pages, and among so many blocks at the edge.
 const HEAD_PAGES_MIN: usize = 3;
 const HEAD_BLOCKS: usize = 2;
 /// And is no longer than this.
 const HEAD_BYTES_MAX: usize = 200;
-/// Fonts that are named in a refusal.
-const FONTS_NAMED_MAX: usize = 5;
-/// Smaller pictures are no pages.
-const PICTURE_PIXELS_MIN: u32 = 200;
 
-fn open(bytes: &[u8], pictures: bool) -> Result<Document, Refusal> {
-    let reader = unpdf::Unpdf::new().sequential().lenient().with_images(pictures);
-    let parsed = reader.parse_bytes(bytes).map_err(|error| match error {
-        Error::Encrypted | Error::InvalidPassword => (Reason::Encrypted, String::new()),
-        other => damaged(other),
+fn open(bytes: &[u8]) -> Result<Pdf, Refusal> {
+    let pdf = Pdf::new(bytes.to_vec()).map_err(|error| match error {
+        LoadPdfError::Decryption(DecryptionError::PasswordProtected | DecryptionError::UnsupportedAlgorithm) => {
+            (Reason::Encrypted, String::new())
+        }
+        LoadPdfError::Decryption(error) => (Reason::Damaged, format!("encryption: {error:?}")),
+        LoadPdfError::Invalid => (Reason::Damaged, "its objects cannot be found".to_owned()),
     })?;
-    Ok(parsed.document)
+    match pdf.pages().len() {
+        0 => Err((Reason::Damaged, "it has no pages".to_owned())),
+        pages if pages > PAGES_MAX => Err((Reason::TooLarge, format!("{pages} pages; possible: {PAGES_MAX}"))),
+        _ => Ok(pdf),
+    }
+}
+
+/// Shows a page to `device`.
+fn show<'a>(page: &Page<'a>, cache: &InterpreterCache<'a>, device: &mut impl Device<'a>) {
+    let (width, height) = page.render_dimensions();
+    let bounds = Rect::new(0.0, 0.0, f64::from(width), f64::from(height));
+    // Notes on a page are not its text.
+    let settings = InterpreterSettings { render_content: RenderContent::PAGE, ..InterpreterSettings::default() };
+    let upright = page.initial_transform(true).to_kurbo();
+    let mut context = Context::new(upright, bounds, cache, page.xref(), settings);
+    interpret_page(page, &mut context, device);
 }
 
 /// The text of a PDF.
 pub(crate) fn text(bytes: &[u8]) -> Result<String, Refusal> {
-    let document = open(bytes, false)?;
-    let mut pages: Vec<Vec<String>> = document.pages.iter().map(blocks).collect();
+    let pdf = open(bytes)?;
+    let cache = InterpreterCache::new();
+    let (mut pages, mut unknown): (Vec<Vec<Sign>>, u64) = (Vec::new(), 0);
+    for page in pdf.pages().iter() {
+        let mut signs = Signs::default();
+        show(page, &cache, &mut signs);
+        pages.push(signs.signs);
+        unknown += signs.unknown;
+    }
+    let all = || pages.iter().flatten().filter(|sign| !sign.text.trim().is_empty());
+    let (count, artifacts) = (all().count(), all().filter(|sign| sign.artifact).count());
+    if artifacts as f64 <= ARTIFACTS_MAX * count as f64 {
+        pages.iter_mut().for_each(|page| page.retain(|sign| !sign.artifact));
+    }
+    let mut pages: Vec<Vec<String>> = pages.iter().map(|page| lines::paragraphs(page)).collect();
     without_heads(&mut pages);
     let text = joined(&pages);
-    known(&document, &text)?;
+    known(&text, unknown)?;
     match text.trim().is_empty() {
         true => Err((Reason::NoText, String::new())),
         false => Ok(text.chars().filter(|c| !is_private(*c)).collect()),
     }
-}
-
-fn blocks(page: &Page) -> Vec<String> {
-    let blocks = page.elements.iter().map(|block| {
-        let mut text = String::new();
-        block.append_plain_text(&mut text);
-        text
-    });
-    blocks.filter(|block| !block.trim().is_empty()).collect()
 }
 
 /// Takes away what is at the edge of several pages, but for its numbers.
@@ -107,35 +132,21 @@ fn joined(pages: &[Vec<String>]) -> String {
     out
 }
 
-/// Whether it is known what most of the signs are.
-fn known(document: &Document, text: &str) -> Result<(), Refusal> {
-    let (mut characters, mut unknown) = (0_u64, 0_u64);
+/// Whether it is known what most of the signs are, apart from those that the
+/// file says nothing of.
+fn known(text: &str, unknown: u64) -> Result<(), Refusal> {
+    let (mut characters, mut strange) = (0_u64, 0_u64);
     for character in text.chars().filter(|c| !c.is_whitespace()) {
         characters += 1;
-        unknown += u64::from(is_private(character) || character.is_control() || character == '\u{fffd}');
+        strange += u64::from(is_private(character) || character.is_control() || character == '\u{fffd}');
     }
     // Some programs write `(cid:12)` for a sign that they do not know.
-    unknown += 6 * text.matches("(cid:").count() as u64;
-    let mut fonts = Vec::new();
-    for page in &document.pages {
-        characters += u64::from(page.undecoded_text_codes);
-        unknown += u64::from(page.undecoded_text_codes);
-        for font in &page.unreadable_fonts {
-            // A run is a few words; its signs are not counted.
-            let signs = 10 * font.runs as u64;
-            (characters, unknown) = (characters + signs, unknown + signs);
-            if fonts.len() < FONTS_NAMED_MAX && !fonts.contains(&font.name) {
-                fonts.push(font.name.clone());
-            }
-        }
+    strange += 6 * text.matches("(cid:").count() as u64;
+    let share = strange.max(unknown) as f64 / characters.max(unknown).max(1) as f64;
+    match share <= UNKNOWN_MAX {
+        true => Ok(()),
+        false => Err((Reason::UnreadableFont, format!("{:.0} % of the signs", 100.0 * share))),
     }
-    let share = unknown as f64 / characters.max(1) as f64;
-    if share <= UNKNOWN_MAX {
-        return Ok(());
-    }
-    fonts.sort();
-    let fonts = if fonts.is_empty() { String::new() } else { format!(": {}", fonts.join(", ")) };
-    Err((Reason::UnreadableFont, format!("{:.0} %{fonts}", 100.0 * share)))
 }
 
 /// A character that means what a font wants it to mean.
@@ -143,30 +154,36 @@ fn is_private(character: char) -> bool {
     matches!(character, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{10ffff}')
 }
 
-/// The pictures of a PDF page after page, each its length (8 bytes, little
-/// endian) and its bytes.
-pub(crate) fn pictures(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let document = open(bytes, true)?;
-    let mut out = Vec::new();
-    for (_, picture) in document.resources().filter(|(_, resource)| resource.is_image()) {
-        let is_page = |side: Option<u32>| side.is_none_or(|side| side >= PICTURE_PIXELS_MIN);
-        if !(is_page(picture.width) && is_page(picture.height)) {
-            continue;
+/// How many pages a PDF has and the pictures of one of them: the number, and for
+/// each picture its length and its bytes. Numbers have 8 bytes, little endian;
+/// the request begins with that of the page, from 0.
+pub(crate) fn pictures(request: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let (number, bytes) = request.split_first_chunk::<8>().ok_or((Reason::Damaged, String::new()))?;
+    let pdf = open(bytes)?;
+    let pages = pdf.pages();
+    let mut out = (pages.len() as u64).to_le_bytes().to_vec();
+    if let Some(page) = usize::try_from(u64::from_le_bytes(*number)).ok().and_then(|number| pages.get(number)) {
+        let mut pictures = Pictures::default();
+        show(page, &InterpreterCache::new(), &mut pictures);
+        for picture in pictures.pictures {
+            if (out.len() + picture.len() + 8) as u64 > REPLY_MAX {
+                return Err((Reason::TooLarge, "pictures".to_owned()));
+            }
+            out.extend((picture.len() as u64).to_le_bytes());
+            out.extend(&picture);
         }
-        if (out.len() + picture.data.len() + 8) as u64 > REPLY_MAX {
-            return Err((Reason::TooLarge, "pictures".to_owned()));
-        }
-        out.extend((picture.data.len() as u64).to_le_bytes());
-        out.extend(&picture.data);
     }
-    match out.is_empty() {
-        true => Err((Reason::NoText, "no picture can be taken out".to_owned())),
-        false => Ok(out),
-    }
+    Ok(out)
 }
 
-/// The pictures that [`pictures`] has packed.
-pub(crate) fn unpack(mut packed: &[u8]) -> Vec<&[u8]> {
+/// A request for the pictures of a page.
+pub(crate) fn request(page: u64, bytes: &[u8]) -> Vec<u8> {
+    [&page.to_le_bytes(), bytes].concat()
+}
+
+/// What [`pictures`] has packed: how many pages there are, and the pictures.
+pub(crate) fn unpack(packed: &[u8]) -> (u64, Vec<&[u8]>) {
+    let Some((pages, mut packed)) = packed.split_first_chunk::<8>() else { return (0, Vec::new()) };
     let mut pictures = Vec::new();
     while let Some((length, rest)) = packed.split_first_chunk::<8>() {
         let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
@@ -174,7 +191,7 @@ pub(crate) fn unpack(mut packed: &[u8]) -> Vec<&[u8]> {
         pictures.push(picture);
         packed = rest;
     }
-    pictures
+    (u64::from_le_bytes(*pages), pictures)
 }
 
 #[cfg(test)]
@@ -202,16 +219,17 @@ mod tests {
 
     #[test]
     fn pictures_are_unpacked_as_far_as_they_go() {
-        assert_eq!(unpack(b"\x02\0\0\0\0\0\0\0ab\x01\0\0\0\0\0\0\0c"), [b"ab".as_slice(), b"c"]);
-        assert_eq!(unpack(b"\x03\0\0\0\0\0\0\0ab").len() + unpack(b"\xff\xff\xff\xff\xff\xff\xff\xffab").len(), 0);
+        let packed = b"\x07\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0ab\x01\0\0\0\0\0\0\0c\xff\xff\xff\xff\xff\xff\xff\xffab";
+        assert_eq!(unpack(packed), (7, vec![b"ab".as_slice(), b"c"]));
+        assert_eq!(unpack(b"\x03\0"), (0, Vec::new()));
     }
 
     #[test]
     fn signs_that_nobody_knows_are_a_reason() {
-        let document = Document::new();
-        assert!(known(&document, "Mahindi \u{f0b7} huvunwa yakikauka shambani").is_ok());
+        assert!(known("Mahindi \u{f0b7} huvunwa yakikauka shambani", 1).is_ok());
+        assert_eq!(known("Mahindi", 3).unwrap_err(), (Reason::UnreadableFont, "43 % of the signs".to_owned()));
         for text in ["\u{e001}\u{e002} ab", "(cid:12)(cid:40) na", "a\u{1}b\u{2}", "\u{fffd}abc"] {
-            assert_eq!(known(&document, text).unwrap_err().0, Reason::UnreadableFont, "{text:?}");
+            assert_eq!(known(text, 0).unwrap_err().0, Reason::UnreadableFont, "{text:?}");
         }
     }
 }
