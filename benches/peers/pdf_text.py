@@ -57,6 +57,9 @@ def paragraphs(language, news):
         text = unicodedata.normalize("NFC", " ".join(text.split()))
         if any(unicodedata.category(c) in ("Cf", "Cn", "Co") for c in text) or re.search(r"[%<>&\\{}_~^$#|`]", text):
             continue
+        # Fonts of other scripts have no Latin letters.
+        if language != "yo" and re.search(r"[A-Za-z]", text):
+            continue
         if out and len(out[-1]) < 350:
             out[-1] += " " + text
         elif len(out) == PARAGRAPHS:
@@ -112,7 +115,6 @@ def cairo(language, texts, to):
 def latex(program, language, texts, to, columns=False):
     font, rtl = LANGUAGES[language]
     two = ",twocolumn" if columns else ""
-    names = {"yo": "english", "ar": "arabic", "hi": "hindi", "bn": "bengali", "ta": "tamil"}
     lines = [rf"\documentclass[11pt{two}]{{article}}\usepackage{{fontspec}}\usepackage{{fancyhdr}}\pagestyle{{fancy}}\fancyhead[C]{{Kichwa cha kurasa zote}}"]
     if program == "lualatex":
         lines.append(rf"\setmainfont[Renderer=HarfBuzz]{{{font}}}")
@@ -124,7 +126,6 @@ def latex(program, language, texts, to, columns=False):
         script = {"hi": "Devanagari", "bn": "Bengali", "ta": "Tamil"}.get(language)
         lines.append(rf"\setmainfont{f'[Script={script}]' if script else ''}{{{font}}}")
         start = ""
-    del names
     lines.append(r"\begin{document}\sloppy")
     lines += [start + p + "\n" for p in texts]
     lines.append(r"\end{document}")
@@ -184,7 +185,7 @@ MAKERS = [libreoffice, chromium, chromium_columns, weasyprint, cairo, xelatex, x
 def words(text):
     text = unicodedata.normalize("NFKC", text)
     text = "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Cc") or c in "\n\t ")
-    parts = re.split(r"[\s\-–—/‘’“”\"'()\[\].,;:!?،؛؟।॥…]+", text)
+    parts = re.split(r"[\s\-–—/‘’“”\"'()\[\].,;:!?،؛؟।॥…·+]+", text)
     return [p.lower() for p in parts if p]
 
 

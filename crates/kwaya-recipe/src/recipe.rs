@@ -74,7 +74,14 @@ pub struct CorpusWishes {
 
 impl Default for CorpusWishes {
     fn default() -> Self {
-        Self { min_characters: 200, max_file_mb: 64, near_duplicate: 0.8, held_out: 0.05, redact: true, ocr: Vec::new() }
+        Self {
+            min_characters: 200,
+            max_file_mb: 64,
+            near_duplicate: 0.8,
+            held_out: 0.05,
+            redact: true,
+            ocr: Vec::new(),
+        }
     }
 }
 

@@ -14,7 +14,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments: Vec<String> = env::args().skip(1).collect();
     let mut ocr = None;
     if arguments.first().is_some_and(|first| first == "--ocr") {
-        let languages: Vec<String> = arguments.get(1).ok_or("which languages?")?.split('+').map(str::to_owned).collect();
+        let languages: Vec<String> =
+            arguments.get(1).ok_or("which languages?")?.split('+').map(str::to_owned).collect();
         ocr = Some(Ocr::find(&languages).map_err(|error| error.to_string())?);
         arguments.drain(..2);
     }

@@ -3,8 +3,8 @@
 
 mod conversations;
 mod encoding;
-mod hyphens;
 mod html;
+mod hyphens;
 mod mojibake;
 pub mod ocr;
 mod office;
@@ -448,7 +448,9 @@ pub(crate) fn parse(format: Format, bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
 fn of_bytes(format: Format, bytes: &[u8]) -> Result<String, Refusal> {
     match format {
         Format::Pdf => pdf::text(bytes),
-        Format::Docx | Format::Xlsx | Format::Pptx | Format::Doc | Format::Xls | Format::Ppt => office::microsoft(bytes),
+        Format::Docx | Format::Xlsx | Format::Pptx | Format::Doc | Format::Xls | Format::Ppt => {
+            office::microsoft(bytes)
+        }
         Format::Odt | Format::Ods | Format::Odp => office::open_document(bytes),
         Format::Rtf => rtf::text(bytes),
         Format::Epub => epub(bytes),

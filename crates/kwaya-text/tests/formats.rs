@@ -45,8 +45,17 @@ fn texts() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 const OFFICE: [&str; 11] = [
-    "text.fodt", "text.odt", "text.docx", "text.doc", "text.rtf", "sheet.fods", "sheet.ods", "sheet.xlsx", "sheet.xls",
-    "slides.odp", "slides.pptx",
+    "text.fodt",
+    "text.odt",
+    "text.docx",
+    "text.doc",
+    "text.rtf",
+    "sheet.fods",
+    "sheet.ods",
+    "sheet.xlsx",
+    "sheet.xls",
+    "slides.odp",
+    "slides.pptx",
 ];
 
 #[test]
@@ -55,8 +64,13 @@ fn office_files_give_their_text_and_nothing_else() {
         let found = read(name, &golden(name)).unwrap_or_else(|refusal| panic!("{name}: {refusal:?}"));
         let expected: &[&str] = match name.split_once('.').unwrap().0 {
             "text" => &[
-                "Kuvuna mahindi\n", "Mahindi huvunwa yakikauka shambani, kisha hupukuchuliwa.", "Ẹ kú iṣẹ́, àwọn àgbẹ̀.",
-                "Unyevu usizidi asilimia kumi na tatu.", "Zao | Magunia\n", "Maharage | Kumi na mbili\n", "Mwisho wa taarifa.",
+                "Kuvuna mahindi\n",
+                "Mahindi huvunwa yakikauka shambani, kisha hupukuchuliwa.",
+                "Ẹ kú iṣẹ́, àwọn àgbẹ̀.",
+                "Unyevu usizidi asilimia kumi na tatu.",
+                "Zao | Magunia\n",
+                "Maharage | Kumi na mbili\n",
+                "Mwisho wa taarifa.",
             ],
             "sheet" => &["Zao | Magunia\n", "Maharage mekundu | 12\n"],
             _ => &["Kuvuna mahindi\n", "Mahindi huvunwa yakikauka shambani.\n", "Waulize wakulima kuhusu unyevu."],

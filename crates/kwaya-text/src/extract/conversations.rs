@@ -249,7 +249,8 @@ pub(crate) fn telegram(file: &str) -> Result<String, Refusal> {
         (Reason::Damaged, cause.chars().take(120).collect::<String>())
     })?;
     let others = export.chats.list.into_iter().chain(export.left_chats.list).map(|chat| chat.messages);
-    let chats: Vec<String> = std::iter::once(export.messages).chain(others).map(|messages| telegram_chat(&messages)).collect();
+    let chats: Vec<String> =
+        std::iter::once(export.messages).chain(others).map(|messages| telegram_chat(&messages)).collect();
     Ok(chats.into_iter().filter(|chat| !chat.is_empty()).collect::<Vec<_>>().join("\n\n"))
 }
 
@@ -298,7 +299,8 @@ pub(crate) fn telegram_page(page: &str) -> String {
     for message in document.select("div.history > div.message.default").iter() {
         let body = message.select_single("div.body");
         // Without a name, whoever spoke before goes on.
-        let name = body.children().iter().find(|child| child.has_class("from_name")).map(|name| name.text().trim().to_owned());
+        let name =
+            body.children().iter().find(|child| child.has_class("from_name")).map(|name| name.text().trim().to_owned());
         if let Some(name) = name {
             speaker = name;
         }
@@ -306,7 +308,8 @@ pub(crate) fn telegram_page(page: &str) -> String {
             let number = chat.number(&mention.text());
             mention.set_html(format!("@{number}"));
         }
-        let said: Vec<String> = message.select("div.text").iter().map(|text| text.formatted_text().to_string()).collect();
+        let said: Vec<String> =
+            message.select("div.text").iter().map(|text| text.formatted_text().to_string()).collect();
         chat.say(&speaker, &said.join("\n"));
     }
     chat.out
@@ -319,9 +322,21 @@ mod tests {
     #[test]
     fn whatsapp_of_android_and_ios_in_many_countries_is_read() {
         let heads = [
-            "12/31/20, 9:41 PM - ", "31/12/2020, 21:41 - ", "31.12.20, 21:41 - ", "2020-12-31, 21:41 - ", "31/12/2020 21:41 - ",
-            "31/12/2020 à 21:41 - ", "12/31/20, 9:41\u{202f}PM - ", "31/12/20, 9:41 p. m. - ", "٣١/١٢/٢٠٢٠، ٢١:٤١ - ", "31-12-2020 21.41 - ",
-            "[31/12/2020, 21:41:05] ", "[12/31/20, 9:41:05 PM] ", "\u{200e}[31.12.20, 21:41:05] ", "[2020/12/31 21:41:05] ", "[31/12/20, 9:41:05\u{202f}PM] ",
+            "12/31/20, 9:41 PM - ",
+            "31/12/2020, 21:41 - ",
+            "31.12.20, 21:41 - ",
+            "2020-12-31, 21:41 - ",
+            "31/12/2020 21:41 - ",
+            "31/12/2020 à 21:41 - ",
+            "12/31/20, 9:41\u{202f}PM - ",
+            "31/12/20, 9:41 p. m. - ",
+            "٣١/١٢/٢٠٢٠، ٢١:٤١ - ",
+            "31-12-2020 21.41 - ",
+            "[31/12/2020, 21:41:05] ",
+            "[12/31/20, 9:41:05 PM] ",
+            "\u{200e}[31.12.20, 21:41:05] ",
+            "[2020/12/31 21:41:05] ",
+            "[31/12/20, 9:41:05\u{202f}PM] ",
         ];
         for head in heads {
             let file = format!(

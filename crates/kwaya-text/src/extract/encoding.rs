@@ -84,10 +84,15 @@ fn utf16(bytes: &[u8]) -> Option<&'static Encoding> {
             characters += 1;
             let blank = matches!(character, ' ' | '\n' | '\r' | '\t');
             blanks += u32::from(blank);
-            readable += u32::from(blank || character.is_alphanumeric() || character.is_ascii_punctuation() || {
-                // Marks and the punctuation of scripts and of typography.
-                matches!(character, '\u{300}'..='\u{1fff}' | '\u{2010}'..='\u{2027}' | '\u{3000}'..='\u{30ff}' | '\u{ff00}'..='\u{ffef}')
-            });
+            readable += u32::from(
+                blank
+                    || character.is_alphanumeric()
+                    || character.is_ascii_punctuation()
+                    || {
+                        // Marks and the punctuation of scripts and of typography.
+                        matches!(character, '\u{300}'..='\u{1fff}' | '\u{2010}'..='\u{2027}' | '\u{3000}'..='\u{30ff}' | '\u{ff00}'..='\u{ffef}')
+                    },
+            );
         }
         let share = |part: u32| f64::from(part) / f64::from(characters.max(1));
         (share(readable) >= READABLE_MIN && share(blanks) >= BLANKS_MIN).then_some((blanks, encoding))
@@ -130,7 +135,10 @@ mod tests {
 
     const SAMPLES: [(&str, &str); 12] = [
         ("windows-1252", "Le maïs est récolté après la saison des pluies, à l’époque où les épis sont déjà séchés."),
-        ("windows-1250", "Kukuřice se sklízí, když zežloutnou listy a zrno ztvrdne; příliš žluťoučký kůň úpěl ďábelské ódy."),
+        (
+            "windows-1250",
+            "Kukuřice se sklízí, když zežloutnou listy a zrno ztvrdne; příliš žluťoučký kůň úpěl ďábelské ódy.",
+        ),
         ("windows-1251", "Кукурузу собирают, когда листья желтеют, а зерно становится твёрдым и сухим."),
         ("windows-1253", "Το καλαμπόκι συγκομίζεται όταν τα φύλλα κιτρινίζουν και ο σπόρος σκληραίνει."),
         ("windows-1254", "Mısır, yapraklar sararıp taneler sertleştiğinde hasat edilir; çiftçiler güneşte kurutur."),
@@ -175,7 +183,9 @@ mod tests {
                 assert_eq!(decode(&bytes), (text.clone(), Some(name.to_owned())));
             }
         }
-        for junk in [&b"\0\0\0\0\x01\x02"[..], b"RIFF\0\0\0\x01WAVE\x10\0 \0", &[0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 9, 0]] {
+        for junk in
+            [&b"\0\0\0\0\x01\x02"[..], b"RIFF\0\0\0\x01WAVE\x10\0 \0", &[0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 9, 0]]
+        {
             assert!(!is_utf16(junk), "{junk:?}");
         }
     }
@@ -184,10 +194,12 @@ mod tests {
     fn what_a_file_says_is_believed_if_it_can_be() {
         let russian = "Кукуруза";
         let (bytes, ..) = encoding_rs::ISO_8859_5.encode(russian);
-        for head in ["<meta charset=\"iso-8859-5\">", "<?xml version='1.0' encoding='ISO-8859-5'?>",
+        for head in [
+            "<meta charset=\"iso-8859-5\">",
+            "<?xml version='1.0' encoding='ISO-8859-5'?>",
             "<meta http-equiv=content-type content=\"text/html; charset=iso-8859-5\">",
-            "\"Content-Type: text/plain; charset=ISO-8859-5\\n\"\n"]
-        {
+            "\"Content-Type: text/plain; charset=ISO-8859-5\\n\"\n",
+        ] {
             let file = [head.as_bytes(), &bytes].concat();
             assert_eq!(decode(&file), (format!("{head}{russian}"), Some("iso-8859-5".to_owned())));
         }

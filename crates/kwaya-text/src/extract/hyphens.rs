@@ -16,7 +16,8 @@ pub(crate) fn mend(text: &str) -> (Cow<'_, str>, u64) {
     if !text.lines().any(broken) {
         return (Cow::Borrowed(text), 0);
     }
-    let words: HashSet<&str> = text.split(|c: char| !in_word(c)).filter(|word| word.contains(['-', '\u{2010}'])).collect();
+    let words: HashSet<&str> =
+        text.split(|c: char| !in_word(c)).filter(|word| word.contains(['-', '\u{2010}'])).collect();
     let (mut out, mut count) = (String::with_capacity(text.len()), 0);
     let mut lines = text.split_inclusive('\n').peekable();
     let mut rest = "";
@@ -93,8 +94,9 @@ fn parts<'a>(line: &'a str, next: &'a str) -> Option<(&'a str, &'a str)> {
     let right = next.trim_start().split(|c: char| !in_word(c)).next()?;
     // A dash at the end of a line stands alone or is written twice; figures and
     // names that go on with a capital are no broken words.
-    let good = left.chars().next_back().is_some_and(|c| in_word(c) && !c.is_numeric() && !matches!(c, '-' | '\u{2010}'))
-        && right.chars().next().is_some_and(|c| c.is_alphabetic() && !c.is_uppercase());
+    let good =
+        left.chars().next_back().is_some_and(|c| in_word(c) && !c.is_numeric() && !matches!(c, '-' | '\u{2010}'))
+            && right.chars().next().is_some_and(|c| c.is_alphabetic() && !c.is_uppercase());
     good.then_some((left, right))
 }
 
@@ -117,7 +119,11 @@ mod tests {
             ("well-known, well-\nknown", "well-known, well-known", 0),
             ("twende haraka-\nharaka nyumbani", "twende haraka-haraka\nnyumbani", 0),
             ("ọ́-\nfẹ́ràn ìwé náà", "ọ́-fẹ́ràn\nìwé náà", 0),
-            ("Dar es Salaam-\nDodoma, 1990-\n1999, leo -\nkesho", "Dar es Salaam-\nDodoma, 1990-\n1999, leo -\nkesho", 0),
+            (
+                "Dar es Salaam-\nDodoma, 1990-\n1999, leo -\nkesho",
+                "Dar es Salaam-\nDodoma, 1990-\n1999, leo -\nkesho",
+                0,
+            ),
             ("mstari wa mwi-\r\nsho\r\n", "mstari wa mwisho\r\n", 1),
             ("mwisho-", "mwisho-", 0),
             ("mwi-\n\nsho", "mwi-\n\nsho", 0),

@@ -130,9 +130,8 @@ fn row(text: &str, before: char) -> Option<(char, usize, bool)> {
     // Inside a word, capitals and punctuation are not where they may be; `Úžas`
     // is a word.
     let letters = text.chars().skip(1).take(count - 1).all(char::is_alphabetic);
-    let inside = lead.is_uppercase()
-        && after.is_lowercase()
-        && (before.is_lowercase() || !before.is_uppercase() && !letters);
+    let inside =
+        lead.is_uppercase() && after.is_lowercase() && (before.is_lowercase() || !before.is_uppercase() && !letters);
     Some((character, length, strong || inside))
 }
 
@@ -140,7 +139,9 @@ fn row(text: &str, before: char) -> Option<(char, usize, bool)> {
 /// punctuation after a word, signs such as ® and °, and letters.
 fn may_follow(lead: char, character: char) -> bool {
     match character {
-        '‚' | '„' | '…' | '‹' | '›' | '‘' | '’' | '“' | '”' | '•' | '–' | '—' | '\u{a0}' | '«' | '»' | '·' => true,
+        '‚' | '„' | '…' | '‹' | '›' | '‘' | '’' | '“' | '”' | '•' | '–' | '—' | '\u{a0}' | '«' | '»' | '·' => {
+            true
+        }
         // These are letters for Unicode, and follow figures.
         'ª' | 'º' => false,
         // `Ã©` is the commonest row of all; `ASSOCIAÇÃ©` is no word.

@@ -54,7 +54,8 @@ impl Ocr {
         };
         let version = ask("--version")?.lines().next().unwrap_or("").trim().to_owned();
         let known = ask("--list-langs")?;
-        let known: Vec<&str> = known.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains(' ')).collect();
+        let known: Vec<&str> =
+            known.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains(' ')).collect();
         if let Some(unknown) = languages.iter().find(|language| !known.contains(&language.as_str())) {
             return Err(Error::new("ocr-language").arg("language", unknown).arg("known", known.join(", ")));
         }

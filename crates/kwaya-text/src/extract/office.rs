@@ -119,9 +119,24 @@ fn part(archive: &mut ZipArchive<Cursor<&[u8]>>, name: &str) -> Result<String, R
 
 /// Elements with text that is not the author's running text.
 const HIDDEN: [&str; 18] = [
-    "tracked-changes", "annotation", "note-citation", "title", "desc", "forms", "event-listeners", "number", "page-number",
-    "page-count", "table-of-content", "alphabetical-index", "illustration-index", "table-index", "object-index", "user-index",
-    "ruby-text", "shapes",
+    "tracked-changes",
+    "annotation",
+    "note-citation",
+    "title",
+    "desc",
+    "forms",
+    "event-listeners",
+    "number",
+    "page-number",
+    "page-count",
+    "table-of-content",
+    "alphabetical-index",
+    "illustration-index",
+    "table-index",
+    "object-index",
+    "user-index",
+    "ruby-text",
+    "shapes",
 ];
 
 /// What is being read of an OpenDocument text.
@@ -251,7 +266,11 @@ mod tests {
         let mut section = undoc::Section::new(0);
         let run = |text: &str, revision| undoc::TextRun { revision, ..undoc::TextRun::plain(text) };
         let mut paragraph = Paragraph::new();
-        paragraph.runs = vec![run("Mvua ", RevisionType::None), run("ndogo", RevisionType::Deleted), run("kubwa", RevisionType::Inserted)];
+        paragraph.runs = vec![
+            run("Mvua ", RevisionType::None),
+            run("ndogo", RevisionType::Deleted),
+            run("kubwa", RevisionType::Inserted),
+        ];
         paragraph.runs[2].note = Some("1".to_owned());
         section.content.push(Block::Paragraph(paragraph));
         section.content.push(Block::Note { label: "1".to_owned(), content: vec![Paragraph::with_text("Machi.")] });

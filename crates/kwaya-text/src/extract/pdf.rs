@@ -7,6 +7,7 @@
 
 mod lines;
 mod signs;
+mod visual;
 
 use std::collections::BTreeMap;
 
@@ -75,6 +76,7 @@ pub(crate) fn text(bytes: &[u8]) -> Result<String, Refusal> {
     if artifacts as f64 <= ARTIFACTS_MAX * count as f64 {
         pages.iter_mut().for_each(|page| page.retain(|sign| !sign.artifact));
     }
+    visual::to_spoken(&mut pages);
     let mut pages: Vec<Vec<String>> = pages.iter().map(|page| lines::paragraphs(page)).collect();
     without_heads(&mut pages);
     let text = joined(&pages);
@@ -98,7 +100,8 @@ fn without_heads(pages: &mut [Vec<String>]) {
     let is_edge = |at: usize, count: usize| at < HEAD_BLOCKS || at + HEAD_BLOCKS >= count;
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for page in pages.iter() {
-        let edge = page.iter().enumerate().filter(|(at, block)| is_edge(*at, page.len()) && block.len() <= HEAD_BYTES_MAX);
+        let edge =
+            page.iter().enumerate().filter(|(at, block)| is_edge(*at, page.len()) && block.len() <= HEAD_BYTES_MAX);
         let mut keys: Vec<String> = edge.map(|(_, block)| key(block)).collect();
         keys.sort();
         keys.dedup();
@@ -135,10 +138,13 @@ fn joined(pages: &[Vec<String>]) -> String {
 /// Whether it is known what most of the signs are, apart from those that the
 /// file says nothing of.
 fn known(text: &str, unknown: u64) -> Result<(), Refusal> {
-    let (mut characters, mut strange) = (0_u64, 0_u64);
-    for character in text.chars().filter(|c| !c.is_whitespace()) {
-        characters += 1;
-        strange += u64::from(is_private(character) || character.is_control() || character == '\u{fffd}');
+    let (mut characters, mut strange, mut last) = (0_u64, 0_u64, ' ');
+    for character in text.chars() {
+        characters += u64::from(!character.is_whitespace());
+        let nothing =
+            character.is_control() && !character.is_whitespace() || matches!(character, '\u{fffd}' | '\u{ffff}');
+        strange += u64::from(nothing || is_private(character) || is_mixed(last, character));
+        last = character;
     }
     // Some programs write `(cid:12)` for a sign that they do not know.
     strange += 6 * text.matches("(cid:").count() as u64;
@@ -147,6 +153,20 @@ fn known(text: &str, unknown: u64) -> Result<(), Refusal> {
         true => Ok(()),
         false => Err((Reason::UnreadableFont, format!("{:.0} % of the signs", 100.0 * share))),
     }
+}
+
+/// Letters side by side of a script of India and of another script that is not
+/// Latin: no word is written so, but a file with wrong tables is.
+fn is_mixed(a: char, b: char) -> bool {
+    let script = |c: char| match u32::from(c) {
+        code @ 0x900..=0xd7f => Some((code >> 7, true)),
+        code @ (0x370..=0x8ff | 0x1000..=0x1bff | 0x2000..=0x2bff | 0x2e80..=0xd7ff) if c.is_alphanumeric() => {
+            Some((code >> 8, false))
+        }
+        _ => None,
+    };
+    // Some signs of India are in a block of their own, beside these.
+    matches!((script(a), script(b)), (Some((a, x)), Some((b, y))) if a != b && (x || y))
 }
 
 /// A character that means what a font wants it to mean.
@@ -228,7 +248,9 @@ mod tests {
     fn signs_that_nobody_knows_are_a_reason() {
         assert!(known("Mahindi \u{f0b7} huvunwa yakikauka shambani", 1).is_ok());
         assert_eq!(known("Mahindi", 3).unwrap_err(), (Reason::UnreadableFont, "43 % of the signs".to_owned()));
-        for text in ["\u{e001}\u{e002} ab", "(cid:12)(cid:40) na", "a\u{1}b\u{2}", "\u{fffd}abc"] {
+        assert!(known("हिन्दी, বাংলা, தமிழ் and english 中文 हिन्दीenglish", 0).is_ok());
+        for text in ["अध協✿कतम संखᙍया", "\u{e001}\u{e002} ab", "(cid:12)(cid:40) na", "a\u{1}b\u{2}", "\u{fffd}abc"]
+        {
             assert_eq!(known(text, 0).unwrap_err().0, Reason::UnreadableFont, "{text:?}");
         }
     }

@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 
 use encoding_rs::{
-    BIG5, EUC_KR, Encoding, GBK, MACINTOSH, SHIFT_JIS, WINDOWS_874, WINDOWS_1250, WINDOWS_1251, WINDOWS_1252, WINDOWS_1253,
-    WINDOWS_1254, WINDOWS_1255, WINDOWS_1256, WINDOWS_1257, WINDOWS_1258,
+    BIG5, EUC_KR, Encoding, GBK, MACINTOSH, SHIFT_JIS, WINDOWS_874, WINDOWS_1250, WINDOWS_1251, WINDOWS_1252,
+    WINDOWS_1253, WINDOWS_1254, WINDOWS_1255, WINDOWS_1256, WINDOWS_1257, WINDOWS_1258,
 };
 
 use crate::{Reason, extract::Refusal};
@@ -22,10 +22,42 @@ const FONTS_MAX: usize = 10_000;
 
 /// Groups whose text is no text of the body.
 const SKIPPED: [&[u8]; 36] = [
-    b"annotation", b"atnauthor", b"atndate", b"atnicn", b"atnid", b"atnparent", b"atnref", b"atntime", b"atrfend", b"atrfstart",
-    b"author", b"bkmkend", b"bkmkstart", b"colortbl", b"comment", b"datafield", b"fldinst", b"footer", b"footerf", b"footerl",
-    b"footerr", b"header", b"headerf", b"headerl", b"headerr", b"info", b"listtext", b"nonshppict", b"object", b"pict", b"pntext",
-    b"sn", b"stylesheet", b"sv", b"tc", b"xe",
+    b"annotation",
+    b"atnauthor",
+    b"atndate",
+    b"atnicn",
+    b"atnid",
+    b"atnparent",
+    b"atnref",
+    b"atntime",
+    b"atrfend",
+    b"atrfstart",
+    b"author",
+    b"bkmkend",
+    b"bkmkstart",
+    b"colortbl",
+    b"comment",
+    b"datafield",
+    b"fldinst",
+    b"footer",
+    b"footerf",
+    b"footerl",
+    b"footerr",
+    b"header",
+    b"headerf",
+    b"headerl",
+    b"headerr",
+    b"info",
+    b"listtext",
+    b"nonshppict",
+    b"object",
+    b"pict",
+    b"pntext",
+    b"sn",
+    b"stylesheet",
+    b"sv",
+    b"tc",
+    b"xe",
 ];
 
 /// Where the text of a group goes.
@@ -71,7 +103,8 @@ struct Reading<'a> {
 
 /// The text of an RTF file.
 pub(crate) fn text(bytes: &[u8]) -> Result<String, Refusal> {
-    let group = Group { place: Place::Body, hidden: false, deleted: false, stand_in: 1, encoding: None, in_table: false };
+    let group =
+        Group { place: Place::Body, hidden: false, deleted: false, stand_in: 1, encoding: None, in_table: false };
     let mut reading = Reading {
         bytes,
         at: 0,
@@ -351,11 +384,20 @@ mod tests {
             (r"{\rtf1\ansi Habari za {\b leo}.\par Nzuri\line sana}", "Habari za leo.\n\nNzuri\nsana"),
             (r"{\rtf1\ansi\uc1 \u7884?j\u7885?ba {\uc0\u7885}{\uc2\u-10179\'5f\'5f\u-8638 xx}!}", "Ọjọba ọ🙂!"),
             (r"{\rtf1\ansi\ansicpg1252 caf\'e9 \ldblquote a\rdblquote\~b\\c\{d\}}", "café “a”\u{a0}b\\c{d}"),
-            (r"{\rtf1\ansi\ansicpg1252{\fonttbl{\f0\fcharset0 Times;}{\f1\fcharset204 Cyr;}}\f1 \'ca\'f3\'ea\f0 \'e9}", "Кукé"),
+            (
+                r"{\rtf1\ansi\ansicpg1252{\fonttbl{\f0\fcharset0 Times;}{\f1\fcharset204 Cyr;}}\f1 \'ca\'f3\'ea\f0 \'e9}",
+                "Кукé",
+            ),
             (r"{\rtf1\ansi\ansicpg936 \'d3\'f1\'c3\'d7}", "玉米"),
-            (r"{\rtf1\ansi{\stylesheet{\s0 Normal;}}{\info{\author Juma}}{\header Kichwa}{\*\generator X;}Mwili{\field{\*\fldinst HYPERLINK}{\fldrslt kiungo}}}", "Mwilikiungo"),
+            (
+                r"{\rtf1\ansi{\stylesheet{\s0 Normal;}}{\info{\author Juma}}{\header Kichwa}{\*\generator X;}Mwili{\field{\*\fldinst HYPERLINK}{\fldrslt kiungo}}}",
+                "Mwilikiungo",
+            ),
             (r"{\rtf1 Moja{\footnote \chftn Tanbihi.} mbili\par Tatu}", "Moja mbili\n\nTanbihi.\n\nTatu"),
-            (r"{\rtf1\trowd\intbl Jina\cell Umri\cell\row\trowd\intbl Juma\cell 31\cell\row\pard Mwisho}", "Jina | Umri\nJuma | 31\nMwisho"),
+            (
+                r"{\rtf1\trowd\intbl Jina\cell Umri\cell\row\trowd\intbl Juma\cell 31\cell\row\pard Mwisho}",
+                "Jina | Umri\nJuma | 31\nMwisho",
+            ),
             (r"{\rtf1 a{\deleted b}{\v c}{\*\unknown d}{\pict 00ff}e\bin3 {{{f}", "aef"),
             ("{\\rtf1 Mstari\r\n mmoja\\\nmpya}", "Mstari mmoja\n\nmpya"),
             (r"{\rtf1{\shp{\*\shpinst{\sp{\sn x}{\sv 1}}{\shptxt Sanduku\par}}}}", "Sanduku\n\n"),

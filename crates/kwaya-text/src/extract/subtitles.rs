@@ -90,7 +90,8 @@ fn time(text: &str) -> Option<u64> {
         sum.checked_mul(60)?.checked_add(if digits { part.parse().ok()? } else { return None })
     })?;
     let thousandths = part.bytes().take(3).chain(*b"000").take(3);
-    let thousandths = thousandths.map(|b| u64::from(b.wrapping_sub(b'0')).min(9)).fold(0, |sum, digit| sum * 10 + digit);
+    let thousandths =
+        thousandths.map(|b| u64::from(b.wrapping_sub(b'0')).min(9)).fold(0, |sum, digit| sum * 10 + digit);
     seconds.checked_mul(1000)?.checked_add(thousandths)
 }
 
@@ -133,7 +134,9 @@ fn said(line: &str, script: bool) -> String {
         return String::new();
     }
     let plain = TAGS.get_or_init(|| pattern(r"</?[A-Za-z0-9:.][^<>]*>|\{[^{}]*\}|\\h")).replace_all(line, "");
-    let plain = SOUNDS.get_or_init(|| pattern(r"\[[^\[\]]*\]|^\s*\([^()]*\)\s*$|[♪♫#]+\s*$|^\s*[♪♫#]+|♪")).replace_all(&plain, " ");
+    let plain = SOUNDS
+        .get_or_init(|| pattern(r"\[[^\[\]]*\]|^\s*\([^()]*\)\s*$|[♪♫#]+\s*$|^\s*[♪♫#]+|♪"))
+        .replace_all(&plain, " ");
     let plain = [("&lt;", "<"), ("&gt;", ">"), ("&nbsp;", " "), ("&lrm;", ""), ("&rlm;", ""), ("&amp;", "&")]
         .iter()
         .fold(plain.into_owned(), |text, (from, to)| if text.contains(from) { text.replace(from, to) } else { text });

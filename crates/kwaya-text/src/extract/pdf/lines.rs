@@ -6,11 +6,11 @@
 //! paragraphs.
 //!
 //! 1. A sign joins the piece before it if it is on the same line and near.
-//! 2. In a piece, signs are in the order in which they were drawn, unless that
-//!    goes back; where the script runs from the right, in the order of places,
-//!    from which the order of reading is made anew. A gap is a blank.
-//! 3. A piece that stands beside the one before it is a cell of a table, if both
-//!    are short, and else a line of another column.
+//! 2. Pieces that are drawn one after the other on one line are a row. Where a
+//!    gap goes down through three rows or more, what is on its sides are cells of
+//!    a table, if they are short, and else lines of columns.
+//! 3. The signs of a piece are put in the order of places, run by run, and where
+//!    the script runs from the right, in the order of reading. A gap is a blank.
 //! 4. A line joins a paragraph that it continues below.
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
@@ -24,8 +24,6 @@ const PART: f64 = 2.0;
 /// How far off the line a sign may be, and a mark above or below a letter:
 const OFF: f64 = 0.4;
 const OFF_MARK: f64 = 1.2;
-/// How far a sign may be drawn behind the one before it, and still follow it:
-const BACK: f64 = 0.6;
 /// From line to line of a paragraph, at most, and at least:
 const LEADING_MAX: f64 = 2.2;
 const LEADING_MIN: f64 = 0.5;
@@ -39,6 +37,15 @@ const SIZE_FACTOR: f64 = 1.2;
 const FULL: f64 = 0.75;
 /// Pieces beside each other with fewer characters are cells.
 const CELL_CHARACTERS_MAX: usize = 30;
+/// A gap between cells or columns goes through so many rows, and is so wide.
+const GAP_ROWS_MIN: usize = 3;
+const GAP: f64 = 1.0;
+/// Signs that differ less in place are in the order in which they are drawn.
+const SAME: f64 = 0.25;
+/// What is narrower is a mark on another sign.
+const MARK: f64 = 0.15;
+/// A mark is drawn so many signs before or after its letter, at most.
+const NEAR: usize = 3;
 /// So many paragraphs may be continued by the next line.
 const OPEN_MAX: usize = 8;
 /// Text in another direction than most is left out if it is less than this share.
@@ -72,20 +79,30 @@ struct Block {
 pub(super) fn paragraphs(signs: &[Sign]) -> Vec<String> {
     let pieces = pieces(signs);
     let main = main_turn(&pieces);
-    let pieces: Vec<&Piece<'_>> = pieces.iter().filter(|piece| main.is_none_or(|main| piece.turn == main)).collect();
-    let mut rows: Vec<Vec<(&Piece<'_>, Read)>> = Vec::new();
-    for piece in pieces {
-        let read = read(piece);
-        if read.text.trim().is_empty() {
-            continue;
-        }
+    let mut rows: Vec<Vec<Piece<'_>>> = Vec::new();
+    for piece in pieces.into_iter().filter(|piece| main.is_none_or(|main| piece.turn == main)) {
         match rows.last_mut() {
-            Some(row) if is_beside(row, piece) && row.iter().chain([&(piece, read.clone())]).all(|(_, r)| r.is_short()) => {
-                row.push((piece, read));
-            }
-            _ => rows.push(vec![(piece, read)]),
+            Some(row) if is_level(&row[row.len() - 1], &piece) => row.push(piece),
+            _ => rows.push(vec![piece]),
         }
     }
+    rows.iter_mut().for_each(join_near);
+    let parted = parted(&rows);
+    let rows: Vec<Vec<(Piece<'_>, Read)>> = rows
+        .into_iter()
+        .zip(parted)
+        .flat_map(|(row, parted)| {
+            let row = if parted { row } else { vec![joined(row)] };
+            let read: Vec<_> =
+                row.into_iter().map(|piece| (read(&piece), piece)).map(|(read, piece)| (piece, read)).collect();
+            if read.iter().all(|(_, read)| read.is_short()) {
+                vec![read]
+            } else {
+                read.into_iter().map(|one| vec![one]).collect()
+            }
+        })
+        .filter(|row: &Vec<(Piece<'_>, Read)>| row.iter().any(|(_, read)| !read.text.trim().is_empty()))
+        .collect();
     let mut blocks: Vec<Block> = Vec::new();
     for row in &rows {
         let line = Line::of(row);
@@ -101,7 +118,7 @@ pub(super) fn paragraphs(signs: &[Sign]) -> Vec<String> {
 fn pieces(signs: &[Sign]) -> Vec<Piece<'_>> {
     let mut pieces: Vec<Piece<'_>> = Vec::new();
     for sign in signs {
-        let is_mark = sign.text.chars().all(is_combining_mark) && !sign.text.is_empty();
+        let is_mark = is_mark(sign);
         if let Some(piece) = pieces.last_mut() {
             let size = piece.size.max(sign.size);
             let off = if is_mark { OFF_MARK } else { OFF };
@@ -147,12 +164,71 @@ impl Read {
     }
 }
 
-fn is_beside(row: &[(&Piece<'_>, Read)], piece: &Piece<'_>) -> bool {
-    let last = row[row.len() - 1].0;
-    let level = (last.across - piece.across).abs() <= OFF * last.size.max(piece.size);
-    let from_right = row.iter().any(|(_, read)| read.from_right);
-    let apart = if from_right { last.start >= piece.end } else { piece.start >= last.end };
-    last.turn == piece.turn && level && apart
+/// Whether a piece is on the line of the one drawn before it.
+fn is_level(last: &Piece<'_>, piece: &Piece<'_>) -> bool {
+    last.turn == piece.turn && (last.across - piece.across).abs() <= OFF * last.size.max(piece.size)
+}
+
+/// Joins the pieces of a row that are near, in whatever order they were drawn.
+fn join_near(row: &mut Vec<Piece<'_>>) {
+    if row.len() < 2 {
+        return;
+    }
+    row.sort_by(|a, b| a.start.total_cmp(&b.start));
+    let mut near: Vec<Piece<'_>> = Vec::new();
+    for piece in std::mem::take(row) {
+        match near.last_mut() {
+            Some(last) if piece.start - last.end <= PART * last.size.max(piece.size) => last.join(piece),
+            _ => near.push(piece),
+        }
+    }
+    *row = near;
+}
+
+fn joined(row: Vec<Piece<'_>>) -> Piece<'_> {
+    let mut pieces = row.into_iter();
+    let mut first = pieces.next().expect("a row has a piece");
+    pieces.for_each(|piece| first.join(piece));
+    first
+}
+
+/// Which rows have a gap that goes down through several.
+fn parted(rows: &[Vec<Piece<'_>>]) -> Vec<bool> {
+    let gaps =
+        |row: &[Piece<'_>]| -> Vec<(f64, f64)> { row.windows(2).map(|pair| (pair[0].end, pair[1].start)).collect() };
+    let mut parted = vec![false; rows.len()];
+    for at in 0..rows.len() {
+        for mut gap in gaps(&rows[at]) {
+            let mut end = at + 1;
+            while let Some(row) = rows.get(end) {
+                let common = gaps(row).into_iter().map(|(from, to)| (gap.0.max(from), gap.1.min(to)));
+                match common.max_by(|a, b| (a.1 - a.0).total_cmp(&(b.1 - b.0))) {
+                    Some(common) if common.1 - common.0 >= GAP * row[0].size => gap = common,
+                    _ => break,
+                }
+                end += 1;
+            }
+            if end - at >= GAP_ROWS_MIN {
+                parted[at..end].fill(true);
+            }
+        }
+    }
+    parted
+}
+
+impl<'a> Piece<'a> {
+    fn join(&mut self, other: Piece<'a>) {
+        self.signs.extend(other.signs);
+        (self.start, self.end) = (self.start.min(other.start), self.end.max(other.end));
+        if other.size > self.size {
+            (self.size, self.across) = (other.size, other.across);
+        }
+    }
+}
+
+fn is_mark(sign: &Sign) -> bool {
+    let narrow = sign.end - sign.start < MARK * sign.size;
+    narrow && !sign.text.is_empty() && sign.text.chars().all(is_combining_mark)
 }
 
 /// A sign with the marks that stand on it.
@@ -168,15 +244,9 @@ fn read(piece: &Piece<'_>) -> Read {
     let left = |text: &str| text.chars().filter(|c| c.is_alphabetic() && !is_from_right(*c)).count();
     let count = |of: &dyn Fn(&str) -> usize| piece.signs.iter().map(|sign| of(&sign.text)).sum::<usize>();
     let (from_right, from_left) = (count(&right), count(&left));
-    let mut clusters = clusters(piece, from_right > 0);
+    let mut clusters = spaced(in_place(clusters(piece, from_right > 0)));
     if from_right > 0 {
-        clusters.sort_by(|a, b| a.start.total_cmp(&b.start));
-        clusters = reading_order(spaced(clusters), from_right >= from_left);
-    } else {
-        if clusters.windows(2).any(|pair| pair[1].start < pair[0].end - BACK * pair[0].size.max(pair[1].size)) {
-            clusters.sort_by(|a, b| a.start.total_cmp(&b.start));
-        }
-        clusters = spaced(clusters);
+        clusters = reading_order(clusters, from_right >= from_left);
     }
     let text: String = clusters.into_iter().map(|cluster| cluster.text).collect();
     Read { text: plain_forms(&text), from_right: from_right > from_left }
@@ -186,22 +256,31 @@ fn read(piece: &Piece<'_>) -> Read {
 /// script runs from the right, before or after it: there it belongs to the
 /// letter that it stands over.
 fn clusters(piece: &Piece<'_>, by_place: bool) -> Vec<Cluster> {
-    let is_mark = |sign: &Sign| !sign.text.is_empty() && sign.text.chars().all(is_combining_mark);
     let mut clusters: Vec<Cluster> = Vec::new();
     let mut waiting: Vec<(&Sign, usize)> = Vec::new();
+    let mut start = f64::INFINITY;
     for sign in &piece.signs {
-        if is_mark(sign) && by_place {
+        if sign.text.is_empty() {
+            // Its text was put elsewhere, and its place stays: of the letter
+            // before it, or, after a gap, of the next.
+            match clusters.last_mut() {
+                Some(last) if sign.start - last.end <= BLANK * last.size => last.end = last.end.max(sign.end),
+                _ => start = start.min(sign.start),
+            }
+        } else if is_mark(sign) && by_place {
             waiting.push((sign, clusters.len()));
         } else if let (true, Some(cluster)) = (is_mark(sign), clusters.last_mut()) {
             cluster.text.push_str(&sign.text);
             cluster.end = cluster.end.max(sign.end);
         } else {
-            clusters.push(Cluster { text: sign.text.clone(), start: sign.start, end: sign.end, size: sign.size });
+            let from = sign.start.min(start);
+            clusters.push(Cluster { text: sign.text.clone(), start: from, end: sign.end, size: sign.size });
+            start = f64::INFINITY;
         }
     }
     for (mark, at) in waiting {
         let middle = (mark.start + mark.end) / 2.0;
-        let near = at.saturating_sub(2)..clusters.len().min(at + 2);
+        let near = at.saturating_sub(NEAR)..clusters.len().min(at + NEAR);
         let distance = |cluster: &Cluster| ((cluster.start + cluster.end) / 2.0 - middle).abs();
         let letter = |cluster: &&mut Cluster| cluster.text.chars().any(char::is_alphabetic);
         let base = clusters[near].iter_mut().filter(letter).min_by(|a, b| distance(a).total_cmp(&distance(b)));
@@ -210,6 +289,42 @@ fn clusters(piece: &Piece<'_>, by_place: bool) -> Vec<Cluster> {
         }
     }
     clusters
+}
+
+/// Clusters in the order of places: each run as it was drawn, or the other way
+/// round where it was drawn to the left. Letters that overlap, such as lam and
+/// alef, stay as they were drawn.
+fn in_place(clusters: Vec<Cluster>) -> Vec<Cluster> {
+    let mut runs: Vec<(f64, Way, Vec<Cluster>)> = Vec::new();
+    for cluster in clusters {
+        let way = way(&cluster.text);
+        if let Some((direction, run_way, run)) = runs.last_mut() {
+            let last = &run[run.len() - 1];
+            let step = (cluster.start + cluster.end - last.start - last.end) / 2.0;
+            let small = step.abs() < SAME * cluster.size.max(last.size);
+            let alike = way == Way::Either || *run_way == Way::Either || way == *run_way;
+            let far = step.abs() > PART * cluster.size + (last.end - last.start).max(cluster.end - cluster.start);
+            if alike && !far && (small || *direction == 0.0 || *direction == step.signum()) {
+                if !small {
+                    *direction = step.signum();
+                }
+                if way != Way::Either {
+                    *run_way = way;
+                }
+                run.push(cluster);
+                continue;
+            }
+        }
+        runs.push((0.0, way, vec![cluster]));
+    }
+    for (direction, _, run) in &mut runs {
+        if *direction < 0.0 {
+            run.reverse();
+        }
+    }
+    let start = |run: &[Cluster]| run.iter().map(|cluster| cluster.start).fold(f64::INFINITY, f64::min);
+    runs.sort_by(|a, b| start(&a.2).total_cmp(&start(&b.2)));
+    runs.into_iter().flat_map(|(_, _, run)| run).collect()
 }
 
 /// Puts a blank where there is a gap.
@@ -237,14 +352,17 @@ enum Way {
     Either,
 }
 
-/// Clusters in the order of reading, from that of places.
-fn reading_order(clusters: Vec<Cluster>, from_right: bool) -> Vec<Cluster> {
-    let way = |cluster: &Cluster| match cluster.text.chars().find(|c| is_from_right(*c) || c.is_alphanumeric()) {
+fn way(text: &str) -> Way {
+    match text.chars().find(|c| is_from_right(*c) || c.is_alphanumeric()) {
         Some(c) if is_from_right(c) => Way::Right,
         Some(_) => Way::Left,
         None => Way::Either,
-    };
-    let mut ways: Vec<Way> = clusters.iter().map(way).collect();
+    }
+}
+
+/// Clusters in the order of reading, from that of places.
+fn reading_order(clusters: Vec<Cluster>, from_right: bool) -> Vec<Cluster> {
+    let mut ways: Vec<Way> = clusters.iter().map(|cluster| way(&cluster.text)).collect();
     // What is between two of one way goes with them, and else with the line.
     let base = if from_right { Way::Right } else { Way::Left };
     let mut at = 0;
@@ -278,9 +396,10 @@ fn reading_order(clusters: Vec<Cluster>, from_right: bool) -> Vec<Cluster> {
 /// Turns brackets round that would close before they open.
 fn mirror(run: &mut [Cluster]) {
     const PAIRS: [(char, char); 4] = [('(', ')'), ('[', ']'), ('{', '}'), ('«', '»')];
-    let first = run.iter().flat_map(|cluster| cluster.text.chars()).find_map(|c| {
-        PAIRS.iter().find(|(open, close)| c == *open || c == *close).map(|(open, _)| c == *open)
-    });
+    let first = run
+        .iter()
+        .flat_map(|cluster| cluster.text.chars())
+        .find_map(|c| PAIRS.iter().find(|(open, close)| c == *open || c == *close).map(|(open, _)| c == *open));
     if first == Some(false) {
         for cluster in run {
             let turned = |c: char| {
@@ -299,8 +418,11 @@ fn is_from_right(character: char) -> bool {
     strong && character.is_alphabetic() && !character.is_numeric() && !is_combining_mark(character)
 }
 
-/// The letters that forms of letters and ligatures stand for.
+/// The letters that forms of letters and ligatures stand for, and the vowels
+/// that two signs of Devanagari make.
 fn plain_forms(text: &str) -> String {
+    let text = &text.replace("\u{93e}\u{947}", "\u{94b}").replace("\u{93e}\u{948}", "\u{94c}");
+    let text = &text.replace("\u{906}\u{947}", "\u{913}").replace("\u{906}\u{948}", "\u{914}");
     let is_form = |c: char| matches!(c, '\u{fb00}'..='\u{fb4f}' | '\u{fb50}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}');
     if !text.contains(is_form) {
         return text.to_owned();
@@ -328,13 +450,16 @@ struct Line {
 }
 
 impl Line {
-    fn of(row: &[(&Piece<'_>, Read)]) -> Self {
+    fn of(row: &[(Piece<'_>, Read)]) -> Self {
         let start = row.iter().map(|(piece, _)| piece.start).fold(f64::INFINITY, f64::min);
         let end = row.iter().map(|(piece, _)| piece.end).fold(f64::NEG_INFINITY, f64::max);
         let from_right = row.iter().any(|(_, read)| read.from_right);
         let (start, end) = if from_right { (-end, -start) } else { (start, end) };
-        let cells: Vec<&str> = row.iter().map(|(_, read)| read.text.trim()).collect();
-        let Piece { across, size, turn, .. } = *row[0].0;
+        let mut cells: Vec<&str> = row.iter().map(|(_, read)| read.text.trim()).collect();
+        if from_right {
+            cells.reverse();
+        }
+        let Piece { across, size, turn, .. } = row[0].0;
         Self { text: cells.join(" | "), start, end, across, size, turn, is_row: row.len() > 1 }
     }
 }
@@ -350,7 +475,8 @@ impl Block {
         let leading = line.across - self.across;
         let near = leading >= LEADING_MIN * size && leading <= LEADING_MAX * size;
         let even = self.leading.is_none_or(|first| leading <= first * LEADING_FACTOR);
-        let alike = size <= SIZE_FACTOR * self.size.min(line.size) && self.turn == line.turn && self.is_row == line.is_row;
+        let alike =
+            size <= SIZE_FACTOR * self.size.min(line.size) && self.turn == line.turn && self.is_row == line.is_row;
         let below = line.start < self.end && self.start < line.end;
         if self.is_row || !(near && even && alike && below) {
             return self.is_row && near && even && alike && below;
@@ -416,10 +542,22 @@ mod tests {
     fn columns_go_down_and_tables_across() {
         let long = "Mahindi huvunwa yakikauka shambani";
         // Drawn line by line over both columns.
-        let found = page(&[(long, 0.0, 0.0), (long, 300.0, 0.0), ("kushoto", 0.0, 12.0), ("kulia", 300.0, 12.0)]);
-        assert_eq!(found, [format!("{long}\nkushoto"), format!("{long}\nkulia")]);
-        let table = page(&[("Jina", 0.0, 0.0), ("Umri", 100.0, 0.0), ("Juma", 0.0, 12.0), ("31", 100.0, 12.0)]);
-        assert_eq!(table, ["Jina | Umri\nJuma | 31"]);
+        let rows: Vec<(&str, f64, f64)> =
+            (0..3).flat_map(|at| [0.0, 300.0].map(|start| (long, start, 12.0 * f64::from(at)))).collect();
+        let column = [long; 3].join("\n");
+        assert_eq!(page(&rows), [column.clone(), column]);
+        let table = page(&[
+            ("Jina", 0.0, 0.0),
+            ("Umri", 100.0, 0.0),
+            ("Juma", 0.0, 12.0),
+            ("31", 100.0, 12.0),
+            ("Asha", 0.0, 24.0),
+            ("8", 100.0, 24.0),
+        ]);
+        assert_eq!(table, ["Jina | Umri\nJuma | 31\nAsha | 8"]);
+        // Gaps here and there are wide blanks.
+        let wide = page(&[("Mvua", 0.0, 0.0), ("kubwa", 80.0, 0.0), ("inanyesha", 0.0, 12.0), ("leo", 90.0, 12.0)]);
+        assert_eq!(wide, ["Mvua kubwa\ninanyesha leo"]);
     }
 
     #[test]
@@ -439,7 +577,10 @@ mod tests {
     #[test]
     fn marks_follow_their_letters_and_text_in_margins_is_left_out() {
         let mut signs = drawn("Oro na mahindi mengi", 0.0, 0.0);
-        signs.insert(1, Sign { text: "\u{323}\u{300}".to_owned(), start: 1.0, end: 1.0, across: 4.0, ..signs[0].clone() });
+        signs.insert(
+            1,
+            Sign { text: "\u{323}\u{300}".to_owned(), start: 1.0, end: 1.0, across: 4.0, ..signs[0].clone() },
+        );
         signs.extend(drawn("kg", 0.0, 300.0).into_iter().map(|sign| Sign { turn: 6, ..sign }));
         assert_eq!(paragraphs(&signs), ["O\u{323}\u{300}ro na mahindi mengi"]);
     }

@@ -121,7 +121,7 @@ impl<'a> Device<'a> for Signs {
             };
             let text = glyph.as_unicode().map(|text| match text {
                 BfString::Char(character) => character.to_string(),
-                BfString::String(text) => text,
+                BfString::String(text) => unswapped(text),
             });
             // What shows nothing is a blank.
             let blank = || outline.is_some_and(|outline| outline.outline().elements().is_empty());
@@ -137,7 +137,9 @@ impl<'a> Device<'a> for Signs {
     fn begin_marked_content(&mut self, tag: &[u8], properties: Option<&Dict<'_>>) {
         let instead = properties.and_then(|properties| properties.get::<PdfString<'_>>(b"ActualText"));
         self.marks.push(match instead {
-            Some(text) if text.as_bytes().len() <= INSTEAD_BYTES_MAX => Mark::Instead(Some(decoded(text.as_bytes())), None),
+            Some(text) if text.as_bytes().len() <= INSTEAD_BYTES_MAX => {
+                Mark::Instead(Some(decoded(text.as_bytes())), None)
+            }
             _ if tag == b"Artifact" => Mark::Artifact,
             _ => Mark::Plain,
         });
@@ -153,6 +155,17 @@ impl<'a> Device<'a> for Signs {
     fn draw_image(&mut self, _: Image<'a, '_>, _: ImageDrawProps<'a>) {}
     fn pop_clip(&mut self) {}
     fn pop_transparency_group(&mut self) {}
+}
+
+/// The text of a ligature. Ghostscript before 10 writes it with the bytes of
+/// UTF-16 swapped: `昀椀` for `fi`.
+fn unswapped(text: String) -> String {
+    let swapped =
+        |c: char| u32::from(c) & 0xff == 0 && u8::try_from(u32::from(c) >> 8).is_ok_and(|b| b.is_ascii_alphabetic());
+    match text.chars().count() > 1 && text.chars().all(swapped) {
+        true => text.chars().map(|c| char::from((u32::from(c) >> 8) as u8)).collect(),
+        false => text,
+    }
 }
 
 /// A text of the file: UTF-16 or UTF-8 with a mark, else nearly Windows-1252.
@@ -199,7 +212,8 @@ impl<'a> Device<'a> for Pictures {
                     ImageData::Luma(luma) => self.push(luma.width, luma.height, &luma.data),
                     ImageData::Rgb(rgb) => {
                         // Weights as in the luma of television.
-                        let grey = |c: &[u8]| (u32::from(c[0]) * 77 + u32::from(c[1]) * 150 + u32::from(c[2]) * 29) >> 8;
+                        let grey =
+                            |c: &[u8]| (u32::from(c[0]) * 77 + u32::from(c[1]) * 150 + u32::from(c[2]) * 29) >> 8;
                         let data: Vec<u8> = rgb.data.chunks_exact(3).map(|colour| grey(colour) as u8).collect();
                         self.push(rgb.width, rgb.height, &data);
                     }
