@@ -33,7 +33,7 @@ fn texts() -> Vec<(&'static str, Vec<u8>)> {
         ("a.srt", b"1\n00:00:01,000 --> 00:00:02,000\n<i>Mvua</i>\n\n2\n00:00:03,000 --> 00:00:04,000\n- [muziki] kubwa\n".to_vec()),
         ("a.vtt", b"WEBVTT\n\nNOTE x\n\n00:01.000 --> 00:02.000 line:0\n<v Asha>Mvua &amp; jua\n".to_vec()),
         ("a.ass", ass.into()),
-        ("a.po", b"msgid \"\"\nmsgstr \"Content-Type: text/plain; charset=UTF-8\\n\"\n\n#, fuzzy\nmsgid \"a\"\nmsgstr[0] \"Mvua \\\"kubwa\\\"\"\n".to_vec()),
+        ("a.po", b"msgid \"\"\nmsgstr \"Content-Type: text/plain; charset=UTF-8\\n\"\n\n#, c-format\nmsgid \"a\"\nmsgstr[0] \"Mvua \\\"kubwa\\\"\"\n".to_vec()),
         ("a.tmx", tmx.into()),
         ("a.json", telegram.into()),
         ("messages.html", page.into()),

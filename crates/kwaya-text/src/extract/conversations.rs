@@ -106,10 +106,10 @@ pub(crate) fn whatsapp(file: &str) -> String {
             whatsapp_message(&mut chat, &speaker, &said);
         }
         // Without a name it is a notice, such as who joined.
-        if let Some((name, said)) = line[at..].split_once(": ").or_else(|| line[at..].split_once(":\u{200e} ")) {
-            if name.chars().count() <= NAME_CHARACTERS_MAX {
-                message = Some((unmarked(name).trim().trim_start_matches('~').trim().to_owned(), said.to_owned()));
-            }
+        if let Some((name, said)) = line[at..].split_once(": ").or_else(|| line[at..].split_once(":\u{200e} "))
+            && name.chars().count() <= NAME_CHARACTERS_MAX
+        {
+            message = Some((unmarked(name).trim().trim_start_matches('~').trim().to_owned(), said.to_owned()));
         }
     }
     if let Some((speaker, said)) = message {
@@ -142,6 +142,11 @@ fn whatsapp_message(chat: &mut Chat, speaker: &str, said: &str) {
     // Notes for each file that was sent, before what was said of it.
     let lines: Vec<&str> = said.lines().filter(|line| !left_out.is_match(line.trim_matches(is_mark))).collect();
     let said = lines.join("\n");
+    if said.trim().is_empty() {
+        return;
+    }
+    // Whoever speaks comes before whom they name.
+    chat.number(speaker);
     let mention = MENTION.get_or_init(|| pattern("@\u{2068}~?\u{a0}?([^\u{2068}\u{2069}\n]{1,60})\u{2069}"));
     let said = mention.replace_all(&said, |found: &regex::Captures<'_>| format!("@{}", chat.number(found[1].trim())));
     chat.say(speaker, &unmarked(&said));
@@ -257,15 +262,19 @@ pub(crate) fn telegram(file: &str) -> Result<String, Refusal> {
 fn telegram_chat(messages: &[Message]) -> String {
     let mut chat = Chat::default();
     for message in messages.iter().filter(|message| message.r#type == "message") {
-        let said = match &message.text {
-            Text::Plain(text) => text.clone(),
-            Text::Parts(parts) => parts.iter().map(|part| telegram_part(&mut chat, part)).collect(),
-        };
         let speaker = match (&message.from_id, &message.from) {
             (Some(Id::Name(id)), _) => id.clone(),
             (Some(Id::Number(id)), _) => id.to_string(),
             (None, Some(name)) => name.clone(),
             (None, None) => String::new(),
+        };
+        // Whoever speaks comes before whom they name.
+        if !matches!(&message.text, Text::Plain(text) if text.is_empty()) {
+            chat.number(&speaker);
+        }
+        let said = match &message.text {
+            Text::Plain(text) => text.clone(),
+            Text::Parts(parts) => parts.iter().map(|part| telegram_part(&mut chat, part)).collect(),
         };
         chat.say(&speaker, &said);
     }
@@ -368,7 +377,7 @@ mod tests {
     #[test]
     fn telegram_is_read() {
         assert!(is_telegram(TELEGRAM));
-        assert_eq!(telegram(TELEGRAM).unwrap(), "1: Habari za leo?\n3: Nzuri @2, piga <phone>\n1: Asante");
+        assert_eq!(telegram(TELEGRAM).unwrap(), "1: Habari za leo?\n2: Nzuri @3, piga <phone>\n1: Asante");
         let account = format!("{{\"about\": \"\", \"chats\": {{\"list\": [{TELEGRAM}, {TELEGRAM}]}}}}");
         assert!(is_telegram(&account));
         assert_eq!(telegram(&account).unwrap().matches("1: Habari").count(), 2);

@@ -43,10 +43,10 @@ pub(crate) fn decode(bytes: &[u8]) -> (String, Option<String>) {
     }
     // A page says what it is and is often wrong: it is believed when its bytes
     // are characters in that encoding.
-    if let Some(encoding) = declared {
-        if let Some(text) = encoding.decode_without_bom_handling_and_without_replacement(bytes) {
-            return (text.into_owned(), Some(name(encoding)));
-        }
+    if let Some(encoding) = declared
+        && let Some(text) = encoding.decode_without_bom_handling_and_without_replacement(bytes)
+    {
+        return (text.into_owned(), Some(name(encoding)));
     }
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
     detector.feed(bytes, true);
@@ -74,7 +74,7 @@ pub(crate) fn is_utf16(bytes: &[u8]) -> bool {
 /// every blank and line end has one.
 fn utf16(bytes: &[u8]) -> Option<&'static Encoding> {
     let sample = &bytes[..bytes.len().min(SAMPLE_BYTES) & !1];
-    if !sample.contains(&0) || sample.contains(&b'\0') && sample.windows(4).any(|four| four == [0; 4]) {
+    if !sample.contains(&0) || sample.windows(4).any(|four| four == [0; 4]) {
         return None;
     }
     let blanks = |encoding: &'static Encoding| {

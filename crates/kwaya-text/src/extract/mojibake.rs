@@ -11,7 +11,7 @@ const ROUNDS_MAX: u64 = 4;
 /// In a line that is mended, rows for each other character that is not ASCII.
 const ROWS_FOR_OTHERS: u64 = 4;
 /// Rows that good text may have are mended in a text with so many that it
-/// may not.
+/// may not, if they stand for Latin letters.
 const STRONG_MIN: u64 = 3;
 
 /// The text mended, and how many characters were; `None` when it is good.
@@ -41,7 +41,7 @@ fn once(text: &str) -> Option<(String, u64)> {
     let (mut out, mut count) = (String::with_capacity(text.len()), 0);
     for line in text.split_inclusive('\n') {
         let found = Line::of(line);
-        let enough = found.strong > 0 || strong >= STRONG_MIN;
+        let enough = found.strong > 0 || strong >= STRONG_MIN && found.latin == found.rows;
         if found.rows > 0 && enough && found.rows >= ROWS_FOR_OTHERS * found.others {
             count += found.rows;
             rows(line, &mut |piece| match piece {
@@ -62,6 +62,8 @@ struct Line {
     rows: u64,
     /// Those that good text does not have.
     strong: u64,
+    /// Those that stand for Latin letters, their marks and punctuation.
+    latin: u64,
     /// Characters that make none.
     others: u64,
 }
@@ -71,8 +73,11 @@ impl Line {
         let mut found = Self::default();
         if !line.is_ascii() {
             rows(line, &mut |piece| match piece {
-                Piece::Row(_, strong) => {
+                Piece::Row(character, strong) => {
                     found.rows += 1;
+                    let latin =
+                        matches!(character, '\u{80}'..='\u{36f}' | '\u{1e00}'..='\u{1eff}' | '\u{2000}'..='\u{206f}');
+                    found.latin += u64::from(latin);
                     found.strong += u64::from(strong);
                 }
                 Piece::Other(character) => found.others += u64::from(!character.is_ascii()),

@@ -247,7 +247,7 @@ impl Reading<'_> {
             // A group that old readers pass over, as is right for most; those
             // with text are known by their next word.
             b'*' => {
-                let known = [&b"\\shpinst"[..], b"\\shptxt"];
+                let known = [&b"\\shpinst"[..], b"\\shptxt", b"\\footnote"];
                 if !known.iter().any(|word| self.bytes[self.at..].starts_with(word)) {
                     self.group.place = Place::Nowhere;
                 }

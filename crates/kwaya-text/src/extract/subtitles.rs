@@ -79,7 +79,7 @@ fn of_blocks(file: &str) -> Vec<Cue<'_>> {
 /// `00:00:01,000 --> 00:00:04,000` and what may follow.
 fn times(line: &str) -> Option<(u64, u64)> {
     let (from, rest) = line.split_once("-->")?;
-    Some((time(from.trim())?, time(rest.trim().split_whitespace().next()?)?))
+    Some((time(from.trim())?, time(rest.split_whitespace().next()?)?))
 }
 
 /// Milliseconds of `1:02:03.5`, in which a comma may be a dot.
