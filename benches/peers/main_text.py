@@ -27,6 +27,7 @@ import trafilatura
 
 PAGES_FOR_TEMPLATE = 40
 DOCUMENTATION_MAX = 400
+RUNS = 3
 LINKS = ["Nyumbani", "Habari", "Michezo", "Biashara", "Afya", "Burudani", "Wasiliana nasi", "Kuhusu sisi", "Ingia", "Jisajili", "Video", "Picha"]
 
 
@@ -111,6 +112,12 @@ def ours(program, paths):
     return [words(line.get("text", "")) for line in lines], sum(line["seconds"] for line in lines)
 
 
+def best(measure, *arguments):
+    """The texts, and the shortest time of some runs: other work only makes them longer."""
+    runs = [measure(*arguments) for _ in range(RUNS)]
+    return runs[0][0], min(seconds for _, seconds in runs)
+
+
 def theirs(paths):
     found, seconds = [], 0.0
     for path in paths:
@@ -127,7 +134,7 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     made = pages(folder, news)
     paths = [path for path, _ in made]
-    (a, kwaya_seconds), (b, peer_seconds) = ours(program, paths), theirs(paths)
+    (a, kwaya_seconds), (b, peer_seconds) = best(ours, program, paths), best(theirs, paths)
     print("| template | Kwaya F1 | trafilatura F1 |\n| --- | --- | --- |")
     scores = [(path.name.split("-")[0], f1(x, truth), f1(y, truth)) for (path, truth), x, y in zip(made, a, b)]
     for name in [template.__name__ for template in TEMPLATES]:
@@ -140,7 +147,7 @@ def main():
     documentation = sorted(p for root in sys.argv[4:] for p in pathlib.Path(root).rglob("*.html") if p.is_file() and 4000 < p.stat().st_size < 300_000)
     documentation = documentation[:: max(1, len(documentation) // DOCUMENTATION_MAX)]
     if documentation:
-        (a, kwaya_seconds), (b, peer_seconds) = ours(program, documentation), theirs(documentation)
+        (a, kwaya_seconds), (b, peer_seconds) = best(ours, program, documentation), best(theirs, documentation)
         agree = [f1(x, y) for x, y in zip(a, b) if y]
         covered = [sum((x & y).values()) / max(1, sum(y.values())) for x, y in zip(a, b) if y]
         size = sum(path.stat().st_size for path in documentation) / 1e6

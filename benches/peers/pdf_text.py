@@ -7,7 +7,7 @@ words broken at line ends. For each PDF: the F1 of words of Kwaya and of
 pdftotext against the source, and of Kwaya against pdftotext, and the seconds.
 
     apt install libreoffice-writer texlive-xetex texlive-luatex texlive-lang-arabic \
-        texlive-latex-recommended chromium libpango1.0-bin ghostscript poppler-utils fonts-noto-core
+        texlive-latex-recommended chromium librsvg2-bin ghostscript poppler-utils fonts-noto-core
     python3 -m venv VENV && VENV/bin/pip install weasyprint fpdf2 reportlab uharfbuzz
     cargo build --release -p kwaya-text --example extract_files
     VENV/bin/python benches/peers/pdf_text.py FOLDER target/release/examples/extract_files NEWS.tsv
@@ -26,6 +26,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import time
 import unicodedata
 from collections import Counter
@@ -106,10 +107,15 @@ def weasyprint(language, texts, to):
 
 
 def cairo(language, texts, to):
-    source = to.with_suffix(".txt")
-    # One page of cairo is as long as its text.
-    source.write_text("\n\n".join(texts[:12]), encoding="utf-8")
-    run("pango-view", "--no-display", f"--output={to}", "--width=400", f"--font={LANGUAGES[language][0]} 11", source)
+    font, rtl = LANGUAGES[language]
+    lines = [line for p in texts[:12] for line in textwrap.wrap(p, 60)]
+    place = 'x="580" direction="rtl"' if rtl else 'x="20"'
+    rows = "".join(f'<text {place} y="{30 + 20 * i}">{html.escape(line)}</text>' for i, line in enumerate(lines))
+    source = to.with_suffix(".svg")
+    height = 60 + 20 * len(lines)
+    source.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" width="600" height="{height}" font-family="{font}" font-size="14">{rows}</svg>', encoding="utf-8")
+    # One page, as long as its text, by librsvg, which draws with Pango and Cairo.
+    run("rsvg-convert", "-f", "pdf", "-o", to, source)
 
 
 def latex(program, language, texts, to, columns=False):

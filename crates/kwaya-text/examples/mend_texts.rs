@@ -6,7 +6,7 @@
 //! With `--damage` each file is read as Windows-1252 once and twice first, and
 //! how much of it comes back is printed.
 
-use std::{env, fs};
+use std::{env, fs, io::Write};
 
 use kwaya_text::extract::{self, Worker};
 
@@ -20,6 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut names: Vec<String> = env::args().skip(1).collect();
     let damage = names.first().is_some_and(|first| first == "--damage");
     names.drain(..usize::from(damage));
+    let mut out = std::io::stdout().lock();
     let (mut lines, mut changed, mut back) = (0, 0, [0; 2]);
     for name in &names {
         for line in fs::read_to_string(name)?.lines() {
@@ -32,13 +33,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 }
             } else if read(line)? != line {
                 changed += 1;
-                println!("{name}: {line}\n  {}", read(line)?);
+                writeln!(out, "{name}: {line}\n  {}", read(line)?)?;
             }
         }
     }
     match damage {
-        true => println!("{lines} lines; back after once: {}, after twice: {}", back[0], back[1]),
-        false => println!("{lines} lines, {changed} changed"),
+        true => writeln!(out, "{lines} lines; back after once: {}, after twice: {}", back[0], back[1])?,
+        false => writeln!(out, "{lines} lines, {changed} changed")?,
     }
     Ok(())
 }

@@ -140,6 +140,20 @@ fn damaged_office_files_and_pdfs_are_read_or_refused() {
     assert!(panics.is_empty(), "{panics:?}");
 }
 
+const PAGES: &str = "<</Type/Pages/Kids[3 0 R]/Count 1>>";
+const PAGE: &str = "<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R/Resources<</XObject<</F 5 0 R>>>>>>";
+const DRAWS: &str = "<</Type/XObject/Subtype/Form/BBox[0 0 9 9]/Resources<</XObject<</F 5 0 R>>>>/Length 11>>\nstream\n/F Do /F Do\nendstream";
+
+/// A PDF of these objects, which follow its root.
+fn pdf(objects: &[&str]) -> Vec<u8> {
+    let mut out = "%PDF-1.4\n".to_owned();
+    let all = ["<</Type/Catalog/Pages 2 0 R>>"].into_iter().chain(objects.iter().copied());
+    for (number, object) in (1..).zip(all) {
+        out += &format!("{number} 0 obj\n{object}\nendobj\n");
+    }
+    (out + "trailer\n<</Root 1 0 R>>\n%%EOF\n").into_bytes()
+}
+
 #[test]
 fn what_cannot_be_read_says_why() {
     let mut with_password = vec![0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1];
@@ -148,6 +162,10 @@ fn what_cannot_be_read_says_why() {
         ("a.docx", with_password, Reason::Encrypted),
         ("a.png", golden("picture.png"), Reason::Picture),
         ("a.pdf", golden("scan.pdf"), Reason::NoText),
+        ("b.pdf", golden("password.pdf"), Reason::Encrypted),
+        // Pages that hold themselves, and a drawing that draws itself.
+        ("c.pdf", pdf(&["<</Type/Pages/Kids[2 0 R 2 0 R]/Count 2>>"]), Reason::Damaged),
+        ("d.pdf", pdf(&[PAGES, PAGE, DRAWS, DRAWS]), Reason::NoText),
         ("a.rtf", b"{\\rtf1 Mvua".to_vec(), Reason::Damaged),
         ("a.odt", golden("text.odt")[..9000].to_vec(), Reason::Damaged),
         ("a.tmx", b"<tmx><body><tu>".to_vec(), Reason::Damaged),

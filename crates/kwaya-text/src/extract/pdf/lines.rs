@@ -314,6 +314,14 @@ fn in_place(clusters: Vec<Cluster>) -> Vec<Cluster> {
                 run.push(cluster);
                 continue;
             }
+            // Two signs have no direction of their own: the second may begin
+            // what now goes the other way.
+            if let (true, false, 2) = (alike, far, run.len()) {
+                let second = run.pop().expect("there are two");
+                *direction = 0.0;
+                runs.push((step.signum(), way, vec![second, cluster]));
+                continue;
+            }
         }
         runs.push((0.0, way, vec![cluster]));
     }
@@ -568,6 +576,11 @@ mod tests {
         let mut signs = drawn(visual, 0.0, 0.0);
         signs.reverse();
         assert_eq!(paragraphs(&signs), [logical]);
+        // A sign of another font is drawn after what it is before.
+        let mut signs = drawn("ضفلا", 50.0, 0.0);
+        signs.extend(drawn("·", 45.0, 0.0));
+        signs.extend(drawn("يذلا", 25.0, 0.0));
+        assert_eq!(paragraphs(&signs), ["الفض·الذي"]);
         // A form of two letters, and a mark over the letter before it.
         let mut signs = drawn("ﻼ س", 0.0, 0.0);
         signs.insert(0, Sign { text: "\u{64e}".to_owned(), start: 12.0, end: 12.0, ..signs[0].clone() });

@@ -1,4 +1,7 @@
-"""Makes picture.png and scan.pdf, a line of text as a picture, with Pillow (13.0 made these)."""
+"""Makes picture.png and scan.pdf, a line of text as a picture, with Pillow (13.0 made these).
+
+And with qpdf: qpdf --encrypt secret owner 256 -- scan.pdf password.pdf
+"""
 
 import pathlib
 
