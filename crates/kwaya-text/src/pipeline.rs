@@ -235,7 +235,7 @@ fn write_documents(
         stats.emails_redacted += document.emails;
         stats.phones_redacted += document.phones;
         *stats.formats.entry(document.format).or_default() += 1;
-        for (kind, count) in document.history.iter().flat_map(mended).filter(|(_, count)| *count > 0) {
+        for (kind, count) in mended(&document.history) {
             *stats.mended.entry(kind.to_owned()).or_default() += count;
         }
         let language = stats.languages.entry(document.language.clone()).or_default();
@@ -259,13 +259,15 @@ fn write_documents(
     writer.finish()
 }
 
-/// What was mended in the file of a document, told once: of the pieces of a text
-/// by the first.
-fn mended(step: &Step) -> [(&'static str, u64); 2] {
-    match step {
-        Step::Mend { mojibake, hyphens } => [("mojibake", *mojibake), ("hyphens", *hyphens)],
-        _ => [("mojibake", 0), ("hyphens", 0)],
-    }
+/// What was mended in the file of a document; of the pieces of a text the first
+/// tells it.
+fn mended(history: &[Step]) -> impl Iterator<Item = (&'static str, u64)> {
+    let later = history.iter().any(|step| matches!(step, Step::Cut { piece, .. } if *piece > 1));
+    let counts = history.iter().find_map(|step| match step {
+        Step::Mend { mojibake, hyphens } if !later => Some([("mojibake", *mojibake), ("hyphens", *hyphens)]),
+        _ => None,
+    });
+    counts.into_iter().flatten().filter(|(_, count)| *count > 0)
 }
 
 /// Documents on disk, to be read back once in the same order: each the
