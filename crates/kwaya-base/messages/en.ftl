@@ -552,13 +552,17 @@ reason-link-loop = A link back to a folder that was already looked through
 reason-withdrawn = Somebody took it back
     .remedy = Nothing to do. withdrawn.jsonl beside the recipe says when and why.
 reason-picture = A picture
-    .remedy = If it shows text, have the text recognised (OCR) and add that.
+    .remedy = If it shows text, install Tesseract and its data for your language, and write in the recipe under [corpus]: ocr = ["swa"], with the name that `tesseract --list-langs` shows.
 reason-unknown-format = A format that cannot be read
-    .remedy = Save it as DOCX, PDF, EPUB, HTML or plain text.
+    .remedy = Save it as DOCX, ODT, PDF, EPUB, HTML or plain text.
 reason-damaged = The file is damaged
     .remedy = Open it in its own program, save it anew, or copy it again.
+reason-encrypted = It takes a password to read it
+    .remedy = Open it in its own program with the password, save a copy without one, and add that.
 reason-no-text = A PDF of pictures, without text
-    .remedy = Have its text recognised (OCR) and add the result.
+    .remedy = Install Tesseract and its data for your language, and write in the recipe under [corpus]: ocr = ["swa"], with the name that `tesseract --list-langs` shows.
+reason-unreadable-font = A PDF that does not say which characters its signs are
+    .remedy = Add the document that the PDF was made from. If there is none, print the pages as pictures and have them recognised (OCR).
 reason-time-limit = Reading it took too long
     .remedy = Save it in another format, or split it.
 reason-not-text = No running text
@@ -758,6 +762,7 @@ split-train = to train on
 split-held-out = kept out of training, to measure on
 history-extract = taken out of a file of { $bytes }, format { $format }{ $by }
 history-decode = its bytes were read as { $encoding }
+history-mend = damage was mended: { $characters } characters read in a wrong encoding once, { $words } words broken at the end of a line
 history-normalise = blanks, line ends and characters put in order: { $before } before, { $after } after
 history-cut = cut out of a long text: piece { $piece } of { $pieces }
 history-language-told = the language is what the recipe says of the source
@@ -765,6 +770,7 @@ history-language = the language was recognised as { $detected }
 history-language-unsure = the language looked like { $detected }, without being sure
 history-repeated = paragraphs that earlier documents have, left out: { $paragraphs }
 history-redact = personal data replaced: { $emails } e-mail addresses, { $phones } telephone numbers
+corpus-mended = { $characters } characters that were read in a wrong encoding once, and { $words } words broken at the end of a line, were mended.
 corpus-source = Source { $origin }: { $documents } documents, { $bytes }
 corpus-length = { $low } to { $high }: { $documents } documents
 report-allowed = Allowed
@@ -850,3 +856,10 @@ card-ask-limitations = What should they not be used for?
 card-ask-impact = What good or harm may come of using them?
 card-ask-citation = How are they to be cited?
 card-use-for = The model is for: { $uses }. All the sources of its documents allowed that on the day it was planned and built.
+
+### Text in pictures
+
+ocr-missing = The recipe asks for text in pictures to be recognised, and the program { $program } cannot be used: { $cause }
+    .remedy = Install it (on Debian and Ubuntu: apt install tesseract-ocr tesseract-ocr-swa), or take ocr out of the recipe; pictures are left out then.
+ocr-language = Tesseract has no data for { $language }
+    .remedy = Install it (on Debian and Ubuntu: apt install tesseract-ocr-LANGUAGE), or name one that is there: { $known }

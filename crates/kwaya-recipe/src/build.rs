@@ -185,6 +185,9 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
     let mut listing = sources::scan(&sources, recipe.corpus.max_file_mb * 1_000_000, context.progress)?;
     listing.hash = withdrawn.without(&listing.hash);
     let keep_out: Vec<PathBuf> = recipe.corpus.keep_out.iter().map(|path| context.folder.join(path)).collect();
+    let ocr = &recipe.corpus.ocr;
+    let ocr = if ocr.is_empty() { None } else { Some(corpus::Ocr::find(ocr)?) };
+    let ocr_version = ocr.as_ref().map(corpus::Ocr::describe);
     let options = corpus::Options {
         languages: recipe.languages.clone(),
         min_characters: recipe.corpus.min_characters,
@@ -195,6 +198,7 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
         unique_paragraphs: recipe.corpus.unique_paragraphs,
         keep_out: KeepOut::read(&keep_out)?,
         withdrawn,
+        ocr,
         threads: context.threads,
         worker: context.worker.clone(),
         ..corpus::Options::default()
@@ -207,8 +211,8 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
     let inputs = [Named { name: "documents".into(), hash: listing.hash.clone() }];
     let stage = Stage {
         name: "corpus",
-        revision: 3,
-        options: &(&recipe.languages, &recipe.corpus),
+        revision: 4,
+        options: &(&recipe.languages, &recipe.corpus, ocr_version),
         inputs: &inputs,
         outputs: &["documents.parquet", "dropped.parquet"],
     };

@@ -18,6 +18,8 @@ pub const RECIPE: &str = "kwaya.toml";
 
 /// A recipe is a page of text; more is a mistake or an attack.
 const RECIPE_BYTES_MAX: u64 = 1 << 20;
+/// Each language that Tesseract reads in makes it slower.
+const OCR_LANGUAGES_MAX: usize = 8;
 
 /// What to build. Unknown keys are refused, so that a typing error never
 /// passes for a default.
@@ -122,6 +124,10 @@ pub struct CorpusWishes {
     pub held_out: f64,
     /// Whether e-mail addresses and telephone numbers are replaced.
     pub redact: bool,
+    /// The languages in which Tesseract reads pictures of text, as it names
+    /// them; without any it is not used, whether it is there or not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ocr: Vec<String>,
 }
 
 impl Default for CorpusWishes {
@@ -134,6 +140,7 @@ impl Default for CorpusWishes {
             keep_out: Vec::new(),
             held_out: 0.05,
             redact: true,
+            ocr: Vec::new(),
         }
     }
 }
@@ -319,6 +326,13 @@ impl Recipe {
         }
         if corpus.max_file_mb == 0 || corpus.max_file_mb > 4096 {
             return wrong("corpus.max_file_mb", &corpus.max_file_mb, "1 – 4096");
+        }
+        let named = |language: &String| {
+            let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'/');
+            !language.is_empty() && language.len() <= 40 && language.bytes().all(good)
+        };
+        if corpus.ocr.len() > OCR_LANGUAGES_MAX || !corpus.ocr.iter().all(named) {
+            return wrong("corpus.ocr", &corpus.ocr.join(", "), "[\"swa\", \"eng\"]");
         }
         let train = &self.train;
         let ranges: [(&str, Option<u64>, u64, u64); 8] = [

@@ -14,7 +14,10 @@ use crate::{
     table::{self, Cell, Cells, Reader, Row},
     withdrawn::Withdrawn,
 };
-pub use crate::{extract::Worker, pipeline::build};
+pub use crate::{
+    extract::{Worker, ocr::Ocr},
+    pipeline::build,
+};
 
 /// What decides which documents are kept and what is done to them. All but
 /// `memory_bytes`, `threads` and `worker` decide the output.
@@ -44,6 +47,8 @@ pub struct Options {
     pub unique_paragraphs: bool,
     /// About how much memory comparing takes; it does not decide the output.
     pub memory_bytes: usize,
+    /// What reads text in pictures and in scans; without it they are dropped.
+    pub ocr: Option<Ocr>,
     /// How many threads work, at least 1.
     pub threads: usize,
     /// How PDF, DOCX, EPUB, HTML and Parquet are taken apart.
@@ -63,6 +68,7 @@ impl Default for Options {
             keep_out: KeepOut::default(),
             unique_paragraphs: true,
             memory_bytes: 256 << 20,
+            ocr: None,
             threads: 1,
             worker: Worker::InProcess,
         }
@@ -91,8 +97,12 @@ pub struct Stats {
     #[serde(default)]
     pub lengths: BTreeMap<u32, u64>,
     /// Documents kept, by format: `txt`, `md`, `html`, `pdf`, `docx`, `epub`,
-    /// `jsonl`, `chat`, `csv`, `parquet`, `wiki`, `mail`.
+    /// `jsonl`, `chat`, `csv`, `parquet`, `wiki`, `mail` and the like.
     pub formats: BTreeMap<String, u64>,
+    /// What was mended in the files of the documents kept, by kind: `mojibake`
+    /// in characters, `hyphens` in words.
+    #[serde(default)]
+    pub mended: BTreeMap<String, u64>,
     /// E-mail addresses replaced in the documents kept.
     pub emails_redacted: u64,
     /// Telephone numbers replaced in the documents kept.
@@ -195,18 +205,27 @@ pub enum Step {
     /// The text was taken out of a file of `bytes` bytes, or out of a member, a
     /// line, a row, a page or a message of one.
     Extract {
-        /// `txt`, `md`, `html`, `pdf`, `docx`, `epub`, or of one of many in a
-        /// file `jsonl`, `chat`, `csv`, `parquet`, `wiki` or `mail`.
+        /// `txt`, `md`, `html`, `pdf`, `docx`, `epub` and the like, or of one of
+        /// many in a file `jsonl`, `chat`, `csv`, `parquet`, `wiki` or `mail`.
         format: String,
-        /// The library and its version; empty when the file is the text.
+        /// The library or program and its version; empty when the file is the
+        /// text, or is taken apart by Kwaya itself.
         extractor: String,
         /// The length of that.
         bytes: u64,
     },
     /// The file was not UTF-8.
     Decode {
-        /// What it was taken for: `utf-16le`, `utf-16be` or `windows-1252`.
+        /// What it was taken for, as the Encoding Standard names it:
+        /// `utf-16le`, `windows-1252`, `gbk`.
         encoding: String,
+    },
+    /// Damage to the text was mended.
+    Mend {
+        /// Characters that were read in a wrong encoding once.
+        mojibake: u64,
+        /// Words that were broken at the end of a line.
+        hyphens: u64,
     },
     /// Unicode, blanks and control characters were put in order.
     Normalise {

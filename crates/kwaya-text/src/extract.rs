@@ -1,10 +1,21 @@
-//! From the bytes of a file to its text: what format it is, by content; the
-//! text of PDF, DOCX, EPUB, HTML, Markdown and messages; and the encoding of the
-//! rest.
+//! From the bytes of a file to its text: what format it is, by content, and the
+//! way to its text. Each format is read in a file of its own below `extract/`.
 
-use std::{ffi::OsString, io::Cursor, panic, path::PathBuf, time::Duration};
+mod conversations;
+mod encoding;
+mod html;
+mod hyphens;
+mod mojibake;
+pub mod ocr;
+mod office;
+mod pdf;
+mod rtf;
+mod subtitles;
+mod translations;
+mod xml;
 
-use dom_smoothie::{Config, Readability, TextMode};
+use std::{borrow::Cow, ffi::OsString, io::Cursor, panic, path::PathBuf, time::Duration};
+
 use kwaya_base::Result;
 use pulldown_cmark::{Event, Options, Parser, TagEnd};
 
@@ -12,11 +23,15 @@ pub use crate::worker::worker_main;
 use crate::{
     Reason,
     corpus::Step,
+    extract::ocr::Ocr,
     records::{self, Record, Task},
     worker::Child,
 };
 
-/// Where PDF, DOCX, EPUB, HTML, messages and Parquet are taken apart. The parsers are large and
+/// So much of a text is looked at to tell what it is.
+const BEGINNING_BYTES: usize = 16 << 10;
+
+/// Where formats with a parser are taken apart. The parsers are large and
 /// the files are untrusted: a child process can be stopped.
 #[derive(Clone, Debug)]
 pub enum Worker {
@@ -42,12 +57,32 @@ pub(crate) enum Format {
     Html,
     Pdf,
     Docx,
+    Xlsx,
+    Pptx,
+    Doc,
+    Xls,
+    Ppt,
+    Odt,
+    Ods,
+    Odp,
+    /// OpenDocument as one XML file.
+    FlatOdf,
+    Rtf,
     Epub,
     /// A message, in a mailbox or alone.
     Mail,
+    Subtitles,
+    Po,
+    Tmx,
+    WhatsApp,
+    Telegram,
+    TelegramPage,
+    Picture,
+    /// The pictures of a PDF, for the child process alone.
+    PdfPictures,
     /// A document of its own on each line, as JSON.
     Lines,
-    /// One of these that is a chat.
+    /// One of the lines that is a chat to learn from.
     Chat,
     /// A row of a table of text, of Parquet, and a page of a wiki.
     Rows,
@@ -56,18 +91,59 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// Those that a child process may be asked for, in their order.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Text, Self::Markdown, Self::Html, Self::Pdf, Self::Docx, Self::Epub, Self::Mail];
+    /// Those that a child process may be asked for, in the order above.
+    pub(crate) const ALL: [Self; 25] = [
+        Self::Text,
+        Self::Markdown,
+        Self::Html,
+        Self::Pdf,
+        Self::Docx,
+        Self::Xlsx,
+        Self::Pptx,
+        Self::Doc,
+        Self::Xls,
+        Self::Ppt,
+        Self::Odt,
+        Self::Ods,
+        Self::Odp,
+        Self::FlatOdf,
+        Self::Rtf,
+        Self::Epub,
+        Self::Mail,
+        Self::Subtitles,
+        Self::Po,
+        Self::Tmx,
+        Self::WhatsApp,
+        Self::Telegram,
+        Self::TelegramPage,
+        Self::Picture,
+        Self::PdfPictures,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Text => "txt",
             Self::Markdown => "md",
             Self::Html => "html",
-            Self::Pdf => "pdf",
+            Self::Pdf | Self::PdfPictures => "pdf",
             Self::Docx => "docx",
+            Self::Xlsx => "xlsx",
+            Self::Pptx => "pptx",
+            Self::Doc => "doc",
+            Self::Xls => "xls",
+            Self::Ppt => "ppt",
+            Self::Odt => "odt",
+            Self::Ods => "ods",
+            Self::Odp => "odp",
+            Self::FlatOdf => "fodt",
+            Self::Rtf => "rtf",
             Self::Epub => "epub",
+            Self::Subtitles => "subtitles",
+            Self::Po => "po",
+            Self::Tmx => "tmx",
+            Self::WhatsApp => "whatsapp",
+            Self::Telegram | Self::TelegramPage => "telegram",
+            Self::Picture => "picture",
             Self::Lines => "jsonl",
             Self::Chat => "chat",
             Self::Rows => "csv",
@@ -77,24 +153,50 @@ impl Format {
         }
     }
 
-    /// The library that takes the text out, for the history of a document.
+    /// The library that takes the text out, for the history of a document;
+    /// nothing where that is done here.
     const fn extractor(self) -> &'static str {
         match self {
-            Self::Text | Self::Lines | Self::Chat | Self::Wiki => "",
             Self::Rows => "csv-core 0.1",
             Self::Parquet => "parquet 60",
             Self::Mail => "mail-parser 0.11",
             Self::Markdown => "pulldown-cmark 0.13",
             Self::Html => "dom_smoothie 0.19",
-            Self::Pdf => "unpdf 0.52",
-            Self::Docx => "undoc 0.27",
+            Self::Pdf => "hayro-interpret 0.9",
+            Self::Docx | Self::Xlsx | Self::Pptx | Self::Doc | Self::Xls | Self::Ppt => "undoc 0.27",
+            Self::Odt | Self::Ods | Self::Odp | Self::FlatOdf | Self::Tmx => "quick-xml 0.42",
             Self::Epub => "rbook 0.7",
+            Self::TelegramPage => "dom_query 0.29",
+            _ => "",
         }
+    }
+
+    /// Whether this is read from bytes, not from characters.
+    const fn is_binary(self) -> bool {
+        matches!(
+            self,
+            Self::Docx
+                | Self::Xlsx
+                | Self::Pptx
+                | Self::Doc
+                | Self::Xls
+                | Self::Ppt
+                | Self::Odt
+                | Self::Ods
+                | Self::Odp
+                | Self::Rtf
+                | Self::Epub
+        )
+    }
+
+    /// Whether lines end where a page does, so that words may be broken there.
+    pub(crate) const fn has_printed_lines(self) -> bool {
+        matches!(self, Self::Text | Self::Pdf | Self::Picture)
     }
 }
 
 /// Why there is no text: the reason, and more for experts.
-pub(crate) type Refusal = (Reason, String);
+pub type Refusal = (Reason, String);
 
 /// The text of a file and how it was got.
 #[derive(Debug)]
@@ -104,9 +206,40 @@ pub(crate) struct Extracted {
     pub(crate) history: Vec<Step>,
 }
 
+/// The text of one file, without any judgement of it; the way to look at what is
+/// read of a file, and to measure it.
+///
+/// # Errors
+/// When the child process or Tesseract cannot be started. What is wrong with the
+/// file is the inner error: the reason, and more for experts.
+pub fn text(name: &str, bytes: &[u8], worker: &Worker, ocr: Option<&Ocr>) -> Result<Result<String, Refusal>> {
+    let extracted = Extractor::new(worker).wanting(&[], ocr).extract(name, bytes)?;
+    Ok(extracted.map(|Extracted { text, format, mut history }| mend(text, format, &mut history)))
+}
+
+/// A text without the damage that can be mended.
+pub(crate) fn mend(text: String, format: Format, history: &mut Vec<Step>) -> String {
+    let (text, mojibake) = mojibake::mend(&text).unwrap_or((text, 0));
+    let (whole, hyphens) = match format.has_printed_lines() {
+        true => hyphens::mend(&text),
+        false => (Cow::Borrowed(text.as_str()), 0),
+    };
+    if mojibake + hyphens > 0 {
+        history.push(Step::Mend { mojibake, hyphens });
+    }
+    match whole {
+        // Where a page ends a line, a paragraph does not end.
+        whole if matches!(format, Format::Pdf | Format::Picture) => hyphens::flowing(&whole),
+        Cow::Owned(whole) => whole,
+        Cow::Borrowed(_) => text,
+    }
+}
+
 /// Takes texts out of files; one for each thread.
 pub(crate) struct Extractor {
     child: Option<Child>,
+    languages: Vec<String>,
+    ocr: Option<Ocr>,
 }
 
 /// A text, or why there is none, with more for experts.
@@ -142,7 +275,13 @@ impl Extractor {
             Worker::InProcess => None,
             Worker::Child { program, arguments, time_limit } => Some(Child::new(program, arguments, *time_limit)),
         };
-        Self { child }
+        Self { child, languages: Vec::new(), ocr: None }
+    }
+
+    /// Of files with several languages side by side takes the text in these, and
+    /// has pictures of text read by `ocr`.
+    pub(crate) fn wanting(self, languages: &[String], ocr: Option<&Ocr>) -> Self {
+        Self { languages: languages.to_vec(), ocr: ocr.cloned(), ..self }
     }
 
     /// The text of one document of many in the file `name`; of a line of JSON,
@@ -165,9 +304,9 @@ impl Extractor {
             bytes: bytes.len() as u64,
         }];
         let mut plain = |bytes: &[u8]| {
-            let (text, encoding) = decode(bytes);
-            let encoding = record.encoding.or(encoding).map(|encoding| Step::Decode { encoding: encoding.to_owned() });
-            history.extend(encoding);
+            let (text, encoding) = encoding::decode(bytes);
+            let encoding = record.encoding.map(str::to_owned).or(encoding);
+            history.extend(encoding.map(|encoding| Step::Decode { encoding }));
             text
         };
         let text = match format {
@@ -220,27 +359,78 @@ impl Extractor {
             bytes: bytes.len() as u64,
         }];
         let text = match format {
-            Format::Pdf | Format::Docx | Format::Epub => self.parse(format, bytes)?,
+            Format::Picture => self.recognise(&[bytes], &mut history)?,
+            Format::Pdf => match self.parse(format, bytes)? {
+                Err((Reason::NoText, _)) if self.ocr.is_some() => self.scan(bytes, &mut history)?,
+                text => text,
+            },
+            format if format.is_binary() => self.parse(format, bytes)?,
             _ => {
-                let (text, encoding) = decode(bytes);
+                let (text, encoding) = encoding::decode(bytes);
                 if let Some(encoding) = encoding {
-                    history.push(Step::Decode { encoding: encoding.to_owned() });
+                    history.push(Step::Decode { encoding });
                 }
                 match format {
-                    Format::Markdown => Ok(markdown(&text)),
-                    Format::Html => self.parse(format, text.as_bytes())?,
-                    _ => Ok(text),
+                    Format::Html | Format::TelegramPage => self.parse(format, text.as_bytes())?,
+                    Format::Tmx => translations::tmx(&text, &self.languages),
+                    format => of_text(format, text),
                 }
             }
         };
         Ok(text.map(|text| Extracted { text, format, history }))
     }
 
+    /// The text of a file, from the child process where there is one.
     fn parse(&mut self, format: Format, bytes: &[u8]) -> Result<Result<String, Refusal>> {
+        let reply = self.ask(format, bytes)?;
+        Ok(reply.and_then(|text| String::from_utf8(text).map_err(damaged)))
+    }
+
+    fn ask(&mut self, format: Format, bytes: &[u8]) -> Result<Result<Vec<u8>, Refusal>> {
         match &mut self.child {
             Some(child) => child.parse(format, bytes),
             None => Ok(parse(format, bytes)),
         }
+    }
+
+    /// The text in the pictures of a PDF, page by page.
+    fn scan(&mut self, bytes: &[u8], history: &mut [Step]) -> Result<Result<String, Refusal>> {
+        let (mut text, mut page, mut pages) = (String::new(), 0, 1);
+        while page < pages {
+            let packed = match self.ask(Format::PdfPictures, &pdf::request(page, bytes))? {
+                Ok(packed) => packed,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            let pictures;
+            (pages, pictures) = pdf::unpack(&packed);
+            match self.recognise(&pictures, history)? {
+                Ok(found) => text.extend([&found, "\n\n"]),
+                // A page may show nothing but a drawing.
+                Err((Reason::Picture, _)) => {}
+                Err(refusal) => return Ok(Err(refusal)),
+            }
+            page += 1;
+        }
+        Ok(match text.trim().is_empty() {
+            true => Err((Reason::NoText, "no text was recognised in it".to_owned())),
+            false => Ok(text),
+        })
+    }
+
+    /// The text in pictures, one after the other.
+    fn recognise(&self, pictures: &[&[u8]], history: &mut [Step]) -> Result<Result<String, Refusal>> {
+        let Some(ocr) = &self.ocr else { return Ok(Err((Reason::Picture, String::new()))) };
+        if let Some(Step::Extract { extractor, .. }) = history.first_mut() {
+            *extractor = ocr.describe();
+        }
+        let mut texts = Vec::new();
+        for picture in pictures {
+            match ocr.read(picture)? {
+                Ok(text) => texts.push(text),
+                Err(refusal) => return Ok(Err(refusal)),
+            }
+        }
+        Ok(Ok(texts.join("\n\n")))
     }
 }
 
@@ -253,40 +443,83 @@ pub(crate) fn detect(name: &str, bytes: &[u8]) -> Result<Format, Refusal> {
     if contains(head, b"%PDF-") {
         return Ok(Format::Pdf);
     }
-    if bytes.starts_with(b"PK\x03\x04") {
-        // The names of the parts stand uncompressed in the archive.
-        return match () {
-            () if contains(head, b"application/epub+zip") || contains(bytes, b"META-INF/container.xml") => {
-                Ok(Format::Epub)
-            }
-            () if contains(bytes, b"word/document.xml") => Ok(Format::Docx),
-            () => unknown("application/zip"),
-        };
+    if head.trim_ascii_start().starts_with(b"{\\rtf") {
+        return Ok(Format::Rtf);
     }
-    if !is_utf16(bytes) && !looks_like_text(bytes) {
+    if bytes.starts_with(b"PK\x03\x04") {
+        return of_archive(head, bytes).map_or_else(|| unknown("application/zip"), Ok);
+    }
+    if bytes.starts_with(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1") {
+        return of_compound(bytes).unwrap_or_else(|| unknown("application/x-ole-storage"));
+    }
+    if !encoding::is_utf16(bytes) && !looks_like_text(bytes) {
         return match infer::get(bytes) {
-            Some(kind) if kind.matcher_type() == infer::MatcherType::Image => {
-                Err((Reason::Picture, kind.mime_type().to_owned()))
-            }
+            Some(kind) if kind.matcher_type() == infer::MatcherType::Image => Ok(Format::Picture),
             Some(kind) => unknown(kind.mime_type()),
             None => Err((Reason::NotText, String::new())),
         };
     }
-    let start = head.trim_ascii_start().to_ascii_lowercase();
+    let beginning = &bytes[..bytes.len().min(BEGINNING_BYTES)];
+    // What is told apart here is ASCII in all encodings but UTF-16.
+    let beginning = match encoding::is_utf16(bytes) {
+        true => encoding::decode(&beginning[..beginning.len() & !1]).0,
+        false => String::from_utf8_lossy(beginning).into_owned(),
+    };
+    let beginning = beginning.trim_start_matches('\u{feff}').trim_start();
+    let start: String = beginning.chars().take(1024).collect::<String>().to_ascii_lowercase();
     match ending.as_str() {
-        _ if start.starts_with(b"{\\rtf") => unknown("application/rtf"),
-        _ if start.starts_with(b"%!ps") => unknown("application/postscript"),
-        _ if start.starts_with(b"<!doctype html") || contains(&start, b"<html") => Ok(Format::Html),
+        _ if start.starts_with("%!ps") => unknown("application/postscript"),
+        _ if start.starts_with("<!doctype html") || start.contains("<html") => {
+            Ok(if conversations::is_telegram_page(beginning) { Format::TelegramPage } else { Format::Html })
+        }
         "svg" => Err((Reason::Picture, "image/svg+xml".to_owned())),
         "htm" | "html" | "xhtml" => Ok(Format::Html),
-        _ if start.starts_with(b"<?xml") => unknown("application/xml"),
+        _ if start.contains("<tmx") => Ok(Format::Tmx),
+        _ if start.starts_with("<?xml") && start.contains("urn:oasis:names:tc:opendocument") => Ok(Format::FlatOdf),
+        _ if start.starts_with("<?xml") => unknown("application/xml"),
+        _ if subtitles::is_subtitles(beginning) => Ok(Format::Subtitles),
+        _ if conversations::is_telegram(beginning) => Ok(Format::Telegram),
+        _ if conversations::is_whatsapp(beginning) => Ok(Format::WhatsApp),
+        _ if translations::is_po(beginning) => Ok(Format::Po),
         "md" | "markdown" => Ok(Format::Markdown),
         _ => Ok(Format::Text),
     }
 }
 
-fn is_utf16(bytes: &[u8]) -> bool {
-    bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff])
+/// What an archive is a document of; the names of its parts stand uncompressed
+/// in it.
+fn of_archive(head: &[u8], bytes: &[u8]) -> Option<Format> {
+    let kinds: [(&[u8], Format); 4] = [
+        (b"application/epub+zip", Format::Epub),
+        (b"application/vnd.oasis.opendocument.text", Format::Odt),
+        (b"application/vnd.oasis.opendocument.spreadsheet", Format::Ods),
+        (b"application/vnd.oasis.opendocument.presentation", Format::Odp),
+    ];
+    let parts: [(&[u8], Format); 4] = [
+        (b"word/document.xml", Format::Docx),
+        (b"xl/workbook.xml", Format::Xlsx),
+        (b"ppt/presentation.xml", Format::Pptx),
+        (b"META-INF/container.xml", Format::Epub),
+    ];
+    let stated = kinds.into_iter().find(|(kind, _)| contains(head, kind));
+    let found = stated.or_else(|| parts.into_iter().find(|(part, _)| contains(bytes, part)));
+    found.map(|(_, format)| format)
+}
+
+/// What a compound file is, in which old versions of Microsoft's programs store
+/// documents, and new ones those with a password.
+fn of_compound(bytes: &[u8]) -> Option<Result<Format, Refusal>> {
+    let parts = [
+        ("EncryptedPackage", Err((Reason::Encrypted, String::new()))),
+        ("WordDocument", Ok(Format::Doc)),
+        ("Workbook", Ok(Format::Xls)),
+        ("PowerPoint Document", Ok(Format::Ppt)),
+        ("Book", Ok(Format::Xls)),
+    ];
+    parts.into_iter().find_map(|(name, format)| {
+        let name: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        contains(bytes, &name).then_some(format)
+    })
 }
 
 /// Text has no NUL and next to no control characters. All of the file is
@@ -300,65 +533,50 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
-/// The text of a file without structure, and its encoding where that is not
-/// UTF-8. Any bytes are text in Windows-1252, so nothing is lost.
-fn decode(bytes: &[u8]) -> (String, Option<&'static str>) {
-    let utf16 = |of: fn([u8; 2]) -> u16| {
-        let units = bytes[2..].chunks(2).map(|pair| of([pair[0], *pair.get(1).unwrap_or(&0)]));
-        char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
-    };
-    if bytes.starts_with(&[0xff, 0xfe]) {
-        return (utf16(u16::from_le_bytes), Some("utf-16le"));
-    }
-    if bytes.starts_with(&[0xfe, 0xff]) {
-        return (utf16(u16::from_be_bytes), Some("utf-16be"));
-    }
-    match str::from_utf8(bytes) {
-        Ok(text) => (text.strip_prefix('\u{feff}').unwrap_or(text).to_owned(), None),
-        Err(_) => (bytes.iter().map(|&b| windows_1252(b)).collect(), Some("windows-1252")),
-    }
-}
-
-/// One byte of Windows-1252, as the Encoding Standard of the web maps it.
-fn windows_1252(byte: u8) -> char {
-    const UPPER: [char; 32] = [
-        '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}', '‘',
-        '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
-    ];
-    match byte {
-        0x80..=0x9f => UPPER[usize::from(byte - 0x80)],
-        _ => char::from(byte),
-    }
-}
-
-/// The text of a file in a format that takes a parser. Panics of the parser
-/// are refusals.
-pub(crate) fn parse(format: Format, bytes: &[u8]) -> Result<String, Refusal> {
+/// The text of a file in a format that takes a parser, or its pictures. Panics
+/// of the parser are refusals.
+pub(crate) fn parse(format: Format, bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
     let parsed = panic::catch_unwind(|| match format {
-        Format::Pdf => pdf(bytes),
-        Format::Docx => undoc::parse_bytes(bytes).map(|d| d.plain_text()).map_err(damaged),
-        Format::Epub => epub(bytes),
-        Format::Html => Ok(html(&String::from_utf8_lossy(bytes))),
-        Format::Markdown => Ok(markdown(&String::from_utf8_lossy(bytes))),
-        Format::Mail => {
-            records::body(bytes).map(|(format, text)| if format == Format::Html { html(&text) } else { text })
-        }
-        _ => Ok(decode(bytes).0),
+        Format::PdfPictures => pdf::pictures(bytes),
+        _ => of_bytes(format, bytes).map(String::into_bytes),
     });
     parsed.unwrap_or_else(|_| Err((Reason::Damaged, "panic".to_owned())))
 }
 
-fn damaged(cause: impl std::fmt::Display) -> Refusal {
-    (Reason::Damaged, cause.to_string())
+fn of_bytes(format: Format, bytes: &[u8]) -> Result<String, Refusal> {
+    match format {
+        Format::Pdf => pdf::text(bytes),
+        Format::Docx | Format::Xlsx | Format::Pptx | Format::Doc | Format::Xls | Format::Ppt => {
+            office::microsoft(bytes)
+        }
+        Format::Odt | Format::Ods | Format::Odp => office::open_document(bytes),
+        Format::Rtf => rtf::text(bytes),
+        Format::Epub => epub(bytes),
+        Format::Html => Ok(html::text(&String::from_utf8_lossy(bytes))),
+        Format::TelegramPage => Ok(conversations::telegram_page(&String::from_utf8_lossy(bytes))),
+        Format::Mail => {
+            records::body(bytes).map(|(format, text)| if format == Format::Html { html::text(&text) } else { text })
+        }
+        _ => of_text(format, encoding::decode(bytes).0),
+    }
 }
 
-fn pdf(bytes: &[u8]) -> Result<String, Refusal> {
-    let parsed = unpdf::Unpdf::new().sequential().lenient().parse_bytes(bytes).map_err(damaged)?;
-    let text = parsed.plain_text();
-    match text.trim().is_empty() {
-        true => Err((Reason::NoText, String::new())),
-        false => Ok(text),
+/// The text of a file that is text, without a parser that could go wrong.
+fn of_text(format: Format, text: String) -> Result<String, Refusal> {
+    match format {
+        Format::Markdown => Ok(markdown(&text)),
+        Format::Subtitles => Ok(subtitles::text(&text)),
+        Format::Po => Ok(translations::po(&text)),
+        Format::Tmx => translations::tmx(&text, &[]),
+        Format::WhatsApp => Ok(conversations::whatsapp(&text)),
+        Format::Telegram => conversations::telegram(&text),
+        Format::FlatOdf => office::flat_open_document(&text),
+        _ => Ok(text),
     }
+}
+
+fn damaged(cause: impl std::fmt::Display) -> Refusal {
+    (Reason::Damaged, cause.to_string())
 }
 
 fn epub(bytes: &[u8]) -> Result<String, Refusal> {
@@ -371,25 +589,6 @@ fn epub(bytes: &[u8]) -> Result<String, Refusal> {
         text.push_str("\n\n");
     }
     Ok(text)
-}
-
-/// The main text of a page, without menus and the like; all of the page when
-/// no main text stands out.
-fn html(page: &str) -> String {
-    let config = Config { text_mode: TextMode::Formatted, ..Config::default() };
-    let article = Readability::new(page, None, Some(config)).and_then(|mut page| page.parse());
-    match article {
-        Ok(article) if !article.text_content.trim().is_empty() => {
-            // The heading is part of the text, and often no part of the body.
-            let (title, text) = (article.title.trim(), article.text_content.trim());
-            if title.is_empty() || text.starts_with(title) { text.to_owned() } else { format!("{title}\n\n{text}") }
-        }
-        _ => {
-            let document = dom_query::Document::from(page);
-            document.select("script, style, noscript, template").remove();
-            document.select("body").formatted_text().to_string()
-        }
-    }
 }
 
 fn markdown(text: &str) -> String {

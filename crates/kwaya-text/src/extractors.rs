@@ -5,23 +5,24 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::extract::{Extractor, Worker};
+use crate::{corpus::Options, extract::Extractor};
 
 /// Extractors that threads borrow for as long as they work: a child process is
 /// dear to start.
 pub(crate) struct Extractors<'a> {
-    worker: &'a Worker,
+    options: &'a Options,
     idle: Mutex<Vec<Extractor>>,
 }
 
 impl<'a> Extractors<'a> {
-    pub(crate) fn new(worker: &'a Worker) -> Self {
-        Self { worker, idle: Mutex::new(Vec::new()) }
+    pub(crate) fn new(options: &'a Options) -> Self {
+        Self { options, idle: Mutex::new(Vec::new()) }
     }
 
     pub(crate) fn get(&self) -> Borrowed<'_> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Borrowed { extractor: Some(idle.unwrap_or_else(|| Extractor::new(self.worker))), owner: &self.idle }
+        let new = || Extractor::new(&self.options.worker).wanting(&self.options.languages, self.options.ocr.as_ref());
+        Borrowed { extractor: Some(idle.unwrap_or_else(new)), owner: &self.idle }
     }
 }
 

@@ -76,7 +76,7 @@ fn read(
     progress.begin("corpus-documents", bytes(0..listing.files.len()), Unit::Bytes);
     let mut done = bytes(0..spool.files());
     progress.at(done);
-    let extractors = Extractors::new(&options.worker);
+    let extractors = Extractors::new(options);
     let job = |number: usize| {
         let file = &listing.files[number];
         Job { file, source: &sources[file.source], options, identifier }
@@ -302,6 +302,9 @@ impl Writing<'_> {
         stats.repeated_paragraphs += repeated;
         *stats.lengths.entry(bytes.max(1).ilog2()).or_default() += 1;
         *stats.formats.entry(format).or_default() += 1;
+        for (kind, count) in mended(&history) {
+            *stats.mended.entry(kind.to_owned()).or_default() += count;
+        }
         let count = stats.languages.entry(language.clone()).or_default();
         count.documents += 1;
         count.bytes += bytes;
@@ -334,4 +337,15 @@ fn explain(reason: Reason, count: u64) -> String {
     let key = reason.message();
     let remedy = messages::attribute(&key, "remedy", &[]).unwrap_or_default();
     format!("  {count} × {}. {remedy}", messages::format(&key, &[]))
+}
+
+/// What was mended in the file of a document; of the pieces of a text the first
+/// tells it.
+fn mended(history: &[Step]) -> impl Iterator<Item = (&'static str, u64)> {
+    let later = history.iter().any(|step| matches!(step, Step::Cut { piece, .. } if *piece > 1));
+    let counts = history.iter().find_map(|step| match step {
+        Step::Mend { mojibake, hyphens } if !later => Some([("mojibake", *mojibake), ("hyphens", *hyphens)]),
+        _ => None,
+    });
+    counts.into_iter().flatten().filter(|(_, count)| *count > 0)
 }

@@ -21,7 +21,7 @@ use crate::{
     clean,
     corpus::{Options, Step},
     duplicates::Signature,
-    extract::{Extracted, Extractor, Format, Refusal},
+    extract::{self, Extracted, Extractor, Format, Refusal},
     extractors::Extractors,
     language::Identifier,
     lines::{self, Line},
@@ -382,6 +382,7 @@ fn refine(
     bytes: u64,
     options: &Options,
 ) -> Result<Extracted, Prepared> {
+    let raw = extract::mend(raw, format, &mut history);
     let text = clean::normalise(&raw);
     history.push(Step::Normalise { before: raw.len() as u64, after: text.len() as u64 });
     drop(raw);

@@ -27,8 +27,12 @@ pub enum Reason {
     UnknownFormat,
     /// The format is read, but this file is broken.
     Damaged,
+    /// It takes a password to read it.
+    Encrypted,
     /// A PDF of pictures, without text.
     NoText,
+    /// A PDF that does not say which characters its signs are.
+    UnreadableFont,
     /// Extraction took too long.
     TimeLimit,
     /// Bytes or characters that are not prose in any language.
@@ -62,7 +66,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the pipeline.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Unreadable,
         Self::SpecialFile,
         Self::LinkLoop,
@@ -72,7 +76,9 @@ impl Reason {
         Self::Picture,
         Self::UnknownFormat,
         Self::Damaged,
+        Self::Encrypted,
         Self::NoText,
+        Self::UnreadableFont,
         Self::TimeLimit,
         Self::NotText,
         Self::BadLine,
@@ -100,7 +106,9 @@ impl Reason {
             Self::Picture => "picture",
             Self::UnknownFormat => "unknown-format",
             Self::Damaged => "damaged",
+            Self::Encrypted => "encrypted",
             Self::NoText => "no-text",
+            Self::UnreadableFont => "unreadable-font",
             Self::TimeLimit => "time-limit",
             Self::NotText => "not-text",
             Self::BadLine => "bad-line",

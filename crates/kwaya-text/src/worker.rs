@@ -25,17 +25,18 @@ use crate::{
     records,
 };
 
-/// A text longer than this is no text of a document.
-const REPLY_MAX: u64 = 256 << 20;
+/// A text longer than this is no text of a document; pictures of one are not
+/// more either.
+pub(crate) const REPLY_MAX: u64 = 256 << 20;
 /// What the child may have in memory.
-const MEMORY_MAX: u64 = 1 << 30;
+pub(crate) const MEMORY_MAX: u64 = 1 << 30;
 /// The kind of a request for the rows of a table, and of a part of a reply.
 const ROWS: u8 = 254;
 const MORE: u8 = 255;
 /// Batches of rows that wait to be taken.
 const BATCHES: usize = 2;
 /// How often its memory is looked at.
-const GLANCE: Duration = Duration::from_millis(50);
+pub(crate) const GLANCE: Duration = Duration::from_millis(50);
 
 /// The child's loop: reads requests from `stdin` and writes replies to
 /// `stdout` until there are no more.
@@ -54,13 +55,13 @@ fn serve(mut stdin: impl Read, mut stdout: impl Write) -> io::Result<()> {
             let mut give = |batch: Vec<u8>| send(&mut stdout, MORE, &batch).is_ok();
             let serve = panic::AssertUnwindSafe(|| records::serve(&bytes, &mut give));
             let served = panic::catch_unwind(serve).unwrap_or_else(|_| Err((Reason::Damaged, "panic".to_owned())));
-            served.map(|()| String::new())
+            served.map(|()| Vec::new())
         } else {
             let format = Format::ALL.get(usize::from(kind)).copied().ok_or(io::ErrorKind::InvalidData)?;
             parse(format, &bytes)
         };
         match parsed {
-            Ok(text) => send(&mut stdout, 0, text.as_bytes())?,
+            Ok(reply) => send(&mut stdout, 0, &reply)?,
             Err((reason, detail)) => {
                 let number = Reason::ALL.iter().position(|r| *r == reason).expect("every reason is listed");
                 send(&mut stdout, 1 + number as u8, detail.as_bytes())?;
@@ -129,7 +130,7 @@ impl Child {
     ///
     /// # Errors
     /// When the child cannot be started.
-    pub(crate) fn parse(&mut self, format: Format, bytes: &[u8]) -> Result<Result<String, Refusal>> {
+    pub(crate) fn parse(&mut self, format: Format, bytes: &[u8]) -> Result<Result<Vec<u8>, Refusal>> {
         let running = match self.running.take() {
             Some(running) => running,
             None => self.start()?,
@@ -140,7 +141,7 @@ impl Child {
         Ok(reply.and_then(|(kind, content)| {
             self.running = Some(running);
             match kind {
-                0 => String::from_utf8(content).map_err(|e| (Reason::Damaged, e.to_string())),
+                0 => Ok(content),
                 number => Err(refusal(number, &content)),
             }
         }))
@@ -260,7 +261,7 @@ fn refusal(number: u8, detail: &[u8]) -> Refusal {
 }
 
 /// The bytes that a process has in memory, where the system says so.
-fn resident(process: u32) -> u64 {
+pub(crate) fn resident(process: u32) -> u64 {
     let pages = std::fs::read_to_string(format!("/proc/{process}/statm"))
         .ok()
         .and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());

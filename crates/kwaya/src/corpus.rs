@@ -172,6 +172,7 @@ fn told(step: &Step) -> String {
             say!("history-extract", format = format, by = by, bytes = words::bytes(*bytes))
         }
         Step::Decode { encoding } => say!("history-decode", encoding = encoding),
+        Step::Mend { mojibake, hyphens } => say!("history-mend", characters = mojibake, words = hyphens),
         Step::Normalise { before, after } => {
             say!("history-normalise", before = words::bytes(*before), after = words::bytes(*after))
         }
@@ -237,6 +238,10 @@ fn show_stats(stats: &Stats) {
         emails = words::count(stats.emails_redacted),
         phones = words::count(stats.phones_redacted),
     ));
+    if !stats.mended.is_empty() {
+        let mended = |kind: &str| words::count(stats.mended.get(kind).copied().unwrap_or_default());
+        print(&say!("corpus-mended", characters = mended("mojibake"), words = mended("hyphens")));
+    }
     for (language, figures) in &stats.languages {
         print(&say!(
             "corpus-language",
