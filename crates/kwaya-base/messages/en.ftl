@@ -350,6 +350,62 @@ help-show = Print the beginning of each document
 help-show-examples = Example: kwaya corpus show mymodel --limit 5
 help-dropped = Print each file that was left out, and why
 help-dropped-examples = Example: kwaya corpus dropped mymodel --limit 100
+help-language = See which languages are recognised, recognise one, and teach one more
+help-language-examples =
+    Examples:
+      kwaya language list
+      kwaya language detect letter.docx notes.txt
+      kwaya language learn bem bemba/*.txt --out bem.json
+help-language-list = List the languages that are recognised, and how well
+help-language-list-examples =
+    Examples:
+      kwaya language list
+      kwaya language list --learned bem.json --json
+
+    The figures are of texts that nothing was learned from. F1 is 1 where all texts of a language are named rightly and
+    no text of another is taken for it. For the second figure, the texts come from another source as well.
+help-language-detect = Say which language a document is in
+help-language-detect-examples =
+    Examples:
+      kwaya language detect letter.docx notes.txt
+      kwaya language detect --paragraphs report.pdf
+      cat notes.txt | kwaya language detect - --json
+
+    A language that is not known is und. The percentage says how many of a hundred texts like this one are named rightly.
+help-language-learn = Learn a language from a sample of text, so that it is recognised
+help-language-learn-examples =
+    Examples:
+      kwaya language learn bem bemba/*.txt --out bem.json
+      kwaya language detect --learned bem.json letter.txt
+
+    Two pages of text are enough to begin with, ten are better; stories and news together are better than either. A
+    recipe names the file under [corpus], as languages_learned = ["bem.json"]. Where the program knows the language by
+    itself, what was learned takes its place.
+help-arg-file = A document, or - for text from standard input
+help-arg-tag = The tag of the language (BCP 47), such as bem or sr-Latn
+help-flag-paragraphs = Say the language of each paragraph
+help-flag-learned = A file that kwaya language learn has written: recognise that language too; may be given several times
+help-flag-out = The file to write
+language-list-head =
+    { $count } languages and scripts. F1 on texts that nothing was learned from, and the share of texts that is named
+    rightly from a source that nothing was learned from; - where there are none.
+    tag      script      F1  other  name
+language-left-out = { $path } has no text to look at: { $why }
+    .remedy = { $remedy }
+language-learned =
+    Wrote { $path }: { $tag }, from { $texts } pieces of text
+    To measure it, { $kept_back } pieces were kept back from a first attempt, which named { $right } of them rightly.
+language-learned-others = The others it took for: { $others }
+language-learned-before = Before, such text was taken for: { $others }
+language-learned-next = Next: name it in a recipe, under [corpus]: languages_learned = ["{ $path }"]
+language-file-wrong = { $path } is not a file of a language: { $cause }
+    .remedy = Make it anew with: kwaya language learn TAG FILE --out { $path }
+language-twice = { $path } is a second file of the language { $tag }
+    .remedy = Name one of them in the recipe. To learn from both samples, give both to one kwaya language learn.
+language-tag-wrong = { $tag } is not the tag of a language
+    .remedy = Write it as in BCP 47: two or three small letters, and the script where there are several, such as bem or sr-Latn.
+language-sample-small = The sample has { $found } pieces of text, too few to learn from
+    .remedy = Give at least { $least } pieces of a few sentences each, which is about two pages; ten pages are better.
 help-arg-dir = The folder with the recipe (kwaya.toml)
 help-arg-model = A folder with a recipe that was built, or with a model
 help-arg-prompt = The text to continue

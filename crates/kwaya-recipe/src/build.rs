@@ -177,9 +177,16 @@ fn figures<T: DeserializeOwned>(done: &Done) -> Result<T> {
 /// Reads the documents and brings the corpus up to date.
 fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result<(sources::Listing, Done)> {
     let sources = recipe.sources(context.folder);
-    let listing = sources::scan(&sources, recipe.corpus.max_file_mb * 1_000_000, context.progress)?;
+    let mut listing = sources::scan(&sources, recipe.corpus.max_file_mb * 1_000_000, context.progress)?;
+    let (learned, hashes): (Vec<_>, Vec<_>) = recipe.learned(context.folder)?.into_iter().unzip();
+    if !hashes.is_empty() {
+        // What is recognised decides what is kept, as the documents do.
+        listing.hash = blake3::hash(format!("{}\n{}", listing.hash, hashes.join("\n")).as_bytes()).to_string();
+    }
     let options = corpus::Options {
         languages: recipe.languages.clone(),
+        learned,
+        paragraphs: recipe.corpus.paragraphs,
         min_characters: recipe.corpus.min_characters,
         max_file_bytes: recipe.corpus.max_file_mb * 1_000_000,
         near_duplicate: recipe.corpus.near_duplicate,
@@ -191,7 +198,7 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
     let inputs = [Named { name: "documents".into(), hash: listing.hash.clone() }];
     let stage = Stage {
         name: "corpus",
-        revision: 2,
+        revision: 3,
         options: &(&recipe.languages, &recipe.corpus),
         inputs: &inputs,
         outputs: &["documents.parquet", "dropped.parquet"],

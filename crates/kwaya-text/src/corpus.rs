@@ -10,6 +10,7 @@ use crate::{
     Reason,
     chat::Message,
     extract::Format,
+    language::Learned,
     table::{Cell, Cells, Reader, Row},
 };
 pub use crate::{extract::Worker, pipeline::build};
@@ -21,6 +22,12 @@ pub struct Options {
     /// The languages that are wanted, as codes such as `sw` or `yo`; empty
     /// for all.
     pub languages: Vec<String>,
+    /// Languages that were learned, to be recognised besides those that the
+    /// program knows.
+    pub learned: Vec<Learned>,
+    /// Whether paragraphs are left out that are surely in a language that is
+    /// not wanted.
+    pub paragraphs: bool,
     /// Shorter documents are dropped.
     pub min_characters: usize,
     /// Larger files are dropped; texts too.
@@ -43,6 +50,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             languages: Vec::new(),
+            learned: Vec::new(),
+            paragraphs: false,
             min_characters: 100,
             max_file_bytes: 64 << 20,
             near_duplicate: 0.8,
@@ -187,6 +196,17 @@ pub enum Step {
         detected: String,
         /// Whether it was sure.
         sure: bool,
+        /// Of a hundred texts like this one, in so many it is right.
+        #[serde(default)]
+        percent: u8,
+    },
+    /// The language of each paragraph was identified, and those in languages
+    /// that are not wanted were left out.
+    Paragraphs {
+        /// UTF-8 bytes before, by language.
+        languages: BTreeMap<String, u64>,
+        /// UTF-8 bytes that were left out.
+        left_out: u64,
     },
     /// Personal data was replaced.
     Redact {

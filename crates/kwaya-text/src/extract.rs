@@ -8,7 +8,12 @@ use kwaya_base::Result;
 use pulldown_cmark::{Event, Options, Parser, TagEnd};
 
 pub use crate::worker::worker_main;
-use crate::{Reason, corpus::Step, lines, worker::Child};
+use crate::{
+    Reason, chat, clean,
+    corpus::Step,
+    lines::{self, Line},
+    worker::Child,
+};
 
 /// Where PDF, DOCX, EPUB and HTML are taken apart. The parsers are large and
 /// the files are untrusted: a child process can be stopped.
@@ -138,6 +143,25 @@ impl Extractor {
             None => Ok(parse(format, bytes)),
         }
     }
+}
+
+/// The normalised text of the file `name` with the content `bytes`, or why
+/// there is none.
+///
+/// # Errors
+/// When the child process cannot be started at all.
+pub fn text(name: &str, bytes: &[u8], worker: &Worker) -> Result<Result<String, (Reason, String)>> {
+    let extracted = Extractor::new(worker).extract(name, bytes)?;
+    Ok(extracted.map(|Extracted { text, format, .. }| match format {
+        Format::Lines => {
+            let lines = lines::read(&text).filter_map(|(_, _, line)| match line.ok()? {
+                Line::Text(text) => Some(text),
+                Line::Chat(messages) => Some(chat::words(&messages)),
+            });
+            clean::normalise(&lines.collect::<Vec<_>>().join("\n\n"))
+        }
+        _ => clean::normalise(&text),
+    }))
 }
 
 /// What the file is: by its content, and between kinds of plain text by the

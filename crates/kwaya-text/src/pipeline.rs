@@ -52,7 +52,7 @@ pub fn build(
     folder: &Path,
     progress: &dyn Progress,
 ) -> Result<Stats> {
-    let identifier = Identifier::new(&options.languages);
+    let identifier = Identifier::new(&options.languages, &options.learned);
     let mut stats = Stats { unknown_to_detector: identifier.unknown().to_vec(), ..Stats::default() };
     let scratch = tempfile::Builder::new().prefix(".corpus-").tempdir_in(folder).at(folder)?;
     let dropped_path = scratch.path().join("dropped");

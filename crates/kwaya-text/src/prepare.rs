@@ -13,7 +13,7 @@ use crate::{
     corpus::{Options, Step},
     duplicates::Signature,
     extract::{Extracted, Extractor, Format, Refusal},
-    language::Identifier,
+    language::{Guess, Identifier, Wanted},
     lines::{self, Line},
     redact,
     sources::{self, Source},
@@ -151,7 +151,7 @@ fn of_text(
         if count > 1 {
             history.push(Step::Cut { piece, pieces: count });
         }
-        judge(Content::Text(text), format, history, source, options, identifier)
+        judge(Content::Text(Cow::Borrowed(text)), format, history, source, options, identifier)
     });
     judged.collect()
 }
@@ -200,7 +200,7 @@ fn refine(Extracted { text: raw, format, mut history }: Extracted, options: &Opt
 
 /// What a document is made of.
 enum Content<'a> {
-    Text(&'a str),
+    Text(Cow<'a, str>),
     Chat(Vec<Message>),
 }
 
@@ -208,7 +208,7 @@ impl Content<'_> {
     /// All that is said in it.
     fn words(&self) -> Cow<'_, str> {
         match self {
-            Self::Text(text) => Cow::Borrowed(text),
+            Self::Text(text) => Cow::Borrowed(&**text),
             Self::Chat(messages) => Cow::Owned(chat::words(messages)),
         }
     }
@@ -226,13 +226,29 @@ fn judge(
     if let Some(Step::Extract { format: stated, .. }) = history.first_mut() {
         format.name().clone_into(stated);
     }
+    let content = match content {
+        Content::Text(text) if options.paragraphs => {
+            let Wanted { text: kept, languages, left_out } = identifier.keep_wanted(&text);
+            // Where all of it is in another language, that is what is said of it.
+            let length = if left_out > 0 { kept.chars().take(options.min_characters).count() } else { usize::MAX };
+            let language = languages.iter().max_by_key(|(_, bytes)| **bytes).map(|(tag, _)| tag.clone());
+            if length < options.min_characters {
+                let (reason, bytes) = (Reason::OtherLanguage, text.len() as u64);
+                return Prepared::Dropped { reason, detail: String::new(), language: language.unwrap_or_default(), bytes };
+            }
+            history.push(Step::Paragraphs { languages, left_out });
+            Content::Text(if left_out > 0 { Cow::Owned(kept) } else { text })
+        }
+        content => content,
+    };
     let verdict = identifier.identify(&content.words(), source.language.as_deref());
     let language = verdict.language;
     if verdict.unwanted {
         let (detail, bytes) = (String::new(), content.words().len() as u64);
         return Prepared::Dropped { reason: Reason::OtherLanguage, detail, language, bytes };
     }
-    history.push(Step::Identify { sure: verdict.detected == language, detected: verdict.detected });
+    let Guess { language: detected, percent } = verdict.detected;
+    history.push(Step::Identify { detected, sure: verdict.sure, percent });
     let (mut emails, mut phones) = (0, 0);
     let mut plain = |text: String| {
         if !options.redact {
@@ -245,7 +261,7 @@ fn judge(
     };
     let (text, signature) = match content {
         Content::Text(text) => {
-            let text = plain(text.to_owned());
+            let text = plain(text.into_owned());
             let signature = Box::new(Signature::of(&text));
             (text, Some(signature))
         }

@@ -8,6 +8,7 @@ mod arguments;
 mod bar;
 mod commands;
 mod exchange;
+mod language;
 mod ranks;
 
 use std::process::ExitCode;
@@ -74,6 +75,7 @@ fn run(matches: &ArgMatches, ranks: &dyn Ranks) -> Result<()> {
         ("eval", m) => exchange::eval(m),
         ("inspect", m) => exchange::inspect(m),
         ("corpus", m) => commands::corpus(m),
+        ("language", m) => language::language(m),
         ("extract-worker", _) => kwaya_text::extract::worker_main(std::io::stdin().lock(), std::io::stdout().lock()),
         (other, _) => unreachable!("clap knows no command {other}"),
     }

@@ -1,0 +1,94 @@
+//! How well and how fast languages are told, on texts with their language.
+//!
+//! ```text
+//! cargo run --release --example language_figures -p kwaya-text -- FILE.tsv ...
+//! ```
+//!
+//! Each line of a file is a tag, a tab and a text; all languages are
+//! candidates and `und` is a wrong answer. Printed are, for each file, the
+//! share that is right, F1 for each language and their mean, how often texts
+//! are right by what the program says of its confidence, by how much at most
+//! another language scores more than the right one, and the speed on one
+//! core: by documents, and by all paragraphs.
+
+#![allow(clippy::print_stdout, reason = "prints figures")]
+
+use std::{collections::BTreeMap, fs, time::Instant};
+
+use kwaya_text::language::Identifier;
+
+fn main() {
+    let start = Instant::now();
+    let identifier = Identifier::new(&[], &[]);
+    println!("tables ready in {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
+    for path in std::env::args().skip(1) {
+        let file = fs::read_to_string(&path).expect("a file of UTF-8");
+        let texts: Vec<(&str, &str)> = file.lines().filter_map(|line| line.split_once('\t')).collect();
+        figures(&identifier, &path, &texts);
+    }
+}
+
+fn figures(identifier: &Identifier, path: &str, texts: &[(&str, &str)]) {
+    let bytes: usize = texts.iter().map(|(_, text)| text.len()).sum();
+    let seconds = |work: &dyn Fn()| {
+        let once = || {
+            let start = Instant::now();
+            work();
+            start.elapsed().as_secs_f64()
+        };
+        (0..5).map(|_| once()).fold(f64::MAX, f64::min)
+    };
+    let whole = seconds(&|| {
+        for (_, text) in texts {
+            std::hint::black_box(identifier.guess(text));
+        }
+    });
+    let parts = seconds(&|| {
+        for (_, text) in texts {
+            std::hint::black_box(identifier.paragraphs(text));
+        }
+    });
+    let (mut right, mut unknown) = (0, 0);
+    let mut of: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
+    let mut bands: BTreeMap<u8, (usize, usize, usize)> = BTreeMap::new();
+    let mut lost: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    for &(tag, text) in texts {
+        let guess = identifier.guess(text);
+        let hit = guess.language == tag;
+        right += usize::from(hit);
+        unknown += usize::from(guess.language == "und");
+        let count = of.entry(tag).or_default();
+        count[1] += 1;
+        count[0] += usize::from(hit);
+        if let Some(count) = of.get_mut(&*guess.language) {
+            count[2] += 1;
+        } else {
+            of.entry(texts.iter().find(|(tag, _)| *tag == guess.language).map_or("", |(tag, _)| tag)).or_default()[2] += 1;
+        }
+        if guess.language != "und" {
+            let band = bands.entry((guess.percent / 10).min(9)).or_default();
+            *band = (band.0 + usize::from(hit), band.1 + 1, band.2 + usize::from(guess.percent));
+        }
+        let counted = lost.entry(tag.to_owned()).or_default();
+        let verdict = Identifier::new(&[tag.to_owned()], &[]).identify(text, None);
+        counted.0 += usize::from(verdict.unwanted && text.len() >= 100);
+        counted.1 += usize::from(text.len() >= 100);
+    }
+    of.remove("");
+    let f1: BTreeMap<_, _> =
+        of.iter().map(|(tag, [hit, given, found])| (*tag, 2.0 * *hit as f64 / (given + found).max(1) as f64)).collect();
+    let mean = f1.values().sum::<f64>() / f1.len() as f64;
+    println!("\n{path}: {} texts, {:.1} MB", texts.len(), bytes as f64 / 1e6);
+    println!("  right {:.4}, unknown {:.4}, macro F1 {mean:.4}", right as f64 / texts.len() as f64,
+        unknown as f64 / texts.len() as f64);
+    println!("  MB/s: {:.0} by documents, {:.0} by paragraphs; {:.1} µs a document", bytes as f64 / 1e6 / whole,
+        bytes as f64 / 1e6 / parts, 1e6 * whole / texts.len() as f64);
+    if f1.len() <= 20 {
+        println!("  F1 {}", f1.iter().map(|(tag, f1)| format!("{tag} {f1:.4}")).collect::<Vec<_>>().join("  "));
+        let lost = lost.iter().map(|(tag, (lost, of))| format!("{tag} {lost}/{of}"));
+        println!("  dropped where only their language is wanted: {}", lost.collect::<Vec<_>>().join("  "));
+    }
+    for (hit, count, said) in bands.values() {
+        println!("  said {:3.0} %: right {:5.1} % of {count}", *said as f64 / *count as f64, 100.0 * *hit as f64 / *count as f64);
+    }
+}
