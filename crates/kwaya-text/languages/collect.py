@@ -31,12 +31,12 @@ ALIASES = {
     "cmn": "zh", "zlm": "ms", "zsm": "ms", "prs": "fa", "pes": "fa", "no": "nb", "twi": "ak", "tw": "ak", "fat": "ak",
     "gug": "gn", "in": "id", "iw": "he", "fil": "tl", "kmr": "ku", "swh": "sw", "arb": "ar", "azj": "az", "uzn": "uz",
     "khk": "mn", "lvs": "lv", "ekk": "et", "npi": "ne", "ory": "or", "plt": "mg", "gaz": "om", "pbt": "ps", "pbu": "ps",
-    "ydd": "yi", "als": "sq", "quz": "qu", "kng": "kg", "mo": "ro", "sh": "", "kik": "ki", "bcl": "bik", "arz": "ar", "ary": "ar", "apc": "ar", "arq": "ar", "acm": "ar",
+    "ydd": "yi", "als": "sq", "quz": "qu", "kng": "kg", "mo": "ro", "sh": "", "kik": "ki", "bcl": "bik", "arz": "ar", "ary": "ar", "apc": "ar", "arq": "ar", "acm": "ar", "hbo": "he",
 }  # fmt: skip
 # Codes of packages that are no tags.
 ODD = {
     "chi_sim": "zh-Hans", "chi_tra": "zh-Hant", "aze_cyrl": "az-Cyrl", "srp_latn": "sr-Latn", "uzb_cyrl": "uz-Cyrl",
-    "zh": "zh-Hans", "ca@valencia": "ca", "kmr@latin": "ku", "sr@latin": "sr-Latn", "zh-cn": "zh-Hans", "zh-tw": "zh-Hant", "sr-ec": "sr-Cyrl", "sr-el": "sr-Latn", "bn_IN": "bn", "kmr-Latn": "ku",
+    "zh": "zh-Hans", "hi-Latn": "", "ca@valencia": "ca", "kmr@latin": "ku", "sr@latin": "sr-Latn", "zh-cn": "zh-Hans", "zh-tw": "zh-Hant", "sr-ec": "sr-Cyrl", "sr-el": "sr-Latn", "bn_IN": "bn", "kmr-Latn": "ku",
     "be-tarask": "be", "roa-rup": "rup", "zh-classical": "", "simple": "", "map-bms": "", "zh-yue": "", "gan": "",
     "nds-nl": "", "cbk-zam": "cbk", "fiu-vro": "vro", "bat-smg": "sgs", "be-x-old": "be", "roa-tara": "", "qqq": "",
     "en-gb": "en", "de-formal": "de", "nl-informal": "nl", "hu-formal": "hu", "es-formal": "es", "lzh": "",
@@ -177,6 +177,17 @@ def tesseract(debian):
                 yield code, [w for w in words if len(w) >= 3 and w == w.lower()]
 
 
+# Serbian is written in both scripts, letter for letter.
+SERBIAN = dict(zip("абвгдђежзијклљмнњопрстћуфхцчџш", "a b v g d đ e ž z i j k l lj m n nj o p r s t ć u f h c č dž š".split()))
+SERBIAN |= {cyrillic.upper(): latin.title() for cyrillic, latin in SERBIAN.items()}
+
+
+def serbian(texts):
+    for source in ("firefox", "libreoffice", "cldr"):
+        own = texts["sr-Cyrl"].get(source, [])
+        texts["sr-Latn"].setdefault(source, []).extend("".join(SERBIAN.get(c, c) for c in text) for text in own)
+
+
 def main(debian, npm, out):
     index = open(glob.glob(npm + "/iso-639-3*/package/iso6393.js")[0], encoding="utf-8").read()
     entries = re.findall(r"\{(.*?)\}", index, re.S)
@@ -198,7 +209,7 @@ def main(debian, npm, out):
             strings = list(sentences(strings)) if source != "tesseract" else strings
             mine.append((language, named, code, strings))
             if source != "udhr":
-                everywhere.update({(language, s): 1 for s in strings}.keys())
+                everywhere.update((language, text) for text in set(strings))
         # What stands the same in many languages was not translated.
         languages = collections.Counter(text for _, text in everywhere)
         for language, named, code, strings in mine:
@@ -213,7 +224,7 @@ def main(debian, npm, out):
             for writing, part in by_script.items():
                 # In a script that is not theirs, languages have names and what
                 # nobody translated.
-                if named is None and sum(map(len, part)) < whole / 4:
+                if named is None and sum(map(len, part)) < 0.4 * whole:
                     continue
                 if writing in ("Zyyy", "Hani", "Hans", "Hant") and language not in HAN:
                     continue
@@ -222,6 +233,7 @@ def main(debian, npm, out):
                     writing = named if writing == "Hani" and named else writing
                     texts[language + "-" + writing][source] += part
         print(source, len(mine), file=sys.stderr)
+    serbian(texts)
     os.makedirs(out, exist_ok=True)
     json.dump(texts, open(out + "/texts.json", "w", encoding="utf-8"), ensure_ascii=False)
     json.dump({"names": names, "short": short}, open(out + "/names.json", "w", encoding="utf-8"), ensure_ascii=False)

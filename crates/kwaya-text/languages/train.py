@@ -60,9 +60,10 @@ SOURCES = {
 # From a share among the n-grams of py3langid to one among those of a length.
 SCALE = np.array([0, 12, 5, 2.2, 2, 2])
 # Languages that py3langid alone has, and that are told from their neighbours.
-ITS_OWN = {"guw": "Latn", "ltg": "Latn", "sdh": "Arab"}
+ITS_OWN = {"guw": "Latn", "ltg": "Latn", "sdh": "Arab", "ki": "Latn", "gom": "Latn", "vo": "Latn", "gcr": "Latn"}
 ITS_CODES = {"no": "nb", "gug": "gn", "kik": "ki"}
 UNKNOWN = 0.015
+FEW = 16
 PRIOR = 3  # half nats for each source of text beyond the first
 
 GOLDEN = [
@@ -350,7 +351,12 @@ def write(model, unknown, half, names):
     planes = lambda numbers, kind: np.array(numbers).astype(kind).view("u1").reshape(len(numbers), -1).T.tobytes()
     grams = np.concatenate([model.grams, model.common])
     lengths = np.concatenate([np.diff(model.scores.indptr), np.zeros(len(model.common), int)])
-    order = np.argsort(grams, kind="stable")
+    # Those of a few languages lie by their first one: a text then reads from
+    # few places in memory.
+    first = np.zeros(len(grams), int)
+    few = (lengths > 0) & (lengths <= FEW)
+    first[few] = model.scores.indices[model.scores.indptr[:-1][few[: len(model.grams)]]] + 1
+    order = np.lexsort((grams, first))
     entries = np.concatenate([np.arange(model.scores.indptr[i], model.scores.indptr[i + 1]) for i in order if lengths[i]])
     languages = model.scores.indices[entries].astype(int)
     starts = np.concatenate([[0], np.cumsum(lengths[order])[:-1]])[lengths[order] > 0]
@@ -363,7 +369,7 @@ def write(model, unknown, half, names):
     raw = struct.pack("<5I", len(model.tags), len(grams), len(languages), int(unknown * 2**32), int(half * 2**16))
     raw += struct.pack("<I", len(tags)) + tags + struct.pack("<I", len(other)) + other
     raw += np.round(model.typical * 256).astype("<u2").tobytes() + model.prior.astype("u1").tobytes()
-    raw += planes(np.diff(grams[order].astype(np.int64), prepend=0), "<u4") + lengths[order].astype("u1").tobytes()
+    raw += planes(np.diff(grams[order].astype(np.int64), prepend=0) % 2**32, "<u4") + lengths[order].astype("u1").tobytes()
     raw += planes(steps, "<u2") + model.scores.data[entries].astype("u1").tobytes()
     with open("languages.bin", "wb") as file:
         file.write(zstandard.ZstdCompressor(level=22).compress(raw))

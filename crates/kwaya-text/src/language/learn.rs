@@ -269,7 +269,7 @@ mod tests {
         let sample = [invented(1, 3000).join("\n\n")];
         let text = invented(2, 36).join(" ");
         let before = Identifier::new(&[], &[]).guess(&text);
-        assert_eq!(before.language, "und");
+        assert!(before.language != "qaa", "{before:?}");
         let (learned, lesson) = Learned::learn("qaa", &sample).unwrap();
         assert!(lesson.kept_back > 20 && lesson.right >= lesson.kept_back - 1, "{lesson:?}");
         assert_eq!(learned.fault(), None);

@@ -114,17 +114,17 @@ impl Model {
         let mut table = Table::new(rows + more.len());
         let (mut hash, mut at) = (0_u32, 0);
         for row in 0..rows {
-            hash += u32::from_le_bytes([0, 1, 2, 3].map(|plane| hashes[plane][row]));
+            hash = hash.wrapping_add(u32::from_le_bytes([0, 1, 2, 3].map(|plane| hashes[plane][row])));
             let mut language = 0;
             let own = (at..at + usize::from(lengths[row])).map(|at| {
                 language += u16::from_le_bytes([steps[0][at], steps[1][at]]);
                 (language, scores[at])
             });
-            let own: Vec<u16> = own.filter(|(l, _)| !replaced.contains(l)).map(|(l, score)| entry(l, score)).collect();
+            let own = own.filter(|(l, _)| !replaced.contains(l)).map(|(l, score)| entry(l, score));
             at += usize::from(lengths[row]);
             // What is common to many languages counts for none that is learned.
             let learned = more.remove(&hash).filter(|_| lengths[row] > 0).unwrap_or_default();
-            table.push(hash, own.into_iter().chain(learned));
+            table.push(hash, own.chain(learned));
         }
         for (hash, entries) in more {
             table.push(hash, entries.into_iter());
@@ -139,8 +139,8 @@ impl Model {
     /// an empty text scores.
     pub(super) fn sums(&self, text: &str) -> Scores {
         let folded = grams::folded(text);
-        // First the filter, then the table: its reads do not wait for each
-        // other.
+        // First the filter, then the table, then the entries: reads of one kind
+        // do not wait for each other.
         let mut found = vec![0; folded.len() * grams::GRAM_MAX];
         let (mut count, mut grams) = (0, 0);
         grams::each(&folded, |hash, _, _| {
@@ -149,9 +149,10 @@ impl Model {
             count += (self.filter[bit / 64] >> (bit % 64)) as usize & 1;
             grams += 1;
         });
+        let starts: Vec<u32> = found[..count].iter().map(|&hash| self.start(hash)).collect();
         let mut sums = [0_i32; LANGUAGES_MAX];
-        for &hash in &found[..count] {
-            for entry in self.entries(hash) {
+        for start in starts {
+            for entry in self.entries(start) {
                 let language = usize::from(entry >> SCORE_BITS) % LANGUAGES_MAX;
                 sums[language] += i32::from(entry & ((1 << SCORE_BITS) - 1));
             }
@@ -166,34 +167,32 @@ impl Model {
         scores
     }
 
-    /// The entries of an n-gram.
-    fn entries(&self, hash: u32) -> &[u16] {
+    /// Where the entries of an n-gram begin, 0 for one that is not known.
+    fn start(&self, hash: u32) -> u32 {
+        let mask = self.slots.len() - 1;
         let mut slot = slot(hash, self.slots.len());
         loop {
-            let (found, start) = self.slots[slot];
-            if start == 0 {
-                return &[];
+            let (found, start) = self.slots[slot & mask];
+            if start == 0 || found == hash {
+                return start;
             }
-            if found == hash {
-                let start = start as usize;
-                return &self.entries[start + 1..][..usize::from(self.entries[start])];
-            }
-            slot = (slot + 1) % self.slots.len();
+            slot += 1;
         }
     }
 
-    /// How many of the languages have an n-gram, and the scores of those that
-    /// do; `None` where it is common to so many that it counts for none.
+    /// The entries that begin at `start`; none at 0.
+    fn entries(&self, start: u32) -> &[u16] {
+        let start = start as usize;
+        &self.entries[start + 1..][..usize::from(self.entries[start])]
+    }
+
+    /// What an n-gram scores in the languages that have it; `None` where it is
+    /// common to so many that it counts for none.
     pub(super) fn scores_of_gram(&self, hash: u32) -> Option<Vec<u8>> {
-        let mut slot = slot(hash, self.slots.len());
-        while self.slots[slot].1 != 0 {
-            if self.slots[slot].0 == hash {
-                let scores = self.entries(hash).iter().map(|entry| (entry & ((1 << SCORE_BITS) - 1)) as u8);
-                return Some(scores.collect()).filter(|scores: &Vec<u8>| !scores.is_empty());
-            }
-            slot = (slot + 1) % self.slots.len();
-        }
-        Some(Vec::new())
+        let start = self.start(hash);
+        let entries = self.entries(start);
+        let scores = entries.iter().map(|entry| (entry & ((1 << SCORE_BITS) - 1)) as u8);
+        (start == 0 || !entries.is_empty()).then(|| scores.collect())
     }
 
     /// The language that scores most, of equals the first; `None` where
@@ -244,7 +243,7 @@ struct Table {
 
 impl Table {
     fn new(grams: usize) -> Self {
-        let slots = vec![(0, 0); (2 * grams).next_power_of_two()];
+        let slots = vec![(0, 0); (3 * grams / 2).next_power_of_two()];
         // The first entry is of no n-gram, so that 0 can mean none.
         Self { slots, filter: vec![0; 1 << (FILTER_BITS - 6)], entries: vec![0] }
     }
