@@ -21,8 +21,8 @@ pub use paragraphs::{Paragraph, Wanted};
 const SAMPLE_BYTES: usize = 1024;
 /// How much more another language has to score than the best wanted one to
 /// count as surely another, in half nats for the square root of the number of
-/// n-grams. Of news in seven languages, one text of 100 bytes or more in a
-/// thousand is that far from its own.
+/// n-grams. Of news in seven languages, two texts of 100 bytes or more in a
+/// thousand are that far from their own.
 const MARGIN: i32 = 3;
 /// How well each language is told, in the table that `train.py` writes.
 const FIGURES: &str = include_str!("../languages/figures.tsv");
@@ -229,7 +229,10 @@ mod tests {
         }
         assert!(identify(&["sr-Cyrl"], serbian, None).unwanted);
         let verdict = identify(&["swa-KE"], SWAHILI, None);
-        assert_eq!((verdict.language.as_str(), verdict.sure, verdict.detected.language.as_str()), ("swa-KE", true, "sw"));
+        assert_eq!(
+            (verdict.language.as_str(), verdict.sure, verdict.detected.language.as_str()),
+            ("swa-KE", true, "sw")
+        );
     }
 
     #[test]

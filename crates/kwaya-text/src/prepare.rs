@@ -234,7 +234,12 @@ fn judge(
             let language = languages.iter().max_by_key(|(_, bytes)| **bytes).map(|(tag, _)| tag.clone());
             if length < options.min_characters {
                 let (reason, bytes) = (Reason::OtherLanguage, text.len() as u64);
-                return Prepared::Dropped { reason, detail: String::new(), language: language.unwrap_or_default(), bytes };
+                return Prepared::Dropped {
+                    reason,
+                    detail: String::new(),
+                    language: language.unwrap_or_default(),
+                    bytes,
+                };
             }
             history.push(Step::Paragraphs { languages, left_out });
             Content::Text(if left_out > 0 { Cow::Owned(kept) } else { text })

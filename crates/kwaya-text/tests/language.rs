@@ -100,7 +100,10 @@ fn paragraphs_of_other_languages_can_be_left_out() {
         _ => None,
     });
     let english = ENGLISH.len() as u64;
-    assert_eq!(shares, Some((BTreeMap::from([("en".into(), english), ("sw".into(), mixed.len() as u64 - english - 4)]), english)));
+    assert_eq!(
+        shares,
+        Some((BTreeMap::from([("en".into(), english), ("sw".into(), mixed.len() as u64 - english - 4)]), english))
+    );
 }
 
 /// A language that nobody speaks, made by rule.

@@ -94,7 +94,8 @@ impl Learned {
             return Err(Error::usage("language-sample-small").arg("found", texts.len()).arg("least", TEXTS_MIN));
         }
         let base = Model::shared();
-        let (part, rest): (Vec<_>, Vec<_>) = texts.iter().enumerate().partition(|(i, _)| i % KEPT_BACK == KEPT_BACK - 1);
+        let (part, rest): (Vec<_>, Vec<_>) =
+            texts.iter().enumerate().partition(|(i, _)| i % KEPT_BACK == KEPT_BACK - 1);
         let [part, rest] = [part, rest].map(|texts| texts.into_iter().map(|(_, text)| &**text).collect::<Vec<_>>());
         let mut trial = Self::of(tag, &rest, &base);
         trial.typical = trial.typical_of(&part);

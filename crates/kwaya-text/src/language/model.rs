@@ -269,7 +269,7 @@ fn filter_bit(hash: u32) -> usize {
 
 /// Where an n-gram is looked for first; `slots` is a power of two.
 fn slot(hash: u32, slots: usize) -> usize {
-    (u64::from(hash.wrapping_mul(0x85eb_ca6b)) * slots as u64 >> 32) as usize
+    ((u64::from(hash.wrapping_mul(0x85eb_ca6b)) * slots as u64) >> 32) as usize
 }
 
 #[cfg(test)]
@@ -289,8 +289,11 @@ mod tests {
             let mut ranking: Vec<_> = model.tags.iter().zip(&scores.of).collect();
             ranking.sort_by_key(|&(_, score)| std::cmp::Reverse(score));
             for (place, expected) in case["ranking"].as_array().unwrap().iter().enumerate() {
-                assert_eq!((ranking[place].0.as_str(), i64::from(*ranking[place].1)),
-                    (expected[0].as_str().unwrap(), expected[1].as_i64().unwrap()), "{text}");
+                assert_eq!(
+                    (ranking[place].0.as_str(), i64::from(*ranking[place].1)),
+                    (expected[0].as_str().unwrap(), expected[1].as_i64().unwrap()),
+                    "{text}"
+                );
             }
         }
     }

@@ -72,7 +72,8 @@ impl Identifier {
         let mut judged = Vec::with_capacity(ranges.len());
         let mut way: Vec<i32> = self.model.scores("").of;
         for ranges in ranges.chunks(PARAGRAPHS_AT_ONCE) {
-            let scores = ranges.iter().map(|range| self.model.sums(&sample(&text[range.clone()], PARAGRAPH_SAMPLE_BYTES)));
+            let scores =
+                ranges.iter().map(|range| self.model.sums(&sample(&text[range.clone()], PARAGRAPH_SAMPLE_BYTES)));
             let scores: Vec<Scores> = scores.collect();
             let languages = self.likeliest_way(&mut way, &scores);
             for ((range, scores), language) in ranges.iter().zip(&scores).zip(languages) {
@@ -88,7 +89,7 @@ impl Identifier {
 
     /// The language of each paragraph on the likeliest way, which begins with
     /// what each language has scored so far.
-    fn likeliest_way(&self, way: &mut Vec<i32>, paragraphs: &[Scores]) -> Vec<usize> {
+    fn likeliest_way(&self, way: &mut [i32], paragraphs: &[Scores]) -> Vec<usize> {
         let languages = way.len();
         let best = |way: &[i32]| (0..languages).max_by_key(|&l| (way[l], std::cmp::Reverse(l))).unwrap_or(0);
         let mut from: Vec<u16> = Vec::with_capacity(paragraphs.len() * languages);
@@ -97,13 +98,13 @@ impl Identifier {
             let jump = way[before] - CHANGE;
             // Only what is surely in another language counts as that.
             let handicap = self.handicap(scores);
-            for language in 0..languages {
+            for (language, score) in way.iter_mut().enumerate() {
                 // Of two ways alike the one that changes later.
-                let stays = way[language] > jump;
+                let stays = *score > jump;
                 from.push(if stays { language } else { before } as u16);
                 let unwanted = !self.wanted.is_empty() && self.wanted_by[language].is_none();
                 let own = scores.of[language] - if unwanted { handicap } else { 0 };
-                way[language] = way[language].max(jump) + own;
+                *score = (*score).max(jump) + own;
             }
         }
         let mut languages_of = vec![0; paragraphs.len()];
