@@ -88,9 +88,9 @@ impl Model {
         let others = Arc::new(others.map(|(a, b)| (a.to_owned(), b.to_owned())).collect());
         let mut typical: Vec<u16> = take(2 * languages).as_chunks().0.iter().copied().map(u16::from_le_bytes).collect();
         let mut prior = take(languages).to_vec();
-        let hashes: Vec<&[u8]> = (0..4).map(|_| take(rows)).collect();
+        let hashes = [take(rows), take(rows), take(rows), take(rows)];
         let lengths = take(rows);
-        let steps: Vec<&[u8]> = (0..2).map(|_| take(count)).collect();
+        let steps = [take(count), take(count)];
         let scores = take(count);
 
         // Entries of learned languages, by n-gram.
@@ -111,23 +111,31 @@ impl Model {
             }
         }
 
-        let mut table = Table::new(rows + more.len());
+        let mut table = Table::new(rows + more.len(), count + rows);
         let (mut hash, mut at) = (0_u32, 0);
         for row in 0..rows {
-            hash = hash.wrapping_add(u32::from_le_bytes([0, 1, 2, 3].map(|plane| hashes[plane][row])));
+            let step = u32::from_le_bytes([hashes[0][row], hashes[1][row], hashes[2][row], hashes[3][row]]);
+            hash = hash.wrapping_add(step);
+            let start = table.begin(hash);
             let mut language = 0;
-            let own = (at..at + usize::from(lengths[row])).map(|at| {
+            let end = at + usize::from(lengths[row]);
+            for at in at..end {
                 language += u16::from_le_bytes([steps[0][at], steps[1][at]]);
-                (language, scores[at])
-            });
-            let own = own.filter(|(l, _)| !replaced.contains(l)).map(|(l, score)| entry(l, score));
-            at += usize::from(lengths[row]);
+                if replaced.is_empty() || !replaced.contains(&language) {
+                    table.entries.push(entry(language, scores[at]));
+                }
+            }
+            at = end;
             // What is common to many languages counts for none that is learned.
-            let learned = more.remove(&hash).filter(|_| lengths[row] > 0).unwrap_or_default();
-            table.push(hash, own.chain(learned));
+            if let Some(learned) = more.remove(&hash).filter(|_| lengths[row] > 0) {
+                table.entries.extend(learned);
+            }
+            table.end(start);
         }
         for (hash, entries) in more {
-            table.push(hash, entries.into_iter());
+            let start = table.begin(hash);
+            table.entries.extend(entries);
+            table.end(start);
         }
         let Table { slots, filter, entries } = table;
         // Exact: powers of two.
@@ -242,17 +250,18 @@ struct Table {
 }
 
 impl Table {
-    fn new(grams: usize) -> Self {
+    fn new(grams: usize, entries_about: usize) -> Self {
         let slots = vec![(0, 0); (3 * grams / 2).next_power_of_two()];
+        let mut entries = Vec::with_capacity(entries_about + 1);
         // The first entry is of no n-gram, so that 0 can mean none.
-        Self { slots, filter: vec![0; 1 << (FILTER_BITS - 6)], entries: vec![0] }
+        entries.push(0);
+        Self { slots, filter: vec![0; 1 << (FILTER_BITS - 6)], entries }
     }
 
-    fn push(&mut self, hash: u32, entries: impl Iterator<Item = u16>) {
+    /// Begins an n-gram, whose entries are pushed next.
+    fn begin(&mut self, hash: u32) -> usize {
         let start = self.entries.len();
         self.entries.push(0);
-        self.entries.extend(entries);
-        self.entries[start] = (self.entries.len() - start - 1) as u16;
         let bit = filter_bit(hash);
         self.filter[bit / 64] |= 1 << (bit % 64);
         let mut slot = slot(hash, self.slots.len());
@@ -260,6 +269,12 @@ impl Table {
             slot = (slot + 1) % self.slots.len();
         }
         self.slots[slot] = (hash, start as u32);
+        start
+    }
+
+    /// Ends the n-gram that began at `start`.
+    fn end(&mut self, start: usize) {
+        self.entries[start] = (self.entries.len() - start - 1) as u16;
     }
 }
 
