@@ -765,9 +765,9 @@ history-decode = its bytes were read as { $encoding }
 history-mend = damage was mended: { $characters } characters read in a wrong encoding once, { $words } words broken at the end of a line
 history-normalise = blanks, line ends and characters put in order: { $before } before, { $after } after
 history-cut = cut out of a long text: piece { $piece } of { $pieces }
-history-language-told = the language is what the recipe says of the source
-history-language = the language was recognised as { $detected }
-history-language-unsure = the language looked like { $detected }, without being sure
+history-language = the language was recognised as { $detected }; of a hundred such texts, { $percent } are named rightly
+history-language-unsure = the language looked like { $detected }, which is right for { $percent } of a hundred such texts; it was filed as the recipe has it
+history-paragraphs = languages of its paragraphs: { $languages }; left out as unwanted: { $left_out }
 history-repeated = paragraphs that earlier documents have, left out: { $paragraphs }
 history-redact = personal data replaced: { $emails } e-mail addresses, { $phones } telephone numbers
 corpus-mended = { $characters } characters that were read in a wrong encoding once, and { $words } words broken at the end of a line, were mended.
@@ -863,3 +863,62 @@ ocr-missing = The recipe asks for text in pictures to be recognised, and the pro
     .remedy = Install it (on Debian and Ubuntu: apt install tesseract-ocr tesseract-ocr-swa), or take ocr out of the recipe; pictures are left out then.
 ocr-language = Tesseract has no data for { $language }
     .remedy = Install it (on Debian and Ubuntu: apt install tesseract-ocr-LANGUAGE), or name one that is there: { $known }
+
+### Languages
+
+help-language = See which languages are recognised, recognise one, and teach one more
+help-language-examples =
+    Examples:
+      kwaya language list
+      kwaya language detect letter.docx notes.txt
+      kwaya language learn bem bemba/*.txt --out bem.json
+help-language-list = List the languages that are recognised, and how well
+help-language-list-examples =
+    Examples:
+      kwaya language list
+      kwaya language list --learned bem.json --json
+
+    The figures are of texts that nothing was learned from. F1 is 1 where all texts of a language are named rightly and
+    no text of another is taken for it. For the second figure, the texts come from another source as well.
+help-language-detect = Say which language a document is in
+help-language-detect-examples =
+    Examples:
+      kwaya language detect letter.docx notes.txt
+      kwaya language detect --paragraphs report.pdf
+      cat notes.txt | kwaya language detect - --json
+
+    A language that is not known is und. The percentage says how many of a hundred texts like this one are named rightly.
+help-language-learn = Learn a language from a sample of text, so that it is recognised
+help-language-learn-examples =
+    Examples:
+      kwaya language learn bem bemba/*.txt --out bem.json
+      kwaya language detect --learned bem.json letter.txt
+
+    Two pages of text are enough to begin with, ten are better; stories and news together are better than either. A
+    recipe names the file under [corpus], as languages_learned = ["bem.json"]. Where the program knows the language by
+    itself, what was learned takes its place.
+help-arg-file = A document, or - for text from standard input
+help-arg-tag = The tag of the language (BCP 47), such as bem or sr-Latn
+help-flag-paragraphs = Say the language of each paragraph
+help-flag-learned = A file that kwaya language learn has written: recognise that language too; may be given several times
+help-flag-out = The file to write
+language-list-head =
+    { $count } languages and scripts. F1 on texts that nothing was learned from, and the share of texts that is named
+    rightly from a source that nothing was learned from; - where there are none.
+    tag      script      F1  other  name
+language-left-out = { $path } has no text to look at: { $why }
+    .remedy = { $remedy }
+language-learned =
+    Wrote { $path }: { $tag }, from { $texts } pieces of text
+    To measure it, { $kept_back } pieces were kept back from a first attempt, which named { $right } of them rightly.
+language-learned-others = The others it took for: { $others }
+language-learned-before = Before, such text was taken for: { $others }
+language-learned-next = Next: name it in a recipe, under [corpus]: languages_learned = ["{ $path }"]
+language-file-wrong = { $path } is not a file of a language: { $cause }
+    .remedy = Make it anew with: kwaya language learn TAG FILE --out { $path }
+language-twice = { $path } is a second file of the language { $tag }
+    .remedy = Name one of them in the recipe. To learn from both samples, give both to one kwaya language learn.
+language-tag-wrong = { $tag } is not the tag of a language
+    .remedy = Write it as in BCP 47: two or three small letters, and the script where there are several, such as bem or sr-Latn.
+language-sample-small = The sample has { $found } pieces of text, too few to learn from
+    .remedy = Give at least { $least } pieces of a few sentences each, which is about two pages; ten pages are better.

@@ -184,12 +184,19 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
     let withdrawn = Withdrawn::read(context.folder)?;
     let mut listing = sources::scan(&sources, recipe.corpus.max_file_mb * 1_000_000, context.progress)?;
     listing.hash = withdrawn.without(&listing.hash);
+    let (learned, hashes): (Vec<_>, Vec<_>) = recipe.learned(context.folder)?.into_iter().unzip();
+    if !hashes.is_empty() {
+        // What is recognised decides what is kept, as the documents do.
+        listing.hash = blake3::hash(format!("{}\n{}", listing.hash, hashes.join("\n")).as_bytes()).to_string();
+    }
     let keep_out: Vec<PathBuf> = recipe.corpus.keep_out.iter().map(|path| context.folder.join(path)).collect();
     let ocr = &recipe.corpus.ocr;
     let ocr = if ocr.is_empty() { None } else { Some(corpus::Ocr::find(ocr)?) };
     let ocr_version = ocr.as_ref().map(corpus::Ocr::describe);
     let options = corpus::Options {
         languages: recipe.languages.clone(),
+        learned,
+        paragraphs: recipe.corpus.paragraphs,
         min_characters: recipe.corpus.min_characters,
         max_file_bytes: recipe.corpus.max_file_mb * 1_000_000,
         near_duplicate: recipe.corpus.near_duplicate,

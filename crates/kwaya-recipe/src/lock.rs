@@ -44,7 +44,7 @@ pub struct Lock {
     /// Which arithmetic the bits are in.
     pub arithmetic: String,
     /// BLAKE3 over the names, licences, languages and contents of all
-    /// documents, in sorted order.
+    /// documents, in sorted order, and of languages that were learned.
     pub documents: String,
     /// The languages that belong in the corpus.
     pub languages: Vec<String>,

@@ -8,6 +8,7 @@ use std::{
 
 use kwaya_base::{Error, Result, error::At};
 use kwaya_model::Target;
+use kwaya_text::language::{LEARNED_MAX, Learned};
 use serde::{Deserialize, Serialize};
 
 use crate::card::CardWishes;
@@ -128,6 +129,13 @@ pub struct CorpusWishes {
     /// them; without any it is not used, whether it is there or not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ocr: Vec<String>,
+    /// Whether paragraphs are left out of a document that are surely in a
+    /// language that is not wanted.
+    pub paragraphs: bool,
+    /// Files of languages that were learned (`kwaya language learn`), to be
+    /// recognised too; absolute, or relative to the recipe's folder.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub languages_learned: Vec<PathBuf>,
 }
 
 impl Default for CorpusWishes {
@@ -141,6 +149,8 @@ impl Default for CorpusWishes {
             held_out: 0.05,
             redact: true,
             ocr: Vec::new(),
+            paragraphs: false,
+            languages_learned: Vec::new(),
         }
     }
 }
@@ -334,6 +344,9 @@ impl Recipe {
         if corpus.ocr.len() > OCR_LANGUAGES_MAX || !corpus.ocr.iter().all(named) {
             return wrong("corpus.ocr", &corpus.ocr.join(", "), "[\"swa\", \"eng\"]");
         }
+        if corpus.languages_learned.len() > LEARNED_MAX {
+            return wrong("corpus.languages_learned", &corpus.languages_learned.len(), &format!("0 – {LEARNED_MAX}"));
+        }
         let train = &self.train;
         let ranges: [(&str, Option<u64>, u64, u64); 8] = [
             ("train.vocabulary", train.vocabulary.map(|v| v as u64), 300, 262_144),
@@ -359,6 +372,22 @@ impl Recipe {
             return Err(Error::usage("recipe-together").path(path).arg("key", key).arg("needs", needs));
         }
         Ok(())
+    }
+
+    /// The languages that were learned, with the hash of each file.
+    ///
+    /// # Errors
+    /// `language-file-wrong`, `language-twice`, and what the disk brings.
+    pub fn learned(&self, folder: &Path) -> Result<Vec<(Learned, String)>> {
+        let mut learned: Vec<(Learned, String)> = Vec::new();
+        for path in self.corpus.languages_learned.iter().map(|path| folder.join(path)) {
+            let (language, bytes) = Learned::read(&path)?;
+            if learned.iter().any(|(other, _)| other.tag() == language.tag()) {
+                return Err(Error::usage("language-twice").path(&path).arg("tag", language.tag()));
+            }
+            learned.push((language, blake3::hash(&bytes).to_hex().to_string()));
+        }
+        Ok(learned)
     }
 
     /// The sources with their paths made absolute from the recipe's folder.

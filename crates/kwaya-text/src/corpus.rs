@@ -11,6 +11,7 @@ use crate::{
     chat::Message,
     extract::Format,
     keep_out::KeepOut,
+    language::Learned,
     table::{self, Cell, Cells, Reader, Row},
     withdrawn::Withdrawn,
 };
@@ -26,6 +27,12 @@ pub struct Options {
     /// The languages that are wanted, as codes such as `sw` or `yo`; empty
     /// for all.
     pub languages: Vec<String>,
+    /// Languages that were learned, to be recognised besides those that the
+    /// program knows.
+    pub learned: Vec<Learned>,
+    /// Whether paragraphs are left out that are surely in a language that is
+    /// not wanted.
+    pub paragraphs: bool,
     /// Shorter documents are dropped.
     pub min_characters: usize,
     /// Larger files are dropped; texts too. Of a file that holds many documents
@@ -59,6 +66,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             languages: Vec::new(),
+            learned: Vec::new(),
+            paragraphs: false,
             min_characters: 100,
             max_file_bytes: 64 << 20,
             near_duplicate: 0.8,
@@ -247,6 +256,17 @@ pub enum Step {
         detected: String,
         /// Whether it was sure.
         sure: bool,
+        /// Of a hundred texts like this one, in so many it is right.
+        #[serde(default)]
+        percent: u8,
+    },
+    /// The language of each paragraph was identified, and those in languages
+    /// that are not wanted were left out.
+    Paragraphs {
+        /// UTF-8 bytes before, by language.
+        languages: BTreeMap<String, u64>,
+        /// UTF-8 bytes that were left out.
+        left_out: u64,
     },
     /// Personal data was replaced.
     Redact {

@@ -21,9 +21,10 @@ use pulldown_cmark::{Event, Options, Parser, TagEnd};
 
 pub use crate::worker::worker_main;
 use crate::{
-    Reason,
+    Reason, chat,
     corpus::Step,
     extract::ocr::Ocr,
+    lines::{self, Line},
     records::{self, Record, Task},
     worker::Child,
 };
@@ -246,9 +247,8 @@ pub(crate) struct Extractor {
 pub type Taken<'a> = std::result::Result<&'a str, (Reason, &'a str)>;
 
 /// Takes every text out of a file, or says why there is none: those of its
-/// members, rows, pages or messages, where it holds many, each with its name
-/// within the file; of a line of JSON, the line. A text of more than `max`
-/// bytes is none.
+/// members, rows, lines, pages or messages, where it holds many, each with its
+/// name within the file. A text of more than `max` bytes is none.
 ///
 /// # Errors
 /// `worker-failed` when the child process cannot be started.
@@ -259,7 +259,12 @@ pub fn texts(name: &str, bytes: &[u8], max: u64, worker: &Worker, take: &mut dyn
     let mut each = |record: Record| {
         let part = record.part.clone();
         match extractor.extract_record(name, record) {
-            Ok(Ok(extracted)) => take(&part, Ok(&extracted.text)),
+            Ok(Ok(Extracted { text, format: Format::Lines, .. })) => match lines::parse(&text, None) {
+                Ok(Line::Text(text)) => take(&part, Ok(&text)),
+                Ok(Line::Chat(messages)) => take(&part, Ok(&chat::words(&messages))),
+                Err(detail) => take(&part, Err((Reason::BadLine, &detail))),
+            },
+            Ok(Ok(Extracted { text, format, mut history })) => take(&part, Ok(&mend(text, format, &mut history))),
             Ok(Err((reason, detail))) => take(&part, Err((reason, &detail))),
             Err(error) => failed = Err(error),
         }

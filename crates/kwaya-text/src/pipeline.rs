@@ -50,7 +50,7 @@ pub fn build(
     progress: &dyn Progress,
 ) -> Result<Stats> {
     let scratch = tempfile::Builder::new().prefix(".corpus-").tempdir_in(folder).at(folder)?;
-    let identifier = Identifier::new(&options.languages);
+    let identifier = Identifier::new(&options.languages, &options.learned);
     let mut spool = Spool::open(unfinished)?;
     read(listing, sources, options, &identifier, &mut spool, progress)?;
     let compared = compare(&mut spool, options, scratch.path(), progress)?;

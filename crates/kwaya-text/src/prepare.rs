@@ -23,7 +23,7 @@ use crate::{
     duplicates::Signature,
     extract::{self, Extracted, Extractor, Format, Refusal},
     extractors::Extractors,
-    language::Identifier,
+    language::{Guess, Identifier, Wanted},
     lines::{self, Line},
     paragraphs, parallel,
     records::{self, Disk, Record, Task, Watch},
@@ -339,7 +339,7 @@ fn of_text(
         if count > 1 {
             history.push(Step::Cut { piece, pieces: count });
         }
-        judge(Content::Text(text), format, history, source, options, identifier)
+        judge(Content::Text(Cow::Borrowed(text)), format, history, source, options, identifier)
     });
     judged.collect()
 }
@@ -404,7 +404,7 @@ fn refine(
 
 /// What a document is made of.
 enum Content<'a> {
-    Text(&'a str),
+    Text(Cow<'a, str>),
     Chat(Vec<Message>),
 }
 
@@ -412,7 +412,7 @@ impl Content<'_> {
     /// All that is said in it.
     fn words(&self) -> Cow<'_, str> {
         match self {
-            Self::Text(text) => Cow::Borrowed(text),
+            Self::Text(text) => Cow::Borrowed(&**text),
             Self::Chat(messages) => Cow::Owned(chat::words(messages)),
         }
     }
@@ -435,22 +435,40 @@ fn judge(
     if options.withdrawn.text(&letters) {
         return Prepared::dropped((Reason::Withdrawn, String::new()), words.len() as u64);
     }
-    let verdict = identifier.identify(&words, source.language.as_deref());
-    let unusable = match () {
-        () if verdict.unwanted => Some(Reason::OtherLanguage),
-        () if options.keep_out.is_in(&words) => Some(Reason::Contaminated),
-        () => None,
-    };
-    if let Some(reason) = unusable {
-        let mut dropped = Prepared::refused(reason, "", &words, words.len() as u64, options);
+    drop(words);
+    let refuse = |reason, words: &str, language| {
+        let mut dropped = Prepared::refused(reason, "", words, words.len() as u64, options);
         if let Prepared::Dropped(refused) = &mut dropped {
-            refused.language = verdict.language;
+            refused.language = language;
         }
-        return dropped;
+        dropped
+    };
+    let content = match content {
+        Content::Text(text) if options.paragraphs => {
+            let Wanted { text: kept, languages, left_out } = identifier.keep_wanted(&text);
+            // Where all of it is in another language, that is what is said of it.
+            let length = if left_out > 0 { kept.chars().take(options.min_characters).count() } else { usize::MAX };
+            if length < options.min_characters {
+                let most = languages.into_iter().max_by_key(|(_, bytes)| *bytes);
+                return refuse(Reason::OtherLanguage, &text, most.map(|(tag, _)| tag).unwrap_or_default());
+            }
+            history.push(Step::Paragraphs { languages, left_out });
+            Content::Text(if left_out > 0 { Cow::Owned(kept) } else { text })
+        }
+        content => content,
+    };
+    let words = content.words();
+    let verdict = identifier.identify(&words, source.language.as_deref());
+    let language = verdict.language;
+    if verdict.unwanted {
+        return refuse(Reason::OtherLanguage, &words, language);
+    }
+    if options.keep_out.is_in(&words) {
+        return refuse(Reason::Contaminated, &words, language);
     }
     drop(words);
-    let language = verdict.language;
-    history.push(Step::Identify { sure: verdict.detected == language, detected: verdict.detected });
+    let Guess { language: detected, percent } = verdict.detected;
+    history.push(Step::Identify { detected, sure: verdict.sure, percent });
     let (mut emails, mut phones) = (0, 0);
     let mut plain = |text: String| {
         if !options.redact {
@@ -463,7 +481,7 @@ fn judge(
     };
     let (text, signature, paragraphs) = match content {
         Content::Text(text) => {
-            let text = plain(text.to_owned());
+            let text = plain(text.into_owned());
             let signature = Signature::of(&text).map(Box::new);
             let paragraphs = if options.unique_paragraphs { paragraphs::hashes(&text).collect() } else { Vec::new() };
             (text, signature, paragraphs)

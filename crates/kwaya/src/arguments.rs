@@ -101,6 +101,23 @@ pub(crate) fn command() -> Command {
                         .arg(flag("delete")),
                 ),
         )
+        .subcommand(
+            subcommand("language")
+                .subcommand_required(true)
+                .subcommand(of_language("list").arg(option("learned", "FILE").action(ArgAction::Append)))
+                .subcommand(
+                    of_language("detect")
+                        .arg(place("file").num_args(1..))
+                        .arg(flag("paragraphs"))
+                        .arg(option("learned", "FILE").action(ArgAction::Append)),
+                )
+                .subcommand(
+                    of_language("learn")
+                        .arg(place("tag"))
+                        .arg(place("file").num_args(1..))
+                        .arg(option("out", "FILE").required(true)),
+                ),
+        )
         .subcommand(Command::new("extract-worker").hide(true));
     kwaya
 }
@@ -109,6 +126,13 @@ fn subcommand(name: &'static str) -> Command {
     let command = Command::new(name).about(say!(&format!("help-{name}")));
     let examples = format!("help-{name}-examples");
     if messages::exists(&examples) { command.after_help(say!(&examples)) } else { command }
+}
+
+/// A command of `kwaya language`.
+fn of_language(name: &'static str) -> Command {
+    Command::new(name)
+        .about(say!(&format!("help-language-{name}")))
+        .after_help(say!(&format!("help-language-{name}-examples")))
 }
 
 fn place(name: &'static str) -> Arg {

@@ -96,17 +96,22 @@ fn with_context<T>(m: &ArgMatches, ranks: &dyn Ranks, work: impl FnOnce(&Context
         Ok(true) => time(m, "checkpoint-every")?,
         _ => CHECKPOINT_EVERY,
     };
-    let program = std::env::current_exe().map_err(|e| Error::io(Path::new("kwaya"), e))?;
     work(&Context {
         folder: &folder,
         threads: machine::threads(m.get_one("threads").copied()),
         training_threads: together::threads(m.get_one("threads").copied(), ranks),
         ranks,
-        worker: Worker::Child { program, arguments: vec!["extract-worker".into()], time_limit: EXTRACTION_LIMIT },
+        worker: worker()?,
         progress: &progress,
         checkpoint_every,
         memory: memory(m)?,
     })
+}
+
+/// This program, as the one that takes documents apart.
+pub(crate) fn worker() -> Result<Worker> {
+    let program = std::env::current_exe().map_err(|e| Error::io(Path::new("kwaya"), e))?;
+    Ok(Worker::Child { program, arguments: vec!["extract-worker".into()], time_limit: EXTRACTION_LIMIT })
 }
 
 pub(crate) fn machine(m: &ArgMatches) -> Result<()> {

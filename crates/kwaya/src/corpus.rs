@@ -177,9 +177,17 @@ fn told(step: &Step) -> String {
             say!("history-normalise", before = words::bytes(*before), after = words::bytes(*after))
         }
         Step::Cut { piece, pieces } => say!("history-cut", piece = piece, pieces = pieces),
-        Step::Identify { detected, .. } if detected.is_empty() => say!("history-language-told"),
-        Step::Identify { detected, sure: true } => say!("history-language", detected = detected),
-        Step::Identify { detected, sure: false } => say!("history-language-unsure", detected = detected),
+        Step::Identify { detected, sure: true, percent } => {
+            say!("history-language", detected = detected, percent = percent)
+        }
+        Step::Identify { detected, sure: false, percent } => {
+            say!("history-language-unsure", detected = detected, percent = percent)
+        }
+        Step::Paragraphs { languages, left_out } => {
+            let found: Vec<String> =
+                languages.iter().map(|(tag, size)| format!("{tag} {}", words::bytes(*size))).collect();
+            say!("history-paragraphs", languages = found.join(", "), left_out = words::bytes(*left_out))
+        }
         Step::Repeated { paragraphs } => say!("history-repeated", paragraphs = paragraphs),
         Step::Redact { emails, phones } => say!("history-redact", emails = emails, phones = phones),
     }

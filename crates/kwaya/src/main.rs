@@ -9,6 +9,7 @@ mod bar;
 mod commands;
 mod corpus;
 mod exchange;
+mod language;
 mod new;
 mod parity;
 mod ranks;
@@ -77,6 +78,7 @@ fn run(matches: &ArgMatches, ranks: &dyn Ranks) -> Result<()> {
         ("eval", m) => exchange::eval(m),
         ("inspect", m) => exchange::inspect(m),
         ("corpus", m) => corpus::corpus(m),
+        ("language", m) => language::language(m),
         ("extract-worker", _) => kwaya_text::extract::worker_main(std::io::stdin().lock(), std::io::stdout().lock()),
         (other, _) => unreachable!("clap knows no command {other}"),
     }

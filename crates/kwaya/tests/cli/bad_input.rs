@@ -96,10 +96,10 @@ fn a_folder_of_pictures() {
 fn a_pdf_without_text_may_need_ocr() {
     let place = Place::with_documents(0);
     place.write("m/documents/skani.pdf", pdf_without_text());
-    fails(&place, &["build", "m"], 1, "corpus-empty", &["PDF", "1", "OCR"]);
+    fails(&place, &["build", "m"], 1, "corpus-empty", &["PDF", "1", "Tesseract"]);
     let (reason, people) = why_dropped(&place, "skani.pdf");
     assert_eq!(reason, "no-text");
-    assert!(people.contains("OCR"), "{people}");
+    assert!(people.contains("ocr = "), "{people}");
 }
 
 #[test]

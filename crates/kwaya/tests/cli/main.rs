@@ -7,6 +7,7 @@
 mod bad_input;
 mod common;
 mod exchange;
+mod language;
 mod limits;
 mod look;
 mod main_job;
