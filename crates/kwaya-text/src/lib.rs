@@ -23,6 +23,7 @@ mod lines;
 mod parallel;
 mod pipeline;
 mod prepare;
+pub mod quality;
 mod reason;
 mod redact;
 pub mod sources;

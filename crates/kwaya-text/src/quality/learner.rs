@@ -1,0 +1,77 @@
+//! What has to be known of all documents before one can be judged.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{
+    Cleaned, Level, Measures, Model, WordLists,
+    lines::{SiteLines, line_hash},
+};
+
+/// Learns from documents on any number of threads, in any order: sums are all
+/// that it keeps, so that the order does not show. About 700 KB for each
+/// language, and 16 MB.
+#[derive(Default)]
+pub struct Learner {
+    models: Mutex<BTreeMap<String, Arc<Mutex<Model>>>>,
+    lines: Mutex<SiteLines>,
+}
+
+impl Learner {
+    /// Learns from a document in `language`. `source` stands for the site or
+    /// folder that it is from.
+    pub fn add(&self, language: &str, source: u64, text: &str) {
+        let model = {
+            let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+            match models.get(language) {
+                Some(model) => Arc::clone(model),
+                None => Arc::clone(models.entry(language.to_owned()).or_default()),
+            }
+        };
+        model.lock().unwrap_or_else(PoisonError::into_inner).add(text);
+        let lines: HashSet<u64> = text.lines().filter_map(|line| line_hash(source, line)).collect();
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).add_hashes(source, &lines);
+    }
+
+    /// What was learned.
+    pub fn finish(self) -> Knowledge {
+        let models = self.models.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let model = |model: Arc<Mutex<Model>>| {
+            let model = Arc::into_inner(model).expect("no document is being added any more");
+            model.into_inner().unwrap_or_else(PoisonError::into_inner)
+        };
+        Knowledge {
+            models: models.into_iter().map(|(language, of)| (language, model(of))).collect(),
+            lines: self.lines.into_inner().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+}
+
+/// What was learned from all documents.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Knowledge {
+    models: BTreeMap<String, Model>,
+    lines: SiteLines,
+}
+
+impl Knowledge {
+    /// A document without the lines that are no part of it.
+    pub fn clean<'a>(&self, language: &str, source: u64, text: &'a str, level: Level) -> Cleaned<'a> {
+        Cleaned::of(text, level, (&self.lines, source), self.models.get(language))
+    }
+
+    /// Its figures.
+    pub fn measure(&self, language: &str, cleaned: &Cleaned<'_>, lists: &WordLists) -> Measures {
+        Measures::of(cleaned, self.models.get(language), lists)
+    }
+
+    /// Adds what was learned from other documents.
+    pub fn merge(&mut self, other: &Self) {
+        for (language, model) in &other.models {
+            self.models.entry(language.clone()).or_default().merge(model);
+        }
+        self.lines.merge(&other.lines);
+    }
+}
