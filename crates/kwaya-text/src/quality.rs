@@ -37,7 +37,7 @@ pub use learner::{Knowledge, Learner};
 pub use lines::{Cleaned, LineRule, SiteLines};
 pub use lists::{PHRASES_MAX, WordLists};
 pub use measures::Measures;
-pub use model::Model;
+pub use model::{Model, Yardstick};
 pub use thresholds::{Fault, Limit, Origin, Thresholds};
 
 /// What a recipe says of quality: the table `[corpus.quality]`.

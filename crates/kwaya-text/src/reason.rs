@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+use crate::quality::Filter;
 
 /// Why something was dropped. The words for people are the messages
 /// `reason-<key>`, each with a remedy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// The file has no bytes, or nothing is left of its text.
     Empty,
@@ -37,6 +38,8 @@ pub enum Reason {
     TooShort,
     /// Surely in a language that is not wanted.
     OtherLanguage,
+    /// A filter of quality found fault with the text.
+    Quality(Filter),
     /// The same text as an earlier document.
     ExactDuplicate,
     /// Nearly the same text as an earlier document.
@@ -44,8 +47,8 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Every reason, in the order of the pipeline.
-    pub const ALL: [Self; 16] = [
+    /// Every reason but those of quality, in the order of the pipeline.
+    pub const OTHERS: [Self; 16] = [
         Self::Unreadable,
         Self::SpecialFile,
         Self::LinkLoop,
@@ -64,7 +67,12 @@ impl Reason {
         Self::NearDuplicate,
     ];
 
-    /// The stable name: `too-large`.
+    /// Every reason.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::OTHERS.into_iter().chain(Filter::ALL.map(Self::Quality))
+    }
+
+    /// The stable name: `too-large`; of quality, that of the filter.
     pub const fn key(self) -> &'static str {
         match self {
             Self::Empty => "empty",
@@ -81,6 +89,7 @@ impl Reason {
             Self::BadLine => "bad-line",
             Self::TooShort => "too-short",
             Self::OtherLanguage => "other-language",
+            Self::Quality(filter) => filter.name(),
             Self::ExactDuplicate => "exact-duplicate",
             Self::NearDuplicate => "near-duplicate",
         }
@@ -93,7 +102,21 @@ impl Reason {
 
     /// The reason with this stable name.
     pub fn from_key(key: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.key() == key)
+        Self::all().find(|reason| reason.key() == key)
+    }
+}
+
+/// As the stable name.
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.key())
+    }
+}
+
+impl<'de> Deserialize<'de> for Reason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let key = String::deserialize(deserializer)?;
+        Self::from_key(&key).ok_or_else(|| D::Error::custom(format_args!("{key} is no reason")))
     }
 }
 
@@ -109,9 +132,11 @@ mod tests {
 
     #[test]
     fn every_reason_has_words_and_a_remedy() {
-        for reason in Reason::ALL {
+        for reason in Reason::all() {
             assert_eq!(Reason::from_key(reason.key()), Some(reason));
-            assert_eq!(serde_json::to_string(&reason).unwrap(), format!("\"{reason}\""));
+            let json = serde_json::to_string(&reason).unwrap();
+            assert_eq!(json, format!("\"{reason}\""));
+            assert_eq!(serde_json::from_str::<Reason>(&json).unwrap(), reason);
             assert!(kwaya_base::messages::exists(&reason.message()), "{reason}");
             assert!(kwaya_base::messages::attribute(&reason.message(), "remedy", &[]).is_some(), "{reason}");
         }

@@ -32,7 +32,7 @@ pub(super) enum Class {
     Dictionary,
 }
 
-const CLASSES: [Class; 10] = [
+const CLASSES: [Class; 16] = [
     Class::Other,
     Class::Blank,
     Class::Letter,
@@ -43,16 +43,33 @@ const CLASSES: [Class; 10] = [
     Class::MidNumber,
     Class::MidBoth,
     Class::Dictionary,
+    Class::Other,
+    Class::Other,
+    Class::Other,
+    Class::Other,
+    Class::Other,
+    Class::Other,
 ];
 
-/// One character: the code point of its small letter (21 bits), its class (4
-/// bits), whether it is a letter or mark, whether it can end a sentence.
+/// A character is one of so many symbols, so that a table can hold all that
+/// three in a row can be.
+pub(super) const SYMBOLS: usize = 64;
+/// Letters that are neighbours in their script are other symbols: what is
+/// left over by a prime.
+const SYMBOL_PRIME: u32 = 61;
+pub(super) const BLANK: usize = 61;
+pub(super) const NUMBER: usize = 62;
+const PUNCTUATION: usize = 63;
+
+/// One character: the code point of its small letter (bits 0 to 20), its
+/// symbol (24 to 29), its class (32 to 35), whether it can end a sentence and
+/// whether it is a letter or mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Character(u32);
+pub(super) struct Character(u64);
 
 impl Character {
-    const LETTER: u32 = 1 << 31;
-    const ENDS_SENTENCE: u32 = 1 << 30;
+    const LETTER: u64 = 1 << 41;
+    const ENDS_SENTENCE: u64 = 1 << 40;
 
     fn new(c: char) -> Self {
         let mut small = c.to_lowercase();
@@ -61,29 +78,51 @@ impl Character {
             _ => c,
         };
         let class = class(c);
+        let symbol = match class {
+            Class::Blank => BLANK,
+            Class::Number => NUMBER,
+            Class::Letter | Class::Mark | Class::Dictionary => (u32::from(small) % SYMBOL_PRIME) as usize,
+            _ => PUNCTUATION,
+        };
+        let flag = |set: bool, flag: u64| if set { flag } else { 0 };
         let letter = c.is_alphabetic() || (!c.is_ascii() && is_combining_mark(c));
-        let flag = |set: bool, flag: u32| if set { flag } else { 0 };
         let flags = flag(letter, Self::LETTER) | flag(ends_sentence(c), Self::ENDS_SENTENCE);
-        Self(u32::from(small) | (class as u32) << 24 | flags)
+        Self(u64::from(small) | (symbol as u64) << 24 | (class as u64) << 32 | flags)
     }
 
     /// The code point of its small letter.
+    #[inline]
     pub(super) fn small(self) -> u32 {
-        self.0 & 0x1f_ffff
+        self.0 as u32 & 0x1f_ffff
     }
 
+    /// Which of the [`SYMBOLS`] it is.
+    #[inline]
+    pub(super) fn symbol(self) -> usize {
+        (self.0 >> 24) as usize % SYMBOLS
+    }
+
+    #[inline]
     pub(super) fn class(self) -> Class {
-        CLASSES[(self.0 >> 24 & 0xf) as usize % CLASSES.len()]
+        CLASSES[(self.0 >> 32) as usize % CLASSES.len()]
     }
 
     /// Whether a sentence can end with it.
+    #[inline]
     pub(super) fn ends_sentence(self) -> bool {
         self.0 & Self::ENDS_SENTENCE != 0
     }
 
     /// Whether it is a letter, a vowel sign or a tone mark.
+    #[inline]
     pub(super) fn is_letter(self) -> bool {
         self.0 & Self::LETTER != 0
+    }
+
+    /// Whether it is a letter of a script that parts words.
+    #[inline]
+    pub(super) fn is_plain_letter(self) -> bool {
+        self.0 & (0xf << 32 | Self::LETTER) == (Class::Letter as u64) << 32 | Self::LETTER
     }
 }
 
@@ -97,6 +136,18 @@ impl Table {
             let of = |point| Character::new(char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER));
             Self((0..1 << 16).map(of).collect())
         })
+    }
+
+    /// The character at a boundary of `text`, and its length in bytes; `None`
+    /// at the end.
+    #[inline]
+    pub(super) fn at(&self, text: &str, at: usize) -> Option<(Character, usize)> {
+        let byte = *text.as_bytes().get(at)?;
+        if byte.is_ascii() {
+            return Some((self.0[usize::from(byte)], 1));
+        }
+        let c = text.get(at..)?.chars().next()?;
+        Some((self.of(c), c.len_utf8()))
     }
 
     #[inline]
@@ -142,11 +193,85 @@ fn ends_sentence(c: char) -> bool {
     }
     matches!(
         c,
-        '…' | '։' | '؝' | '؞' | '؟' | '۔' | '܀' | '܁' | '܂' | '߹' | '।' | '॥' | '།' | '༎' | '๚' | '๛' | '၊' | '။'
-            | '።' | '፧' | '፨' | '᙮' | '᜵' | '᜶' | '។' | '៕' | '៖' | '៚' | '᠃' | '᠉' | '᥄' | '᥅' | '᪨' | '᪩' | '᪪' | '᪫'
-            | '᭚' | '᭛' | '᭞' | '᭟' | '᰻' | '᰼' | '᱾' | '᱿' | '‼' | '‽' | '⁇' | '⁈' | '⁉' | '⸮' | '⸼' | '。' | '꓿' | '꘎'
-            | '꘏' | '꛳' | '꛷' | '꡶' | '꡷' | '꣎' | '꣏' | '꤯' | '꧈' | '꧉' | '꩝' | '꩞' | '꩟' | '꫰' | '꫱' | '꯫' | '﹒'
-            | '﹖' | '﹗' | '！' | '．' | '？' | '｡' | '𑅁' | '𑅂' | '𑅃'
+        '…' | '։'
+            | '؝'
+            | '؞'
+            | '؟'
+            | '۔'
+            | '܀'
+            | '܁'
+            | '܂'
+            | '߹'
+            | '।'
+            | '॥'
+            | '།'
+            | '༎'
+            | '๚'
+            | '๛'
+            | '၊'
+            | '။'
+            | '።'
+            | '፧'
+            | '፨'
+            | '᙮'
+            | '᜵'
+            | '᜶'
+            | '។'
+            | '៕'
+            | '៖'
+            | '៚'
+            | '᠃'
+            | '᠉'
+            | '᥄'
+            | '᥅'
+            | '᪨'
+            | '᪩'
+            | '᪪'
+            | '᪫'
+            | '᭚'
+            | '᭛'
+            | '᭞'
+            | '᭟'
+            | '᰻'
+            | '᰼'
+            | '᱾'
+            | '᱿'
+            | '‼'
+            | '‽'
+            | '⁇'
+            | '⁈'
+            | '⁉'
+            | '⸮'
+            | '⸼'
+            | '。'
+            | '꓿'
+            | '꘎'
+            | '꘏'
+            | '꛳'
+            | '꛷'
+            | '꡶'
+            | '꡷'
+            | '꣎'
+            | '꣏'
+            | '꤯'
+            | '꧈'
+            | '꧉'
+            | '꩝'
+            | '꩞'
+            | '꩟'
+            | '꫰'
+            | '꫱'
+            | '꯫'
+            | '﹒'
+            | '﹖'
+            | '﹗'
+            | '！'
+            | '．'
+            | '？'
+            | '｡'
+            | '𑅁'
+            | '𑅂'
+            | '𑅃'
     )
 }
 
@@ -154,7 +279,22 @@ fn ends_sentence(c: char) -> bool {
 fn closes(c: char) -> bool {
     matches!(
         c,
-        '"' | '\'' | ')' | ']' | '’' | '”' | '»' | '›' | '“' | '」' | '』' | '】' | '）' | '》' | '〉' | '*' | '_'
+        '"' | '\''
+            | ')'
+            | ']'
+            | '’'
+            | '”'
+            | '»'
+            | '›'
+            | '“'
+            | '」'
+            | '』'
+            | '】'
+            | '）'
+            | '》'
+            | '〉'
+            | '*'
+            | '_'
     )
 }
 
@@ -187,12 +327,13 @@ mod tests {
         ] {
             assert_eq!((table.of(c).class(), table.of(c).small()), (class, u32::from(small)), "{c}");
         }
-        assert!((0..CLASSES.len()).all(|i| CLASSES[i] as usize == i));
+        assert!((0..=Class::Dictionary as usize).all(|i| CLASSES[i] as usize == i));
     }
 
     #[test]
     fn lines_end_in_any_script() {
-        for line in ["Habari.", "«Njoo!»", "ሰላም።", "नमस्ते।", "你好。", "سلام؟", "သည်။", "She said (so).", "*Asante.*"] {
+        for line in ["Habari.", "«Njoo!»", "ሰላም።", "नमस्ते।", "你好。", "سلام؟", "သည်။", "She said (so).", "*Asante.*"]
+        {
             assert!(ends_as_sentence(line), "{line}");
         }
         for line in ["", "Habari", "Mada: ", "…,", "\"\"", "42"] {

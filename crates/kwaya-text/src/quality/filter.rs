@@ -184,7 +184,7 @@ impl Filter {
             Self::LoremIpsum => (false, High(0.0), High(0.0)),
             Self::UnendedLines => (true, Off, High(0.88)),
             Self::ShortLines => (true, Off, High(0.67)),
-            Self::LineBreaks => (true, High(0.5), High(0.3)),
+            Self::LineBreaks => (true, High(0.4), High(0.3)),
             Self::DuplicateLines => (false, High(0.4), High(0.3)),
             Self::DuplicateLineCharacters => (false, High(0.4), High(0.2)),
             Self::DuplicateParagraphs => (false, High(0.4), High(0.3)),
@@ -215,7 +215,7 @@ impl Filter {
 
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.pad(self.name())
     }
 }
 

@@ -11,7 +11,11 @@ use std::{
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use super::{Level, Model, characters::ends_as_sentence, words::{mix, words}};
+use super::{
+    Level, Model,
+    characters::ends_as_sentence,
+    words::{mix, words},
+};
 
 /// Counters of lines in each of two tables; 16 MB in all.
 const COUNTERS: usize = 1 << 21;
@@ -45,7 +49,7 @@ pub enum LineRule {
     Script,
     /// It tells of cookies or terms of use.
     Policy,
-    /// It does not end as a sentence does, in a language whose lines do.
+    /// It holds no end of a sentence, in a language whose lines do.
     Unended,
     /// It has fewer than three words, in such a language.
     FewWords,
@@ -53,8 +57,7 @@ pub enum LineRule {
 
 impl LineRule {
     /// All, in the order in which they are asked.
-    pub const ALL: [Self; 6] =
-        [Self::Site, Self::LongWord, Self::Script, Self::Policy, Self::Unended, Self::FewWords];
+    pub const ALL: [Self; 6] = [Self::Site, Self::LongWord, Self::Script, Self::Policy, Self::Unended, Self::FewWords];
 }
 
 /// In how many documents of each source a line is: a count-min sketch
@@ -78,7 +81,7 @@ impl Default for SiteLines {
 impl SiteLines {
     /// Counts the lines of a document of `source`, each once.
     pub fn add(&mut self, source: u64, text: &str) {
-        let lines: HashSet<u64> = text.lines().filter_map(|line| line_hash(source, line)).collect();
+        let lines: HashSet<u64> = text.split('\n').filter_map(|line| line_hash(source, line)).collect();
         self.add_hashes(source, &lines);
     }
 
@@ -198,7 +201,7 @@ impl<'a> Cleaned<'a> {
                 Some(LineRule::LongWord)
             } else if notice.is_some() {
                 notice
-            } else if ended && !ends_as_sentence(line) {
+            } else if ended && !holds_sentence(line) {
                 Some(LineRule::Unended)
             } else if ended && has_few_words(line) {
                 Some(LineRule::FewWords)
@@ -247,9 +250,14 @@ fn join_blank_lines(text: &str) -> String {
 /// than 1000.
 fn has_long_word(line: &str) -> bool {
     line.split_whitespace().any(|run| {
-        run.len() > WORD_CHARACTERS_MAX
-            && words(run).iter().any(|word| word.characters as usize > WORD_CHARACTERS_MAX)
+        run.len() > WORD_CHARACTERS_MAX && words(run).iter().any(|word| word.characters as usize > WORD_CHARACTERS_MAX)
     })
+}
+
+/// Whether a sentence ends with the line or in it. C4 asks for the former; but
+/// a paragraph whose last full stop was lost is no menu.
+fn holds_sentence(line: &str) -> bool {
+    ends_as_sentence(line) || line.split_whitespace().any(ends_as_sentence)
 }
 
 fn has_few_words(line: &str) -> bool {
@@ -342,7 +350,8 @@ mod tests {
 
     #[test]
     fn lines_of_a_site_are_removed_from_it_alone() {
-        let page = |i: u32| format!("Ukurasa {i} wa 80\n\nHabari ya kipekee {}\n\nNyumbani | Wasiliana nasi", words_of(i));
+        let page =
+            |i: u32| format!("Ukurasa {i} wa 80\n\nHabari ya kipekee {}\n\nNyumbani | Wasiliana nasi", words_of(i));
         let (mut odd, mut even, mut whole) = (SiteLines::default(), SiteLines::default(), SiteLines::default());
         for i in 0..40 {
             whole.add(7, &page(i));
@@ -363,6 +372,13 @@ mod tests {
     }
 
     fn words_of(i: u32) -> String {
-        ["moja", "mbili", "tatu", "nne", "tano", "sita", "saba"].iter().cycle().skip(i as usize % 7).take(3 + i as usize / 7).map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        ["moja", "mbili", "tatu", "nne", "tano", "sita", "saba"]
+            .iter()
+            .cycle()
+            .skip(i as usize % 7)
+            .take(3 + i as usize / 7)
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }

@@ -1,25 +1,20 @@
 //! What the documents of one language say of it: which characters follow one
 //! another, which words are frequent, which of those stand side by side, and
-//! whether lines end as sentences do. Counts in tables of a fixed size that
-//! are addressed by hash, so that memory does not grow with the corpus, and
-//! sums in any order are the same.
+//! whether lines end as sentences do. Counts in tables of a fixed size, so
+//! that memory does not grow with the corpus; sums in any order are the same.
 //!
 //! Every document is a part of what it is measured against. Counts are
 //! therefore taken less one where they are asked: what stands in one place
 //! only has been seen nowhere else.
 
 use super::{
-    characters::{Character, Class},
+    characters::{BLANK, Character, NUMBER, SYMBOLS},
     words::{Reader, Word, mix, read},
 };
 
-/// Counters of characters, of two, and of three that follow one another, and
-/// of words and two words.
-const SINGLES: usize = 1 << 12;
-const DOUBLES: usize = 1 << 15;
-const TRIPLES: usize = 1 << 16;
+/// Counters of words and of two words, by their hash.
 const WORDS: usize = 1 << 14;
-const PAIRS: usize = 1 << 16;
+const PAIRS: usize = 1 << 17;
 
 /// How much the characters before the last one weigh against how often the
 /// two before it were seen.
@@ -29,7 +24,7 @@ const FREQUENT: u64 = 500;
 /// Added to what is seen and to what is expected of a pair of words.
 const PAIR_PRIOR: f32 = 2.0;
 /// Fewer pairs of frequent words say nothing about their order.
-const PAIRS_MIN: u64 = 20;
+const PAIRS_MIN: u64 = 12;
 /// Lines of so many bytes should end as sentences do, where a language has a
 /// sign for that.
 const LONG_LINE_BYTES: usize = 100;
@@ -38,13 +33,11 @@ const LONG_LINE_BYTES: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
     documents: u64,
-    characters: u64,
     words: u64,
     pairs: u64,
     long_lines: u64,
     long_lines_ended: u64,
-    singles: Vec<u32>,
-    doubles: Vec<u32>,
+    /// Three symbols in a row, the last one fastest.
     triples: Vec<u32>,
     word: Vec<u32>,
     pair: Vec<u32>,
@@ -54,14 +47,11 @@ impl Default for Model {
     fn default() -> Self {
         Self {
             documents: 0,
-            characters: 0,
             words: 0,
             pairs: 0,
             long_lines: 0,
             long_lines_ended: 0,
-            singles: vec![0; SINGLES],
-            doubles: vec![0; DOUBLES],
-            triples: vec![0; TRIPLES],
+            triples: vec![0; SYMBOLS * SYMBOLS * SYMBOLS],
             word: vec![0; WORDS],
             pair: vec![0; PAIRS],
         }
@@ -82,7 +72,7 @@ impl Model {
     /// Learns from a document.
     pub fn add(&mut self, text: &str) {
         self.documents += 1;
-        for line in text.lines().filter(|line| line.len() >= LONG_LINE_BYTES) {
+        for line in text.split('\n').filter(|line| line.len() >= LONG_LINE_BYTES) {
             self.long_lines += 1;
             self.long_lines_ended += u64::from(super::characters::ends_as_sentence(line));
         }
@@ -92,25 +82,15 @@ impl Model {
     /// Adds what another has learned from other documents.
     pub fn merge(&mut self, other: &Self) {
         self.documents += other.documents;
-        self.characters += other.characters;
         self.words += other.words;
         self.pairs += other.pairs;
         self.long_lines += other.long_lines;
         self.long_lines_ended += other.long_lines_ended;
-        for (table, others) in [
-            (&mut self.singles, &other.singles),
-            (&mut self.doubles, &other.doubles),
-            (&mut self.triples, &other.triples),
-            (&mut self.word, &other.word),
-            (&mut self.pair, &other.pair),
-        ] {
+        for (table, others) in
+            [(&mut self.triples, &other.triples), (&mut self.word, &other.word), (&mut self.pair, &other.pair)]
+        {
             table.iter_mut().zip(others).for_each(|(count, other)| *count = count.saturating_add(*other));
         }
-    }
-
-    /// Whether the word with this hash is frequent.
-    fn is_frequent(&self, hash: u64) -> bool {
-        u64::from(self.word[slot(hash, WORDS)]) * FREQUENT > self.words
     }
 }
 
@@ -120,48 +100,34 @@ fn slot(hash: u64, size: usize) -> usize {
     (hash >> (64 - size.trailing_zeros())) as usize
 }
 
-fn count(table: &mut [u32], hash: u64) {
-    let slot = slot(hash, table.len());
+fn count(table: &mut [u32], slot: usize) {
     table[slot] = table[slot].saturating_add(1);
 }
 
-/// The last three characters, as the model sees them.
+/// The last three characters, as symbols.
 #[derive(Clone, Copy, Default)]
-struct Recent([u64; 3]);
+struct Recent(usize);
 
 impl Recent {
     /// After one more character; `None` where it adds nothing: blanks in a
     /// row, digits in a row.
     #[inline]
     fn next(self, character: Character) -> Option<Self> {
-        let (class, last) = (character.class(), self.0[2]);
-        let symbol = match class {
-            Class::Blank => u64::from(' '),
-            Class::Number => u64::from('0'),
-            _ => u64::from(character.small()),
-        };
-        let again = last == symbol && matches!(class, Class::Blank | Class::Number);
-        (!again).then_some(Self([self.0[1], last, symbol]))
+        let symbol = character.symbol();
+        let again = self.0 % SYMBOLS == symbol && (symbol == BLANK || symbol == NUMBER);
+        (!again).then(|| self.letter(character))
     }
 
-    /// The hashes of the last one, two and three.
+    /// After one more letter.
     #[inline]
-    fn hashes(self) -> [u64; 3] {
-        let [a, b, c] = self.0;
-        let multiply = |x: u64| x.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        [multiply(c), multiply(b << 21 | c), multiply(a << 42 | b << 21 | c)]
-    }
-
-    /// The hash of the first two of three.
-    #[inline]
-    fn context(self) -> u64 {
-        (self.0[0] << 21 | self.0[1]).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    fn letter(self, character: Character) -> Self {
+        Self((self.0 * SYMBOLS + character.symbol()) % (SYMBOLS * SYMBOLS * SYMBOLS))
     }
 }
 
-/// The hash of two words in a row.
-fn pair_hash(first: u64, second: u64) -> u64 {
-    mix(first.rotate_left(1) ^ second)
+/// The counter of two words in a row.
+fn pair_slot(first: u64, second: u64) -> usize {
+    slot(mix(first.rotate_left(1) ^ second), PAIRS)
 }
 
 /// A text on its way into the counts.
@@ -174,34 +140,91 @@ struct Learning<'m> {
 impl<'a> Reader<'a> for Learning<'_> {
     #[inline]
     fn character(&mut self, character: Character) {
-        let Some(recent) = self.recent.next(character) else { return };
-        self.recent = recent;
-        let [single, double, triple] = recent.hashes();
-        self.model.characters += 1;
-        count(&mut self.model.singles, single);
-        count(&mut self.model.doubles, double);
-        count(&mut self.model.triples, triple);
+        if let Some(recent) = self.recent.next(character) {
+            self.recent = recent;
+            count(&mut self.model.triples, recent.0);
+        }
     }
 
+    #[inline]
+    fn letter(&mut self, character: Character) {
+        self.recent = self.recent.letter(character);
+        count(&mut self.model.triples, self.recent.0);
+    }
+
+    #[inline]
     fn word(&mut self, word: Word<'a>) {
         self.model.words += 1;
-        count(&mut self.model.word, word.hash);
+        count(&mut self.model.word, slot(word.hash, WORDS));
         if let Some(before) = self.word.replace(word.hash) {
             self.model.pairs += 1;
-            count(&mut self.model.pair, pair_hash(before, word.hash));
+            count(&mut self.model.pair, pair_slot(before, word.hash));
         }
     }
 }
 
-/// A text as it is measured against a model.
+/// A model made ready to measure with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Yardstick {
+    model: Model,
+    /// The bits of the last of three symbols, in 1/256.
+    bits: Vec<u16>,
+    /// For each counter of words, whether it is that of a frequent one.
+    frequent: Vec<bool>,
+}
+
+impl Yardstick {
+    /// For the language of `model`.
+    pub fn new(model: Model) -> Self {
+        let frequent = model.word.iter().map(|count| u64::from(*count) * FREQUENT > model.words).collect();
+        Self { bits: bits(&model.triples), frequent, model }
+    }
+
+    /// What it was made of.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// What it was made of, to learn more.
+    pub fn into_model(self) -> Model {
+        self.model
+    }
+}
+
+/// The bits of the last of three symbols after the two before it: the counts
+/// of three, two and one, each weighed against the next.
+fn bits(triples: &[u32]) -> Vec<u16> {
+    let (mut single, mut double) = (vec![0_u64; SYMBOLS], vec![0_u64; SYMBOLS * SYMBOLS]);
+    for (triple, count) in triples.iter().enumerate() {
+        single[triple % SYMBOLS] += u64::from(*count);
+        double[triple % (SYMBOLS * SYMBOLS)] += u64::from(*count);
+    }
+    let all = single.iter().sum::<u64>() as f32;
+    let less_one = |count: u64| count.saturating_sub(1) as f32;
+    let bits = triples.chunks_exact(SYMBOLS).enumerate().flat_map(|(before, row)| {
+        let seen = row.iter().map(|count| u64::from(*count)).sum::<u64>() as f32;
+        let last = before % SYMBOLS;
+        let (single, double) = (&single, &double);
+        row.iter().enumerate().map(move |(symbol, count)| {
+            let one = (single[symbol] as f32 + 0.1) / (all + 0.1 * SYMBOLS as f32);
+            let two = (less_one(double[last * SYMBOLS + symbol]) + BACKOFF * one) / (single[last] as f32 + BACKOFF);
+            let three = (less_one((*count).into()) + BACKOFF * two) / (seen + BACKOFF);
+            (-log2(three)).clamp(0, i64::from(u16::MAX)) as u16
+        })
+    });
+    bits.collect()
+}
+
+/// A text as it is measured.
 pub(super) struct Measuring<'m> {
-    model: &'m Model,
+    yardstick: &'m Yardstick,
     recent: Recent,
     characters: u64,
     /// 1/256 bits.
     bits: u64,
     words: u64,
     frequent: u64,
+    /// The word before, if it is frequent.
     before: Option<u64>,
     pairs: u64,
     /// 1/256 bits.
@@ -224,9 +247,9 @@ pub(super) struct Likeness {
 pub(super) const ORDER_ZERO: u64 = 100_000;
 
 impl<'m> Measuring<'m> {
-    pub(super) fn new(model: &'m Model) -> Self {
+    pub(super) fn new(yardstick: &'m Yardstick) -> Self {
         Self {
-            model,
+            yardstick,
             recent: Recent::default(),
             characters: 0,
             bits: 0,
@@ -240,39 +263,44 @@ impl<'m> Measuring<'m> {
 
     #[inline]
     pub(super) fn character(&mut self, character: Character) {
-        let Some(recent) = self.recent.next(character) else { return };
-        self.recent = recent;
-        let [single, double, triple] = recent.hashes();
-        let seen = |table: &[u32], hash| table[slot(hash, table.len())].saturating_sub(1) as f32;
-        let model = self.model;
-        let last = recent.0[1].wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let one = (seen(&model.singles, single) + 0.1) / (model.characters as f32 + 0.1 * SINGLES as f32);
-        let two = (seen(&model.doubles, double) + BACKOFF * one) / (seen(&model.singles, last) + BACKOFF);
-        let three = (seen(&model.triples, triple) + BACKOFF * two) / (seen(&model.doubles, recent.context()) + BACKOFF);
+        if self.recent.next(character).is_some() {
+            self.letter(character);
+        }
+    }
+
+    #[inline]
+    pub(super) fn letter(&mut self, letter: Character) {
+        self.recent = self.recent.letter(letter);
         self.characters += 1;
-        // Collisions can make a likelihood of more than one.
-        self.bits += u64::try_from(-log2(three.min(1.0))).unwrap_or(0);
+        self.bits += u64::from(self.yardstick.bits[self.recent.0]);
     }
 
     #[inline]
     pub(super) fn word(&mut self, hash: u64) {
-        let model = self.model;
         self.words += 1;
-        let frequent = model.is_frequent(hash);
-        self.frequent += u64::from(frequent);
-        let Some(before) = std::mem::replace(&mut self.before, frequent.then_some(hash)) else { return };
-        if !frequent {
-            return;
+        let frequent = self.yardstick.frequent[slot(hash, WORDS)];
+        let before = std::mem::replace(&mut self.before, frequent.then_some(hash));
+        if frequent {
+            self.frequent += 1;
+            if let Some(before) = before {
+                self.pair(before, hash);
+            }
         }
+    }
+
+    /// Two frequent words, as far as they would meet by chance at all, and
+    /// more often than other pairs share their counter.
+    fn pair(&mut self, first: u64, second: u64) {
+        let model = &self.yardstick.model;
         let seen = |hash| model.word[slot(hash, WORDS)] as f32;
-        let by_chance = model.pairs as f32 / PAIRS as f32;
-        let expected = seen(before) * seen(hash) / model.words as f32;
-        if expected < by_chance.max(1.0) {
+        let others = model.pairs as f32 / PAIRS as f32;
+        let expected = seen(first) * seen(second) / model.words as f32;
+        if expected < others.max(1.0) {
             return;
         }
-        let found = model.pair[slot(pair_hash(before, hash), PAIRS)].saturating_sub(1) as f32;
+        let found = model.pair[pair_slot(first, second)].saturating_sub(1) as f32;
         self.pairs += 1;
-        self.order += log2(((found - by_chance).max(0.0) + PAIR_PRIOR) / (expected + PAIR_PRIOR));
+        self.order += log2(((found - others).max(0.0) + PAIR_PRIOR) / (expected + PAIR_PRIOR));
     }
 
     pub(super) fn done(self) -> Likeness {
@@ -345,7 +373,8 @@ mod tests {
                 self.0.word(word.hash);
             }
         }
-        let mut both = Both(Measuring::new(model));
+        let yardstick = Yardstick::new(model.clone());
+        let mut both = Both(Measuring::new(&yardstick));
         read(text, &mut both);
         both.0.done()
     }
@@ -372,7 +401,8 @@ mod tests {
     fn what_only_one_document_has_is_not_known() {
         let mut model = Model::default();
         (0..200).for_each(|seed| model.add(&text(seed)));
-        let alien: String = (0..400_u32).filter_map(|i| char::from_u32(0x400 + mix(u64::from(i)) as u32 % 80)).collect();
+        let alien: String =
+            (0..400_u32).filter_map(|i| char::from_u32(0x400 + mix(u64::from(i)) as u32 % 80)).collect();
         let before = measure(&model, &alien).bits;
         model.add(&alien);
         let after = measure(&model, &alien).bits;

@@ -78,8 +78,7 @@ impl Grams {
             sum += u64::from(characters);
             before.push(sum);
         }
-        let ten_thousandths =
-            |part: u64, hundredths: u64| part * 1_000_000 / (characters.max(1) * hundredths);
+        let ten_thousandths = |part: u64, hundredths: u64| part * 1_000_000 / (characters.max(1) * hundredths);
         for n in 2..=10 {
             let pairs = places.windows(2);
             let candidates: Vec<(u32, u64)> = pairs
@@ -95,14 +94,14 @@ impl Grams {
             let length = |place: u32| before[place as usize + n] - before[place as usize];
             if let Some(&limit) = TOP.get(n - 2) {
                 // With the blanks between them; of equals the first.
-                let most = places.iter().rev().max_by_key(|(_, number)| table.counts[*number as usize]);
+                let most = places.iter().rev().max_by_key(|(_, number)| table.keys[*number as usize].1);
                 let part = most.map_or(0, |&(place, number)| {
-                    (length(place) + n as u64 - 1) * u64::from(table.counts[number as usize])
+                    (length(place) + n as u64 - 1) * u64::from(table.keys[number as usize].1)
                 });
                 found.top = found.top.max(ten_thousandths(part, limit));
             }
             if n >= 5 {
-                let mut seen = vec![false; table.counts.len()];
+                let mut seen = vec![false; table.keys.len()];
                 let (mut part, mut free) = (0, 0);
                 for &(place, number) in &places {
                     if place < free {
@@ -139,43 +138,39 @@ impl Word<'_> {
 struct Table {
     /// One more than the number of a key; 0 is free.
     slots: Vec<u32>,
-    keys: Vec<u64>,
-    counts: Vec<u32>,
+    /// Keys, and how often each came.
+    keys: Vec<(u64, u32)>,
 }
 
 impl Table {
-    /// The number of each of the keys, with its place.
+    /// The place of each of the keys, with its number.
     fn number(&mut self, keys: impl ExactSizeIterator<Item = u64>) -> Vec<(u32, u32)> {
         self.slots.clear();
         self.slots.resize((2 * keys.len()).next_power_of_two().max(2), 0);
         self.keys.clear();
-        self.counts.clear();
         let mask = self.slots.len() - 1;
-        (0..)
-            .zip(keys)
-            .map(|(place, key)| {
-                let mut slot = mix(key) as usize & mask;
-                let number = loop {
-                    match self.slots[slot] {
-                        0 => {
-                            self.keys.push(key);
-                            self.counts.push(0);
-                            self.slots[slot] = self.keys.len() as u32;
-                            break self.keys.len() - 1;
-                        }
-                        found if self.keys[found as usize - 1] == key => break found as usize - 1,
-                        _ => slot = (slot + 1) & mask,
+        let number = |key: u64| {
+            let mut slot = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & mask;
+            let number = loop {
+                match self.slots[slot] as usize {
+                    0 => {
+                        self.keys.push((key, 0));
+                        self.slots[slot] = self.keys.len() as u32;
+                        break self.keys.len() - 1;
                     }
-                };
-                self.counts[number] += 1;
-                (place, number as u32)
-            })
-            .collect()
+                    found if self.keys[found - 1].0 == key => break found - 1,
+                    _ => slot = (slot + 1) & mask,
+                }
+            };
+            self.keys[number].1 += 1;
+            number as u32
+        };
+        (0..).zip(keys.map(number)).collect()
     }
 
     /// Those whose key came more than once.
     fn repeated(&self, mut numbers: Vec<(u32, u32)>) -> Vec<(u32, u32)> {
-        numbers.retain(|(_, number)| self.counts[*number as usize] > 1);
+        numbers.retain(|(_, number)| self.keys[*number as usize].1 > 1);
         numbers
     }
 }
@@ -200,7 +195,8 @@ mod tests {
                 let size = length(gram) + n as u64 - 1;
                 counts.entry(key(gram)).or_insert((0, usize::MAX - place, size)).0 += 1;
             }
-            let most = counts.values().filter(|(count, ..)| *count > 1).max_by_key(|(count, first, _)| (*count, *first));
+            let most =
+                counts.values().filter(|(count, ..)| *count > 1).max_by_key(|(count, first, _)| (*count, *first));
             let part = most.map_or(0, |(count, _, size)| count * size);
             found.top = found.top.max(part * 1_000_000 / (characters * limit));
         }

@@ -3,7 +3,18 @@
 use super::{words::mix, *};
 
 const TOPICS: [&str; 12] = [
-    "mahindi", "shule", "mvua", "hospitali", "bandari", "kahawa", "samaki", "barabara", "uchaguzi", "mpira", "umeme", "maji",
+    "mahindi",
+    "shule",
+    "mvua",
+    "hospitali",
+    "bandari",
+    "kahawa",
+    "samaki",
+    "barabara",
+    "uchaguzi",
+    "mpira",
+    "umeme",
+    "maji",
 ];
 const VERBS: [&str; 8] =
     ["umeongezeka", "umepungua", "unaanza", "utajengwa", "ulifungwa", "unahitaji msaada", "ni muhimu", "ulijadiliwa"];
@@ -31,7 +42,15 @@ fn good(seed: u64) -> String {
 }
 
 fn letters(seed: u64) -> String {
-    (0..120).map(|w| (0..3 + mix(seed + w) % 6).map(|i| char::from(b'a' + (mix(seed * 31 + w * 7 + i) % 26) as u8)).collect::<String>()).collect::<Vec<_>>().join(" ") + "."
+    (0..120)
+        .map(|w| {
+            (0..3 + mix(seed + w) % 6)
+                .map(|i| char::from(b'a' + (mix(seed * 31 + w * 7 + i) % 26) as u8))
+                .collect::<String>()
+        })
+        .collect::<Vec<_>>()
+        .join(" ")
+        + "."
 }
 
 fn learn<'a>(documents: impl Iterator<Item = &'a String> + Clone, wishes: &Wishes) -> (Knowledge, Thresholds) {
@@ -76,7 +95,9 @@ fn few_documents_are_judged_by_what_holds_in_any_language() {
 #[test]
 fn a_rule_of_another_language_gives_way() {
     let long: Vec<String> = (0..400).map(|i| good(i).replace(' ', "lisilokuwalakawaida ")).collect();
-    let wishes = Wishes { level: Level::Strict, ..Wishes::default() };
+    // Words of so many letters repeat one another in more of the text.
+    let repeating = [Filter::TopNgram, Filter::DuplicateNgrams].map(|filter| (filter, Wish::Applied(false))).into();
+    let wishes = Wishes { level: Level::Strict, limits: repeating };
     let (knowledge, thresholds) = learn(long.iter(), &wishes);
     let (_, limit) = thresholds.limits().find(|(filter, _)| *filter == Filter::MeanWordLength).unwrap();
     assert!(limit.origin != Origin::Published && limit.share <= Thresholds::SHARE_MAX[1], "{limit:?}");
@@ -134,15 +155,20 @@ fn a_recipe_says_what_it_wants() {
     assert_eq!(wishes.contradiction(), None);
     let documents: Vec<String> = (0..400).map(good).collect();
     let (_, thresholds) = learn(documents.iter(), &wishes);
-    let limit = |filter| thresholds.limits().find(|(found, _)| *found == filter).map(|(_, limit)| (limit.low, limit.high));
+    let limit =
+        |filter| thresholds.limits().find(|(found, _)| *found == filter).map(|(_, limit)| (limit.low, limit.high));
     assert_eq!(limit(Filter::Gibberish), None);
     assert_eq!(limit(Filter::FewWords), Some((Some(30_000), None)));
     assert_eq!(limit(Filter::MeanWordLength), Some((Some(20_000), Some(125_000))));
     assert_eq!(limit(Filter::TopNgram), Some((None, Some(10_000))));
-    for wrong in [r#"{"level": "cruel"}"#, r#"{"limits": {"taste": 1}}"#, r#"{"limit": {}}"#, r#"{"limits": {"letters": "x"}}"#] {
+    for wrong in
+        [r#"{"level": "cruel"}"#, r#"{"limits": {"taste": 1}}"#, r#"{"limit": {}}"#, r#"{"limits": {"letters": "x"}}"#]
+    {
         assert!(serde_json::from_str::<Wishes>(wrong).is_err(), "{wrong}");
     }
-    for (wish, value) in [(Wish::Limit(-1.0), "-1"), (Wish::Range([3.0, 2.0]), "[3, 2]"), (Wish::Limit(f64::NAN), "NaN")] {
+    for (wish, value) in
+        [(Wish::Limit(-1.0), "-1"), (Wish::Range([3.0, 2.0]), "[3, 2]"), (Wish::Limit(f64::NAN), "NaN")]
+    {
         let wishes = Wishes { limits: BTreeMap::from([(Filter::Letters, wish)]), ..Wishes::default() };
         let (key, found, _) = wishes.contradiction().unwrap();
         assert_eq!((key.as_str(), found.as_str()), ("corpus.quality.limits.letters", value));
@@ -160,9 +186,44 @@ fn no_text_breaks_it() {
     let documents: Vec<String> = (0..320).map(good).collect();
     let (knowledge, thresholds) = learn(documents.iter(), &wishes);
     let pieces = [
-        "neno ", "\n", "\n\n", "…", "...", "#", "{", "- ", "a\u{301}", "\u{301}", "ไทย", "ភាសា", "中文", "かな", "\u{200d}", "_", "'", "’",
-        "1,5", "1.", "lorem ipsum", "enable JavaScript", "uses cookies", "\u{1e900}", "\u{1f600}", "\u{10ffff}", "\u{fffd}", "\0",
-        "ሰላም፡", "སྐྱེ་", ": ", "·", "aaaa", "\u{20000}", "\u{e0100}", "ｶﾅ", "\t", "\u{a0}",
+        "neno ",
+        "\n",
+        "\n\n",
+        "…",
+        "...",
+        "#",
+        "{",
+        "- ",
+        "a\u{301}",
+        "\u{301}",
+        "ไทย",
+        "ភាសា",
+        "中文",
+        "かな",
+        "\u{200d}",
+        "_",
+        "'",
+        "’",
+        "1,5",
+        "1.",
+        "lorem ipsum",
+        "enable JavaScript",
+        "uses cookies",
+        "\u{1e900}",
+        "\u{1f600}",
+        "\u{10ffff}",
+        "\u{fffd}",
+        "\0",
+        "ሰላም፡",
+        "སྐྱེ་",
+        ": ",
+        "·",
+        "aaaa",
+        "\u{20000}",
+        "\u{e0100}",
+        "ｶﾅ",
+        "\t",
+        "\u{a0}",
     ];
     let learner = Learner::default();
     for round in 0..4000_u64 {

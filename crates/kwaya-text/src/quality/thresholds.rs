@@ -93,7 +93,8 @@ impl Thresholds {
                 (Level::Off, Some(_)) => Some(Level::Gentle),
                 (Level::Off, None) => None,
                 (level, _) => Some(level),
-            }? as usize - 1;
+            }? as usize
+                - 1;
             let histogram = documents.of(filter);
             let limit = match stated {
                 Some(Wish::Limit(limit)) => match filter.rule().levels[1] {
@@ -163,7 +164,8 @@ fn learn(filter: Filter, level: usize, names: bool, histogram: Option<&Histogram
     }
     let histogram = histogram.filter(|histogram| histogram.documents() >= DOCUMENTS_MIN)?;
     let (quarter, median, three) = (histogram.quantile(2500), histogram.quantile(5000), histogram.quantile(7500));
-    let distance = |quartile: u32| median.abs_diff(quartile).saturating_mul(DISTANCE[level]).max(figure(filter.distance_min()));
+    let distance =
+        |quartile: u32| median.abs_diff(quartile).saturating_mul(DISTANCE[level]).max(figure(filter.distance_min()));
     let most = histogram.documents() * u64::from(Thresholds::SHARE_MAX[level]) / 10_000;
     let mut limit = published;
     if learns_low {

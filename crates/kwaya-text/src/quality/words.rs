@@ -33,6 +33,11 @@ pub struct Word<'a> {
 pub(super) trait Reader<'a> {
     /// The next character.
     fn character(&mut self, character: Character);
+    /// The same, where it is known to be a letter of a script that parts
+    /// words: most characters are.
+    fn letter(&mut self, character: Character) {
+        self.character(character);
+    }
     /// The next word, after its characters.
     fn word(&mut self, word: Word<'a>);
 }
@@ -74,14 +79,29 @@ pub(super) fn read<'a>(text: &'a str, reader: &mut impl Reader<'a>) {
 /// Reads up to the first letter that needs a dictionary; where that is.
 fn read_parted<'a>(text: &'a str, table: &Table, reader: &mut impl Reader<'a>) -> usize {
     let mut word = Building::default();
-    let mut characters = text.char_indices();
-    while let Some((at, c)) = characters.next() {
-        let character = table.of(c);
+    let mut at = 0;
+    while let Some((character, length)) = table.at(text, at) {
         match character.class() {
-            class @ (Class::Letter | Class::Number | Class::Join) => word.add(at, character, class),
+            Class::Letter => {
+                // Most of a text is letters after letters.
+                word.start(at);
+                at += length;
+                word.letter(character);
+                reader.letter(character);
+                while let Some((character, length)) = table.at(text, at).filter(|(next, _)| next.is_plain_letter()) {
+                    at += length;
+                    word.letter(character);
+                    reader.letter(character);
+                }
+                word.letters = true;
+                word.content = true;
+                word.last = Class::Letter;
+                continue;
+            }
+            class @ (Class::Number | Class::Join) => word.add(at, character, class),
             Class::Mark if word.characters > 0 => word.add(at, character, word.last),
             class @ (Class::MidLetter | Class::MidNumber | Class::MidBoth) => {
-                let next = characters.clone().next().map_or(Class::Other, |(_, c)| table.of(c).class());
+                let next = table.at(text, at + length).map_or(Class::Other, |(next, _)| next.class());
                 if joins(word.last, class, next) {
                     word.add(at, character, class);
                 } else {
@@ -94,6 +114,7 @@ fn read_parted<'a>(text: &'a str, table: &Table, reader: &mut impl Reader<'a>) -
             }
             Class::Mark | Class::Other | Class::Blank => word.end(text, at, reader),
         }
+        at += length;
         reader.character(character);
     }
     word.end(text, text.len(), reader);
@@ -137,10 +158,21 @@ fn add(hash: u64, character: Character) -> u64 {
 
 impl Building {
     #[inline]
-    fn add(&mut self, at: usize, character: Character, class: Class) {
+    fn start(&mut self, at: usize) {
         if self.characters == 0 {
             self.start = at;
         }
+    }
+
+    #[inline]
+    fn letter(&mut self, character: Character) {
+        self.hash = add(self.hash, character);
+        self.characters += 1;
+    }
+
+    #[inline]
+    fn add(&mut self, at: usize, character: Character, class: Class) {
+        self.start(at);
         self.hash = add(self.hash, character);
         self.characters += 1;
         self.letters |= character.is_letter();
