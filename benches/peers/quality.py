@@ -51,7 +51,7 @@ RULES = {
 documents, figures = ([json.loads(line) for line in open(path, encoding="utf-8")] for path in sys.argv[1:3])
 both = list(zip(documents, figures))
 # Its splitters of words for other languages need models that are fetched.
-both = [(d, f) for d, f in both if d["language"] in ("en", "sw", "so", "yo")][::3]
+both = [(d, f) for d, f in both if d["language"] in ("en", "sw", "so", "yo")][::6]
 docs = [Document(text=d["text"], id=str(i)) for i, (d, _) in enumerate(both)]
 
 

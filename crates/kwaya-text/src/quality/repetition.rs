@@ -14,7 +14,7 @@
 
 use std::collections::HashSet;
 
-use super::words::{Word, mix};
+use super::words::Word;
 
 /// The share of the characters that the most frequent n-gram may make, by n
 /// from 2, in hundredths.
@@ -180,7 +180,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::quality::words::words;
+    use crate::quality::words::{mix, words};
 
     /// As Gopher's description says it, in plain loops.
     fn plain(text: &str) -> Grams {
