@@ -48,7 +48,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason but those of quality, in the order of the pipeline.
-    pub const OTHERS: [Self; 16] = [
+    const OTHERS: [Self; 16] = [
         Self::Unreadable,
         Self::SpecialFile,
         Self::LinkLoop,
@@ -67,10 +67,19 @@ impl Reason {
         Self::NearDuplicate,
     ];
 
-    /// Every reason.
-    pub fn all() -> impl Iterator<Item = Self> {
-        Self::OTHERS.into_iter().chain(Filter::ALL.map(Self::Quality))
-    }
+    /// Every reason, those of quality last.
+    pub const ALL: [Self; Self::OTHERS.len() + Filter::COUNT] = {
+        let mut all = [Self::Empty; Self::OTHERS.len() + Filter::COUNT];
+        let mut i = 0;
+        while i < all.len() {
+            all[i] = match i.checked_sub(Self::OTHERS.len()) {
+                Some(filter) => Self::Quality(Filter::ALL[filter]),
+                None => Self::OTHERS[i],
+            };
+            i += 1;
+        }
+        all
+    };
 
     /// The stable name: `too-large`; of quality, that of the filter.
     pub const fn key(self) -> &'static str {
@@ -102,7 +111,7 @@ impl Reason {
 
     /// The reason with this stable name.
     pub fn from_key(key: &str) -> Option<Self> {
-        Self::all().find(|reason| reason.key() == key)
+        Self::ALL.into_iter().find(|reason| reason.key() == key)
     }
 }
 
@@ -132,7 +141,7 @@ mod tests {
 
     #[test]
     fn every_reason_has_words_and_a_remedy() {
-        for reason in Reason::all() {
+        for reason in Reason::ALL {
             assert_eq!(Reason::from_key(reason.key()), Some(reason));
             let json = serde_json::to_string(&reason).unwrap();
             assert_eq!(json, format!("\"{reason}\""));

@@ -47,7 +47,7 @@ fn serve(mut stdin: impl Read, mut stdout: impl Write) -> io::Result<()> {
         match parse(format, &bytes) {
             Ok(text) => send(&mut stdout, 0, text.as_bytes())?,
             Err((reason, detail)) => {
-                let number = Reason::OTHERS.iter().position(|r| *r == reason).expect("no parser judges quality");
+                let number = Reason::ALL.iter().position(|r| *r == reason).expect("every reason is listed");
                 send(&mut stdout, 1 + number as u8, detail.as_bytes())?;
             }
         }
@@ -127,7 +127,7 @@ impl Child {
             }
             Ok((number, detail)) => {
                 self.running = Some(running);
-                let reason = Reason::OTHERS.get(usize::from(number) - 1).copied().unwrap_or(Reason::Damaged);
+                let reason = Reason::ALL.get(usize::from(number) - 1).copied().unwrap_or(Reason::Damaged);
                 Err((reason, String::from_utf8_lossy(&detail).into_owned()))
             }
             // The child is not to be trusted any more: it is ended here and
