@@ -590,6 +590,74 @@ reason-no-column = A table without a column of text
 reason-no-document = A redirect, an error page or a page about other pages
     .remedy = Nothing to do.
 
+### Why a text is not good enough
+
+corpus-quality = Judging the documents by the rest of their language
+word-list-wrong = Line { $line } of the list of words { $path } cannot be used
+    .remedy = Write one word, or a phrase of up to 16 words, on each line, as UTF-8 text, and not more than { $max } in all lists.
+history-lines = lines that are no part of the text, taken out: { $lines } ({ $bytes })
+corpus-lines = { $lines } lines that were no part of their texts were taken out: { $rules }
+line-site = menus, footers and the like, which many documents have
+line-long-word = with a word of more than 1000 characters
+line-script = about JavaScript
+line-policy = about cookies or terms of use
+line-unended = without the end of a sentence
+line-few-words = of fewer than three words
+corpus-limits = What was asked of texts in { $language }: filter, least, most, where the limit is from, share of the texts beyond it
+limit-stated = the recipe
+limit-published = a paper
+limit-learned = learned from these texts
+limit-moved = learned, and moved so as to drop few
+
+reason-boilerplate = Most of the text is in lines that many documents of its source have
+    .remedy = Nothing to do for menus and notices. If these lines are what the documents are about, set boilerplate = false under [corpus.quality.limits].
+reason-few-words = Too few words
+    .remedy = Join short texts into one document, or lower few-words under [corpus.quality.limits].
+reason-few-sentences = Too few sentences
+    .remedy = Join short texts into one document, or lower few-sentences under [corpus.quality.limits].
+reason-mean-word-length = The words are much shorter or longer than is usual in the language
+    .remedy = Look whether letters or blanks were lost when the text was made. If it is right, widen mean-word-length under [corpus.quality.limits].
+reason-letters = More figures and signs than letters
+    .remedy = Nothing to do for tables. If it is right, lower letters under [corpus.quality.limits].
+reason-alphabetic-words = Too many words without a letter
+    .remedy = Nothing to do for tables. If it is right, lower alphabetic-words under [corpus.quality.limits].
+reason-symbol-ratio = Too many # or … for its words
+    .remedy = Nothing to do for tags and lists of excerpts. If it is right, raise symbol-ratio under [corpus.quality.limits].
+reason-bullet-lines = Nearly all lines are points of a list
+    .remedy = If lists are what you want, set bullet-lines = false under [corpus.quality.limits].
+reason-ellipsis-lines = Many lines are cut off with …
+    .remedy = Copy the whole texts instead of their excerpts. If it is right, raise ellipsis-lines under [corpus.quality.limits].
+reason-curly-brackets = Curly brackets in many lines, as in programs
+    .remedy = If programs are what you want, set curly-brackets = false under [corpus.quality.limits].
+reason-lorem-ipsum = Filler text (lorem ipsum)
+    .remedy = Nothing to do, unless the text is about it: then set lorem-ipsum = false under [corpus.quality.limits].
+reason-unended-lines = Nearly no line ends as a sentence does
+    .remedy = Nothing to do for menus and lists. For poems or songs, set unended-lines = false under [corpus.quality.limits].
+reason-short-lines = Most lines are very short
+    .remedy = Nothing to do for menus and lists. For poems or songs, set short-lines = false under [corpus.quality.limits].
+reason-line-breaks = Too many lines for its words
+    .remedy = Nothing to do for menus and lists. For poems or songs, raise line-breaks under [corpus.quality.limits].
+reason-duplicate-lines = Many lines are there more than once
+    .remedy = Look whether the text was copied several times into one file. For songs or forms, raise duplicate-lines under [corpus.quality.limits].
+reason-duplicate-line-characters = Much of the text is in lines that are there more than once
+    .remedy = Look whether the text was copied several times into one file. For songs or forms, raise duplicate-line-characters under [corpus.quality.limits].
+reason-duplicate-paragraphs = Many paragraphs are there more than once
+    .remedy = Look whether the text was copied several times into one file. For songs or forms, raise duplicate-paragraphs under [corpus.quality.limits].
+reason-duplicate-paragraph-characters = Much of the text is in paragraphs that are there more than once
+    .remedy = Look whether the text was copied several times into one file. For songs or forms, raise duplicate-paragraph-characters under [corpus.quality.limits].
+reason-top-ngram = A few words are said again and again
+    .remedy = Nothing to do for lists of search words. For songs or prayers, raise top-ngram under [corpus.quality.limits].
+reason-duplicate-ngrams = Much of the text is in phrases that were there before
+    .remedy = Look whether the text was copied several times into one file. For songs or forms, raise duplicate-ngrams under [corpus.quality.limits].
+reason-stop-words = Hardly any of the words that every text in this language has
+    .remedy = Nothing to do for lists of names or search words. If it is right, set stop-words = false under [corpus.quality.limits].
+reason-word-order = The words do not follow one another as they do in this language
+    .remedy = Nothing to do for lists of search words. If it is right, set word-order = false under [corpus.quality.limits].
+reason-gibberish = The letters do not follow one another as they do in this language
+    .remedy = Look whether the text was recognised badly or is in another language. If it is right, set gibberish = false under [corpus.quality.limits].
+reason-word-list = Too many words of your word lists
+    .remedy = Nothing to do if that is what the lists are for. Else raise word-list under [corpus.quality.limits], or shorten the lists.
+
 ### The report and the cards
 
 language-tag = en

@@ -184,9 +184,11 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
     let withdrawn = Withdrawn::read(context.folder)?;
     let mut listing = sources::scan(&sources, recipe.corpus.max_file_mb * 1_000_000, context.progress)?;
     listing.hash = withdrawn.without(&listing.hash);
-    let (learned, hashes): (Vec<_>, Vec<_>) = recipe.learned(context.folder)?.into_iter().unzip();
+    let (learned, mut hashes): (Vec<_>, Vec<_>) = recipe.learned(context.folder)?.into_iter().unzip();
+    let (word_lists, of_lists) = recipe.word_lists(context.folder)?;
+    hashes.extend(of_lists);
     if !hashes.is_empty() {
-        // What is recognised decides what is kept, as the documents do.
+        // What is recognised and what is asked for decides what is kept, as the documents do.
         listing.hash = blake3::hash(format!("{}\n{}", listing.hash, hashes.join("\n")).as_bytes()).to_string();
     }
     let keep_out: Vec<PathBuf> = recipe.corpus.keep_out.iter().map(|path| context.folder.join(path)).collect();
@@ -204,6 +206,8 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
         redact: recipe.corpus.redact,
         unique_paragraphs: recipe.corpus.unique_paragraphs,
         keep_out: KeepOut::read(&keep_out)?,
+        quality: recipe.corpus.quality.clone(),
+        word_lists,
         withdrawn,
         ocr,
         threads: context.threads,
@@ -218,7 +222,7 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
     let inputs = [Named { name: "documents".into(), hash: listing.hash.clone() }];
     let stage = Stage {
         name: "corpus",
-        revision: 4,
+        revision: 5,
         options: &(&recipe.languages, &recipe.corpus, ocr_version),
         inputs: &inputs,
         outputs: &["documents.parquet", "dropped.parquet"],

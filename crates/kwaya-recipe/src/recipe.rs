@@ -3,12 +3,16 @@
 
 use std::{
     fs,
+    io::Read,
     path::{Path, PathBuf},
 };
 
 use kwaya_base::{Error, Result, error::At};
 use kwaya_model::Target;
-use kwaya_text::language::{LEARNED_MAX, Learned};
+use kwaya_text::{
+    language::{LEARNED_MAX, Learned},
+    quality::{PHRASES_MAX, Wishes as Quality, WordLists},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::card::CardWishes;
@@ -21,6 +25,8 @@ pub const RECIPE: &str = "kwaya.toml";
 const RECIPE_BYTES_MAX: u64 = 1 << 20;
 /// Each language that Tesseract reads in makes it slower.
 const OCR_LANGUAGES_MAX: usize = 8;
+/// A list of words is no larger than this.
+const WORD_LIST_BYTES_MAX: u64 = 256 << 20;
 
 /// What to build. Unknown keys are refused, so that a typing error never
 /// passes for a default.
@@ -46,6 +52,10 @@ pub struct Recipe {
     /// What only a person can say of the documents, for their card.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub card: CardWishes,
+}
+
+fn is_usual(quality: &Quality) -> bool {
+    *quality == Quality::default()
 }
 
 fn is_empty(card: &CardWishes) -> bool {
@@ -129,6 +139,13 @@ pub struct CorpusWishes {
     /// them; without any it is not used, whether it is there or not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ocr: Vec<String>,
+    /// What is asked of a text.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub quality: Quality,
+    /// Files of words and phrases, one a line; a text with many of them is
+    /// dropped. Absolute, or relative to the recipe's folder.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub word_lists: Vec<PathBuf>,
     /// Whether paragraphs are left out of a document that are surely in a
     /// language that is not wanted.
     pub paragraphs: bool,
@@ -149,6 +166,8 @@ impl Default for CorpusWishes {
             held_out: 0.05,
             redact: true,
             ocr: Vec::new(),
+            quality: Quality::default(),
+            word_lists: Vec::new(),
             paragraphs: false,
             languages_learned: Vec::new(),
         }
@@ -344,6 +363,9 @@ impl Recipe {
         if corpus.ocr.len() > OCR_LANGUAGES_MAX || !corpus.ocr.iter().all(named) {
             return wrong("corpus.ocr", &corpus.ocr.join(", "), "[\"swa\", \"eng\"]");
         }
+        if let Some((key, value, possible)) = corpus.quality.contradiction() {
+            return wrong(&key, &value, &possible);
+        }
         if corpus.languages_learned.len() > LEARNED_MAX {
             return wrong("corpus.languages_learned", &corpus.languages_learned.len(), &format!("0 – {LEARNED_MAX}"));
         }
@@ -372,6 +394,29 @@ impl Recipe {
             return Err(Error::usage("recipe-together").path(path).arg("key", key).arg("needs", needs));
         }
         Ok(())
+    }
+
+    /// The lists of words, with the hash of each file.
+    ///
+    /// # Errors
+    /// `word-list-wrong`, and what the disk brings.
+    pub fn word_lists(&self, folder: &Path) -> Result<(WordLists, Vec<String>)> {
+        let (mut lists, mut hashes) = (WordLists::default(), Vec::new());
+        for path in self.corpus.word_lists.iter().map(|path| folder.join(path)) {
+            let mut bytes = Vec::new();
+            let file = fs::File::open(&path).at(&path)?;
+            // What is cut off is more than the lists may have.
+            file.take(WORD_LIST_BYTES_MAX).read_to_end(&mut bytes).at(&path)?;
+            let wrong =
+                |line: usize| Error::usage("word-list-wrong").path(&path).arg("line", line).arg("max", PHRASES_MAX);
+            let list = str::from_utf8(&bytes).map_err(|error| {
+                let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+                wrong(1 + before.iter().filter(|byte| **byte == b'\n').count())
+            })?;
+            lists.add(list).map_err(wrong)?;
+            hashes.push(blake3::hash(&bytes).to_hex().to_string());
+        }
+        Ok((lists, hashes))
     }
 
     /// The languages that were learned, with the hash of each file.

@@ -12,6 +12,7 @@ use crate::{
     extract::Format,
     keep_out::KeepOut,
     language::Learned,
+    quality::{LineRule, Thresholds, Wishes, WordLists},
     table::{self, Cell, Cells, Reader, Row},
     withdrawn::Withdrawn,
 };
@@ -46,6 +47,10 @@ pub struct Options {
     pub held_out: f64,
     /// Whether to replace e-mail addresses and telephone numbers.
     pub redact: bool,
+    /// What is asked of a text, and lists of words that few may have.
+    pub quality: Wishes,
+    /// See [`Self::quality`].
+    pub word_lists: WordLists,
     /// What was taken back.
     pub withdrawn: Withdrawn,
     /// What no document may have a passage of.
@@ -73,6 +78,8 @@ impl Default for Options {
             near_duplicate: 0.8,
             held_out: 0.02,
             redact: true,
+            quality: Wishes::default(),
+            word_lists: WordLists::default(),
             withdrawn: Withdrawn::default(),
             keep_out: KeepOut::default(),
             unique_paragraphs: true,
@@ -119,6 +126,13 @@ pub struct Stats {
     /// Paragraphs left out of the documents kept.
     #[serde(default)]
     pub repeated_paragraphs: u64,
+    /// Lines taken out of the documents kept that were no part of their texts, by
+    /// rule.
+    #[serde(default)]
+    pub lines_removed: BTreeMap<LineRule, u64>,
+    /// What was asked of the texts in each language.
+    #[serde(default)]
+    pub limits: BTreeMap<String, Thresholds>,
     /// Wanted languages that the detector cannot recognise; nothing was
     /// dropped for being in another language then.
     pub unknown_to_detector: Vec<String>,
@@ -259,6 +273,13 @@ pub enum Step {
         /// Of a hundred texts like this one, in so many it is right.
         #[serde(default)]
         percent: u8,
+    },
+    /// Lines that are no part of the text were taken out.
+    Lines {
+        /// How many, by rule.
+        removed: BTreeMap<LineRule, u64>,
+        /// Their UTF-8 bytes.
+        bytes: u64,
     },
     /// The language of each paragraph was identified, and those in languages
     /// that are not wanted were left out.

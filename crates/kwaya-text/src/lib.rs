@@ -2,8 +2,8 @@
 //!
 //! The path of a document: [`sources`] lists the files, `records` takes apart
 //! those that hold many, [`extract`] turns each into text, [`clean`],
-//! [`language`], [`keep_out`], [`withdrawn`] and [`duplicates`] decide what of it
-//! is kept, and [`corpus`] joins them and writes what was kept and what was not,
+//! [`language`], [`keep_out`], [`withdrawn`], [`quality`] and [`duplicates`] decide
+//! what of it is kept, and [`corpus`] joins them and writes what was kept and what was not,
 //! with the [`Reason`]. [`tokenizer`] learns from the result and
 //! [`compressor`] gives a figure to measure a model against. Nothing here
 //! depends on the number of threads.
@@ -21,6 +21,7 @@ mod extend;
 pub mod extract;
 mod extractors;
 mod held_out;
+mod judged;
 pub mod keep_out;
 pub mod language;
 mod lines;
@@ -29,6 +30,7 @@ mod paragraphs;
 mod parallel;
 mod pipeline;
 mod prepare;
+pub mod quality;
 mod reason;
 mod records;
 mod redact;

@@ -15,6 +15,7 @@ use crate::{
     duplicates::{self, Bits, Duplicate},
     extractors::Extractors,
     held_out::HeldOut,
+    judged::Judged,
     language::Identifier,
     paragraphs::Repeated,
     parallel,
@@ -53,7 +54,7 @@ pub fn build(
     let identifier = Identifier::new(&options.languages, &options.learned);
     let mut spool = Spool::open(unfinished)?;
     read(listing, sources, options, &identifier, &mut spool, progress)?;
-    let compared = compare(&mut spool, options, scratch.path(), progress)?;
+    let compared = compare(&mut spool, listing, options, scratch.path(), progress)?;
     let stats = Stats { unknown_to_detector: identifier.unknown().to_vec(), ..Stats::default() };
     let mut writing = Writing { listing, sources, options, stats };
     writing.write(&mut spool, compared, scratch.path(), folder, progress)?;
@@ -177,14 +178,23 @@ fn batches(files: &[sources::File]) -> Vec<Range<usize>> {
 }
 
 /// What the documents are beside one another, asked for in their order.
-struct Compared {
+struct Compared<'a> {
+    judged: Judged<'a>,
     duplicates: Box<dyn Iterator<Item = Result<Duplicate>>>,
     repeated: Repeated,
     held_out: HeldOut,
 }
 
-fn compare(spool: &mut Spool, options: &Options, scratch: &Path, progress: &dyn Progress) -> Result<Compared> {
+fn compare<'a>(
+    spool: &mut Spool,
+    listing: &'a Listing,
+    options: &'a Options,
+    scratch: &Path,
+    progress: &dyn Progress,
+) -> Result<Compared<'a>> {
     let mut gone = Bits::new(spool.documents());
+    // First, so that no text is dropped for one that is dropped itself.
+    let judged = Judged::of(spool, &mut gone, listing, options, scratch, progress)?;
     progress.begin("corpus-duplicates", u64::from(spool.documents()), Unit::Documents);
     let threshold = options.near_duplicate;
     let duplicates = duplicates::find(spool, &mut gone, threshold, options.memory_bytes, scratch, progress)?;
@@ -194,7 +204,7 @@ fn compare(spool: &mut Spool, options: &Options, scratch: &Path, progress: &dyn 
     };
     let held_out = HeldOut::choose(spool, &gone, options.held_out)?;
     progress.end();
-    Ok(Compared { duplicates: Box::new(duplicates), repeated, held_out })
+    Ok(Compared { judged, duplicates: Box::new(duplicates), repeated, held_out })
 }
 
 /// The last way of all: what is kept and what is not, each into its table.
@@ -209,7 +219,7 @@ impl Writing<'_> {
     fn write(
         &mut self,
         spool: &mut Spool,
-        mut compared: Compared,
+        mut compared: Compared<'_>,
         scratch: &Path,
         folder: &Path,
         progress: &dyn Progress,
@@ -240,6 +250,11 @@ impl Writing<'_> {
             if progress.stopped() {
                 return Err(Error::new("interrupted"));
             }
+            if let Some(fault) = compared.judged.fault(&key)? {
+                let row = self.refused(&key, &clean.part, Reason::Quality(fault.filter), &text);
+                self.drop(&mut dropped, Dropped { detail: fault.to_string(), ..row })?;
+                continue;
+            }
             if let Some(Duplicate { of, exact, .. }) = duplicate.filter(|duplicate| duplicate.document == number) {
                 duplicate = compared.duplicates.next().transpose()?;
                 let reason = if exact { Reason::ExactDuplicate } else { Reason::NearDuplicate };
@@ -251,12 +266,18 @@ impl Writing<'_> {
                 continue;
             }
             let (text, repeated) = compared.repeated.remove(number, text)?;
-            if repeated > 0 && text.chars().take(self.options.min_characters).count() < self.options.min_characters {
-                self.drop(&mut dropped, self.refused(&key, &clean.part, Reason::RepeatedParagraphs, &text))?;
+            let (text, lines) = compared.judged.clean(&clean, &key, text);
+            if (repeated > 0 || lines.is_some())
+                && text.chars().take(self.options.min_characters).count() < self.options.min_characters
+            {
+                let reason = if repeated > 0 { Reason::RepeatedParagraphs } else { Reason::TooShort };
+                self.drop(&mut dropped, self.refused(&key, &clean.part, reason, &text))?;
                 continue;
             }
-            documents.push(self.keep(*clean, &key, text, repeated, compared.held_out.split(&key)))?;
+            let without = Without { repeated, lines };
+            documents.push(self.keep(*clean, &key, text, without, compared.held_out.split(&key)))?;
         }
+        self.stats.limits = compared.judged.into_limits();
         progress.end();
         documents.finish()?;
         dropped.finish()?;
@@ -286,13 +307,22 @@ impl Writing<'_> {
     }
 
     /// A document as it is kept, and counted.
-    fn keep(&mut self, clean: Clean, key: &Key, text: String, repeated: u64, split: Split) -> Document {
+    fn keep(&mut self, clean: Clean, key: &Key, text: String, without: Without, split: Split) -> Document {
+        let Without { repeated, lines } = without;
         let Clean { part, language, format, mut history, emails, phones, .. } = clean;
         let mut id = blake3::Hash::from_bytes(key.hash);
-        if repeated > 0 {
-            history.push(Step::Repeated { paragraphs: repeated });
+        if repeated > 0 || lines.is_some() {
             id = blake3::hash(text.as_bytes());
         }
+        if repeated > 0 {
+            history.push(Step::Repeated { paragraphs: repeated });
+        }
+        if let Some(Step::Lines { removed, .. }) = &lines {
+            for (rule, count) in removed {
+                *self.stats.lines_removed.entry(*rule).or_default() += count;
+            }
+        }
+        history.extend(lines);
         let bytes = text.len() as u64;
         let stats = &mut self.stats;
         stats.documents += 1;
@@ -330,6 +360,14 @@ impl Writing<'_> {
             history,
         }
     }
+}
+
+/// What was taken out of a text for what other texts have.
+struct Without {
+    /// Paragraphs of earlier documents.
+    repeated: u64,
+    /// Lines that are no part of it.
+    lines: Option<Step>,
 }
 
 /// Why `count` files were dropped, and what to do, in words.

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+use crate::quality::Filter;
 
 /// Why something was dropped. The words for people are the messages
 /// `reason-<key>`, each with a remedy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// The file has no bytes, or nothing is left of its text.
     Empty,
@@ -56,6 +57,8 @@ pub enum Reason {
     OtherLanguage,
     /// It has a passage of a text that models are measured on.
     Contaminated,
+    /// A filter of quality found fault with the text.
+    Quality(Filter),
     /// The same text as an earlier document.
     ExactDuplicate,
     /// Nearly the same text as an earlier document.
@@ -65,8 +68,8 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Every reason, in the order of the pipeline.
-    pub const ALL: [Self; 25] = [
+    /// Every reason but those of quality, in the order of the pipeline.
+    const OTHERS: [Self; 25] = [
         Self::Unreadable,
         Self::SpecialFile,
         Self::LinkLoop,
@@ -94,7 +97,21 @@ impl Reason {
         Self::RepeatedParagraphs,
     ];
 
-    /// The stable name: `too-large`.
+    /// Every reason, those of quality last.
+    pub const ALL: [Self; Self::OTHERS.len() + Filter::COUNT] = {
+        let mut all = [Self::Empty; Self::OTHERS.len() + Filter::COUNT];
+        let mut i = 0;
+        while i < all.len() {
+            all[i] = match i.checked_sub(Self::OTHERS.len()) {
+                Some(filter) => Self::Quality(Filter::ALL[filter]),
+                None => Self::OTHERS[i],
+            };
+            i += 1;
+        }
+        all
+    };
+
+    /// The stable name: `too-large`; of quality, that of the filter.
     pub const fn key(self) -> &'static str {
         match self {
             Self::Empty => "empty",
@@ -119,6 +136,7 @@ impl Reason {
             Self::TooShort => "too-short",
             Self::OtherLanguage => "other-language",
             Self::Contaminated => "contaminated",
+            Self::Quality(filter) => filter.name(),
             Self::ExactDuplicate => "exact-duplicate",
             Self::NearDuplicate => "near-duplicate",
             Self::RepeatedParagraphs => "repeated-paragraphs",
@@ -136,6 +154,20 @@ impl Reason {
     }
 }
 
+/// As the stable name.
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.key())
+    }
+}
+
+impl<'de> Deserialize<'de> for Reason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let key = String::deserialize(deserializer)?;
+        Self::from_key(&key).ok_or_else(|| D::Error::custom(format_args!("{key} is no reason")))
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.key())
@@ -150,7 +182,9 @@ mod tests {
     fn every_reason_has_words_and_a_remedy() {
         for reason in Reason::ALL {
             assert_eq!(Reason::from_key(reason.key()), Some(reason));
-            assert_eq!(serde_json::to_string(&reason).unwrap(), format!("\"{reason}\""));
+            let json = serde_json::to_string(&reason).unwrap();
+            assert_eq!(json, format!("\"{reason}\""));
+            assert_eq!(serde_json::from_str::<Reason>(&json).unwrap(), reason);
             assert!(kwaya_base::messages::exists(&reason.message()), "{reason}");
             assert!(kwaya_base::messages::attribute(&reason.message(), "remedy", &[]).is_some(), "{reason}");
         }

@@ -13,6 +13,7 @@ use kwaya_text::{
     Reason,
     corpus::{self, Document, Options, Split, Stats, Step},
     keep_out::KeepOut,
+    quality::{Level, Wishes},
     sources::{self, Source},
 };
 
@@ -395,4 +396,45 @@ fn chats_are_held_out_whole_and_threads_do_not_show() {
         assert_eq!(chat.id, blake3::hash(chat.text.as_bytes()).to_hex().as_str());
         assert!(matches!(chat.history[1], corpus::Step::Normalise { .. }), "{:?}", chat.history);
     }
+}
+
+#[test]
+fn texts_are_judged_by_the_rest_of_their_language() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, out) = (dir.path().join("in"), dir.path().join("out"));
+    for (path, text) in (0..60).map(|i| (format!("gazeti/{i:02}.txt"), swahili(i))) {
+        fs::create_dir_all(folder.join("gazeti")).unwrap();
+        fs::write(folder.join(path), format!("Mwanzo | Habari | Wasiliana nasi\n\n{text}")).unwrap();
+    }
+    fs::write(folder.join("gazeti/pana.txt"), format!("{}Lorem ipsum dolor sit amet.\n", swahili(70))).unwrap();
+    fs::write(folder.join("peke.txt"), format!("Mwanzo | Habari | Wasiliana nasi\n\n{}", swahili(71))).unwrap();
+    // The same words as a document that is dropped; it is not dropped for it.
+    let twin = format!("{}Lorem ipsum dolor sit amet, {{}} {{}} {{}}\n", swahili(72));
+    fs::write(folder.join("a.txt"), &twin).unwrap();
+    fs::write(folder.join("b.txt"), twin.replace("Lorem ipsum", "Mvua kubwa")).unwrap();
+    let stats = build(&folder, &out, 2);
+    let documents = documents(&out);
+    let (kept, reasons) = (|name: &str| documents.iter().find(|document| document.source == name), reasons(&out));
+    let cleaned = kept("gazeti/07.txt").unwrap();
+    assert_eq!(cleaned.text, swahili(7).trim_end());
+    let taken = cleaned.history.iter().find_map(|step| match step {
+        Step::Lines { removed, bytes } => Some((removed.values().sum::<u64>(), *bytes)),
+        _ => None,
+    });
+    assert_eq!(taken, Some((1, 34)));
+    assert_eq!(cleaned.id, blake3::hash(cleaned.text.as_bytes()).to_hex().as_str());
+    assert_eq!(stats.lines_removed.values().sum::<u64>(), 60);
+    // What is a menu in one place is a line like others in another.
+    assert!(kept("peke.txt").unwrap().text.starts_with("Mwanzo"));
+    assert_eq!(reasons["gazeti/pana.txt"].key(), "lorem-ipsum");
+    assert_eq!((reasons["a.txt"].key(), kept("b.txt").is_some()), ("lorem-ipsum", true));
+    assert!(stats.limits["sw"].limits().any(|(filter, _)| filter.name() == "lorem-ipsum"));
+
+    let off = Options { quality: Wishes { level: Level::Off, ..Wishes::default() }, ..options() };
+    let stats = build_with(&folder, &out.join("off"), off, &Silent).unwrap();
+    assert!(
+        stats.limits.is_empty()
+            && stats.lines_removed.is_empty()
+            && !stats.dropped.keys().any(|r| r.key() == "lorem-ipsum")
+    );
 }

@@ -14,6 +14,7 @@ use kwaya_base::Silent;
 use kwaya_text::{
     Reason,
     corpus::{self, Document, Dropped, Options, Stats},
+    quality::{Level, Wishes},
     sources::{self, Source},
 };
 
@@ -43,7 +44,9 @@ impl Built {
 }
 
 fn options() -> Options {
-    Options { min_characters: 5, near_duplicate: 2.0, redact: false, ..Options::default() }
+    // What the texts here say is said again and again.
+    let quality = Wishes { level: Level::Off, ..Wishes::default() };
+    Options { min_characters: 5, near_duplicate: 2.0, redact: false, quality, ..Options::default() }
 }
 
 fn try_build(folder: &Path, options: &Options, column: Option<&str>) -> kwaya_base::Result<Built> {

@@ -8,6 +8,7 @@ use kwaya_text::{
     Reason,
     corpus::{self, Options},
     extract::{Worker, texts, worker_main},
+    quality::{Level, Wishes},
     sources::{self, Source},
 };
 
@@ -19,7 +20,8 @@ fn table(texts: &[String]) -> Vec<u8> {
     fs::write(&path, lines).unwrap();
     let sources = [Source { path, licence: "CC0-1.0".into(), language: Some("sw".into()), column: None }];
     let listing = sources::scan(&sources, u64::MAX, &Silent).unwrap();
-    let options = Options { min_characters: 1, near_duplicate: 2.0, ..Options::default() };
+    let quality = Wishes { level: Level::Off, ..Wishes::default() };
+    let options = Options { min_characters: 1, near_duplicate: 2.0, quality, ..Options::default() };
     corpus::build(&listing, &sources, &options, &folder.path().join("unfinished"), folder.path(), &Silent).unwrap();
     fs::read(folder.path().join("documents.parquet")).unwrap()
 }
@@ -64,6 +66,7 @@ fn main() {
         threads: 2,
         max_file_bytes: 100_000,
         worker: worker.clone(),
+        quality: Wishes { level: Level::Off, ..Wishes::default() },
         ..Options::default()
     };
     assert!(bytes.len() > 100_000);

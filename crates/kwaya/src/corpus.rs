@@ -15,6 +15,7 @@ use kwaya_text::{
     Reason,
     corpus::{self, Document, Dropped, Stats, Step},
     look::{self, Wanted},
+    quality::LineRule,
 };
 use serde_json::{Value, json};
 
@@ -183,6 +184,9 @@ fn told(step: &Step) -> String {
         Step::Identify { detected, sure: false, percent } => {
             say!("history-language-unsure", detected = detected, percent = percent)
         }
+        Step::Lines { removed, bytes } => {
+            say!("history-lines", lines = words::count(removed.values().sum()), bytes = words::bytes(*bytes))
+        }
         Step::Paragraphs { languages, left_out } => {
             let found: Vec<String> =
                 languages.iter().map(|(tag, size)| format!("{tag} {}", words::bytes(*size))).collect();
@@ -250,6 +254,14 @@ fn show_stats(stats: &Stats) {
         let mended = |kind: &str| words::count(stats.mended.get(kind).copied().unwrap_or_default());
         print(&say!("corpus-mended", characters = mended("mojibake"), words = mended("hyphens")));
     }
+    if !stats.lines_removed.is_empty() {
+        let rule = |(rule, count): (&LineRule, &u64)| {
+            format!("{} × {}", words::count(*count), say!(&format!("line-{}", rule.name())))
+        };
+        let rules: Vec<String> = stats.lines_removed.iter().map(rule).collect();
+        let lines = words::count(stats.lines_removed.values().sum());
+        print(&say!("corpus-lines", lines = lines, rules = rules.join(", ")));
+    }
     for (language, figures) in &stats.languages {
         print(&say!(
             "corpus-language",
@@ -266,6 +278,16 @@ fn show_stats(stats: &Stats) {
     for (power, documents) in &stats.lengths {
         let [low, high] = [*power, power + 1].map(|power| words::bytes(1 << power.min(63)));
         print(&say!("corpus-length", low = low, high = high, documents = words::count(*documents)));
+    }
+    for (language, thresholds) in &stats.limits {
+        print(&say!("corpus-limits", language = language));
+        for (filter, limit) in thresholds.limits() {
+            let [low, high] =
+                limit.edges().map(|edge| edge.map_or_else(|| "-".to_owned(), |edge| format!("{edge:.3}")));
+            let share = f64::from(limit.share) / 100.0;
+            let origin = say!(&format!("limit-{}", limit.origin.name()));
+            print(&format!("  {filter:30} {low:>10} {high:>10}  {origin:38} {share:6.2} %"));
+        }
     }
     for (reason, files) in &stats.dropped {
         print(&say!("corpus-dropped", why = say!(&reason.message()), files = words::count(*files)));
