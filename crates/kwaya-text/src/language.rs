@@ -19,6 +19,9 @@ pub use paragraphs::{Paragraph, Wanted};
 /// What is looked at of a document, at most: two pieces of half of this. More
 /// text changes few answers and costs time.
 const SAMPLE_BYTES: usize = 1024;
+/// What is looked at first, and how sure that must be to be enough.
+const GLANCE_BYTES: usize = 384;
+const GLANCE_PERCENT: u8 = 90;
 /// How much more another language has to score than the best wanted one to
 /// count as surely another, in half nats for the square root of the number of
 /// n-grams. Of news in seven languages, two texts of 100 bytes or more in a
@@ -84,8 +87,20 @@ impl Identifier {
 
     /// What a text is in.
     pub fn guess(&self, text: &str) -> Guess {
-        let scores = self.model.scores(&sample(text, SAMPLE_BYTES));
-        self.guess_from(self.model.nearest(&scores).as_ref())
+        self.guess_from(self.look(text).1.as_ref())
+    }
+
+    /// What the tables say of a text. Most texts are told from less than others
+    /// take.
+    fn look(&self, text: &str) -> (Scores, Option<Nearest>) {
+        let look = |bytes| {
+            let scores = self.model.scores(&sample(text, bytes));
+            let nearest = self.model.nearest(&scores);
+            (scores, nearest)
+        };
+        let (scores, nearest) = look(GLANCE_BYTES);
+        let sure = nearest.as_ref().is_some_and(|nearest| nearest.known && nearest.percent >= GLANCE_PERCENT);
+        if sure || text.len() <= GLANCE_BYTES { (scores, nearest) } else { look(SAMPLE_BYTES) }
     }
 
     fn guess_from(&self, nearest: Option<&Nearest>) -> Guess {
@@ -99,8 +114,7 @@ impl Identifier {
 
     /// The language of `text`, which its source says is in `declared`.
     pub fn identify(&self, text: &str, declared: Option<&str>) -> Verdict {
-        let scores = self.model.scores(&sample(text, SAMPLE_BYTES));
-        let nearest = self.model.nearest(&scores);
+        let (scores, nearest) = self.look(text);
         let detected = self.guess_from(nearest.as_ref());
         let known = nearest.as_ref().is_some_and(|nearest| nearest.known);
         let verdict = |language: &str, sure: bool, unwanted: bool| Verdict {

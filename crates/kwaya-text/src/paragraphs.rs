@@ -2,9 +2,10 @@
 //! author, a report that others quote whole. The first document that has one
 //! keeps it.
 
-use std::{iter::Peekable, path::Path};
+use std::{iter::Peekable, mem::replace, path::Path};
 
 use kwaya_base::Result;
+use memchr::memmem;
 
 use crate::{
     duplicates::Bits,
@@ -21,17 +22,25 @@ const LINE_BYTES: usize = 100;
 /// The paragraphs of a normalised text, in order, with what parts each from the
 /// next.
 fn split(text: &str) -> impl Iterator<Item = &str> {
-    text.split_inclusive("\n\n").flat_map(|block| {
+    split_after(text, "\n\n").flat_map(|block| {
         let lines = block.trim_end().lines().count().max(1);
         let line = if block.len() / lines > LINE_BYTES { "\n" } else { "\n\n" };
         // The last line of a block keeps the empty line after it.
         let (body, end) = block.split_at(block.trim_end().len());
-        let mut parts: Vec<&str> = body.split_inclusive(line).collect();
+        let mut parts: Vec<&str> = split_after(body, line).collect();
         if let Some(last) = parts.pop() {
             parts.push(&block[body.len() - last.len()..body.len() + end.len()]);
         }
         parts
     })
+}
+
+/// As [`str::split_inclusive`], many bytes at a time.
+fn split_after<'t>(text: &'t str, end: &'static str) -> impl Iterator<Item = &'t str> {
+    let ends = memmem::find_iter(text.as_bytes(), end).map(|at| at + end.len());
+    let mut start = 0;
+    let parts = ends.chain([text.len()]).map(move |end| &text[replace(&mut start, end)..end]);
+    parts.filter(|part| !part.is_empty())
 }
 
 /// The number and the hash of each paragraph that is long enough.

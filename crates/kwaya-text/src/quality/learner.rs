@@ -1,13 +1,13 @@
 //! What has to be known of all documents before one can be judged.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use super::{
     Cleaned, Level, Measures, Model, WordLists, Yardstick,
-    lines::{SiteLines, line_hash},
+    lines::{SiteLines, line_hashes},
 };
 
 /// Learns from documents on any number of threads, in any order: sums are all
@@ -36,7 +36,7 @@ impl Learner {
 
     /// Learns from the lines of a document alone: of the language enough is known.
     pub fn add_lines(&self, source: u64, text: &str) {
-        let lines: HashSet<u64> = text.split('\n').filter_map(|line| line_hash(source, line)).collect();
+        let lines = line_hashes(source, text);
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).add_hashes(source, &lines);
     }
 

@@ -2,11 +2,7 @@
 //! (Raffel et al. 2020) takes out. They are removed, and counted in the
 //! history of the document; the rest of it stays.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashSet},
-    sync::OnceLock,
-};
+use std::{borrow::Cow, collections::BTreeMap, sync::OnceLock};
 
 use regex::Regex;
 use serde::{Deserialize, Serialize};
@@ -93,11 +89,10 @@ impl Default for SiteLines {
 impl SiteLines {
     /// Counts the lines of a document of `source`, each once.
     pub fn add(&mut self, source: u64, text: &str) {
-        let lines: HashSet<u64> = text.split('\n').filter_map(|line| line_hash(source, line)).collect();
-        self.add_hashes(source, &lines);
+        self.add_hashes(source, &line_hashes(source, text));
     }
 
-    pub(super) fn add_hashes(&mut self, source: u64, lines: &HashSet<u64>) {
+    pub(super) fn add_hashes(&mut self, source: u64, lines: &[u64]) {
         *self.documents.entry(source).or_default() += 1;
         self.lines += lines.len() as u64;
         for &line in lines {
@@ -136,24 +131,44 @@ fn slots(line: u64) -> [usize; 2] {
     [line as usize % COUNTERS, (line >> 32) as usize % COUNTERS]
 }
 
+/// The hashes of the lines of a document, each once.
+pub(super) fn line_hashes(source: u64, text: &str) -> Vec<u64> {
+    let mut hashes: Vec<u64> = text.split('\n').filter_map(|line| line_hash(source, line)).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    hashes
+}
+
 /// The hash of a line of `source`, whatever numbers are in it, as pages and
 /// dates are; `None` for what is no line of words.
-pub(super) fn line_hash(source: u64, line: &str) -> Option<u64> {
-    if line.len() > SITE_LINE_BYTES_MAX {
+fn line_hash(source: u64, line: &str) -> Option<u64> {
+    let line = line.trim().as_bytes();
+    let letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte >= 0x80;
+    if line.len() > SITE_LINE_BYTES_MAX || !line.iter().any(letter) {
         return None;
     }
-    let (mut hash, mut number, mut letters) = (source, false, false);
-    for byte in line.trim().bytes() {
-        let digit = byte.is_ascii_digit();
-        if digit && number {
-            continue;
-        }
-        number = digit;
-        letters |= byte.is_ascii_alphabetic() || byte >= 0x80;
-        let byte = if digit { b'0' } else { byte.to_ascii_lowercase() };
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    // Not `any`, which stops at the first and so cannot take many at a time.
+    if !line.iter().fold(false, |digit, byte| digit | byte.is_ascii_digit()) {
+        return Some(hash_folded(source, line));
     }
-    letters.then(|| mix(hash))
+    let mut plain: Vec<u8> = line.iter().map(|byte| if byte.is_ascii_digit() { b'0' } else { *byte }).collect();
+    plain.dedup_by(|a, b| (*a, *b) == (b'0', b'0'));
+    Some(hash_folded(source, &plain))
+}
+
+/// The hash of bytes in which large letters of ASCII are small ones; of signs
+/// of ASCII some count as others.
+fn hash_folded(seed: u64, bytes: &[u8]) -> u64 {
+    let fold = |hash: u64, eight: u64| {
+        let small = eight | (!eight & 0x8080_8080_8080_8080) >> 2;
+        let hash = (hash ^ small).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        hash ^ hash >> 32
+    };
+    let (eights, rest) = bytes.as_chunks::<8>();
+    let hash = eights.iter().fold(seed, |hash, eight| fold(hash, u64::from_le_bytes(*eight)));
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    mix(fold(hash, u64::from_le_bytes(last)) ^ bytes.len() as u64)
 }
 
 /// A text without the lines that are no part of it.

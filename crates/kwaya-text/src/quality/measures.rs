@@ -176,7 +176,8 @@ impl Lines {
         // Most texts have none of these, and one look at all of it is quick.
         let any_bracket = text.contains(['{', '}']);
         lines.hashes = text.bytes().filter(|byte| *byte == b'#').count() as u64;
-        lines.ellipses = (text.matches('…').count() + text.matches("...").count()) as u64;
+        let count = |sign: &str| memchr::memmem::find_iter(text.as_bytes(), sign).count() as u64;
+        lines.ellipses = count("…") + count("...");
         let mut paragraph = (0, 0);
         for line in text.split('\n') {
             if line.is_empty() {
