@@ -603,9 +603,16 @@ line-script = about JavaScript
 line-policy = about cookies or terms of use
 line-unended = without the end of a sentence
 line-few-words = of fewer than three words
+report-lines = Lines that were no part of their texts were taken out:
+report-limits = What was asked of texts in { $language }
+report-filter = Filter
+report-least = At least
+report-most = At most
+report-limit-from = The limit is from
+report-beyond = Texts beyond it
 corpus-limits = What was asked of texts in { $language }: filter, least, most, where the limit is from, share of the texts beyond it
 limit-stated = the recipe
-limit-published = a paper
+limit-published = fixed, after a paper
 limit-learned = learned from these texts
 limit-moved = learned, and moved so as to drop few
 

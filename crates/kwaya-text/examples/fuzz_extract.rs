@@ -2,7 +2,7 @@
 //! `cargo run --release -p kwaya-text --example fuzz_extract SECONDS [SEED] [FOLDER]`
 //!
 //! The seeds are files of every format, made here or taken from FOLDER (or
-//! the example of the repository); each input is one of them with bytes
+//! the example and the tests of the repository); each input is one of them with bytes
 //! changed, parts moved, cut or doubled, packed once more, or under another
 //! name. All runs in this process. Panics are listed by their place in the
 //! source, even where they are caught; so are files that take more than ten
@@ -112,6 +112,16 @@ fn written() -> Vec<(String, Vec<u8>)> {
         named("a.warc", warc.repeat(2)),
         named("a.xml", wiki),
         named("a.mbox", mail.repeat(2)),
+        named("a.srt", "1\n00:00:01,000 --> 00:00:04,000\n<i>Mahindi huvunwa</i>\n\n2\n00:00:05,000 --> 00:00:09,000\nyakikauka.\n\n".repeat(4)),
+        named("a.vtt", "WEBVTT\n\nNOTE x\n\n00:01.000 --> 00:04.000 align:start\n<v Asha>Mahindi\n\n".repeat(2)),
+        named("a.po", format!("msgid \"\"\nmsgstr \"Content-Type: text/plain; charset=UTF-8\\n\"\n\n#: a.c:1\nmsgctxt \"x\"\nmsgid \"maize\"\nmsgid_plural \"b\"\nmsgstr[0] {text:?}\nmsgstr[1] \"maji\"\n\n").repeat(3)),
+        named("a.tmx", format!("<?xml version=\"1.0\"?><!DOCTYPE tmx SYSTEM \"tmx14.dtd\"><tmx version=\"1.4\"><body><tu><tuv xml:lang=\"sw\"><seg>{}<bpt i=\"1\"/></seg></tuv><tuv xml:lang=\"en\"><seg>maize</seg></tuv></tu></body></tmx>", text.replace('"', "")).replace("& ", "&amp; ")),
+        named("_chat.txt", format!("[03/02/2025, 10:00:01] Asha: {text}\n[03/02/2025, 10:00:02] Juma: <Media omitted>\nna maji\n").repeat(5)),
+        named("result.json", format!("{{\"name\": \"x\", \"type\": \"personal_chat\", \"messages\": [{{\"id\": 1, \"type\": \"message\", \"from\": \"Asha\", \"from_id\": \"user1\", \"text\": [{text:?}, {{\"type\": \"bold\", \"text\": \"maji\"}}], \"text_entities\": []}}]}}")),
+        named("a.fodt", format!("<?xml version=\"1.0\"?><office:document xmlns:office=\"urn:oasis:names:tc:opendocument:xmlns:office:1.0\" xmlns:text=\"urn:oasis:names:tc:opendocument:xmlns:text:1.0\" office:mimetype=\"application/vnd.oasis.opendocument.text\"><office:body><office:text><text:p>{text}<text:s text:c=\"9\"/></text:p></office:text></office:body></office:document>")),
+        ("cp1252.txt".to_owned(), b"L'\xe9t\xe9 \x93pass\xe9\x94, caf\xe9s et th\xe9\xe2tres. ".repeat(20)),
+        ("koi8.txt".to_owned(), b"\xeb\xd5\xcb\xd5\xd2\xd5\xda\xc1 \xd2\xc1\xd3\xd4\xc5\xd4 ".repeat(30)),
+        named("broken.txt", format!("Ã‰tÃ© Ã  lâ€™est, mwisho wa kur-\nasa. {text}")),
         named("a.eml", mail.split_once('\n').map_or(String::new(), |(_, mail)| mail.to_owned())),
     ]
 }
@@ -147,7 +157,7 @@ fn table() -> Vec<u8> {
     write(codec).expect("memory can be written to")
 }
 
-fn seeds(folder: PathBuf) -> Result<Vec<(String, Vec<u8>)>> {
+fn seeds(mut folders: Vec<PathBuf>) -> Result<Vec<(String, Vec<u8>)>> {
     let mut seeds = written();
     seeds.push(("a.parquet".to_owned(), table()));
     let packed: Vec<_> = seeds
@@ -164,7 +174,6 @@ fn seeds(folder: PathBuf) -> Result<Vec<(String, Vec<u8>)>> {
         })
         .collect();
     seeds.extend(packed);
-    let mut folders = vec![folder];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).at(&folder)? {
             let path = entry.at(&folder)?.path();
@@ -239,8 +248,9 @@ fn main() -> Result<ExitCode> {
     let mut arguments = std::env::args().skip(1);
     let seconds = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(60);
     let seed = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(1);
-    let example = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples/maize/documents");
-    let seeds = seeds(arguments.next().map_or(example, PathBuf::from))?;
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let own = ["../../examples/maize/documents", "tests/golden/formats"].map(|folder| here.join(folder));
+    let seeds = seeds(arguments.next().map_or(own.to_vec(), |folder| vec![folder.into()]))?;
     panic::set_hook(Box::new(|info| {
         // Where, and not what: the words may be those of the input.
         let place = info.location().map_or(String::new(), ToString::to_string);
