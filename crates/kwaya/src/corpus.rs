@@ -280,8 +280,12 @@ fn show_stats(stats: &Stats) {
         print(&say!("corpus-length", low = low, high = high, documents = words::count(*documents)));
     }
     for (language, thresholds) in &stats.limits {
+        let limits: Vec<_> = thresholds.limits().filter(|(_, limit)| limit.share > 0).collect();
+        if limits.is_empty() {
+            continue;
+        }
         print(&say!("corpus-limits", language = language));
-        for (filter, limit) in thresholds.limits() {
+        for (filter, limit) in limits {
             let [low, high] =
                 limit.edges().map(|edge| edge.map_or_else(|| "-".to_owned(), |edge| format!("{edge:.3}")));
             let share = f64::from(limit.share) / 100.0;

@@ -12,6 +12,8 @@ use super::{
     words::{Reader, Word, mix, read},
 };
 
+/// With fewer lines there is no share of them.
+const LINES_MIN: u64 = 3;
 /// FineWeb: lines of no more characters are short.
 const SHORT_LINE: u64 = 30;
 
@@ -75,9 +77,11 @@ impl Measures {
         set(Filter::AlphabeticWords, each(reading.alphabetic, words));
         set(Filter::SymbolRatio, each(lines.hashes.max(lines.ellipses), words));
         let lines_count = lines.lines.repeated.parts;
-        set(Filter::BulletLines, each(lines.bullets, lines_count));
-        set(Filter::EllipsisLines, each(lines.ended_by_ellipsis, lines_count));
-        set(Filter::CurlyBrackets, each(lines.brackets, lines_count));
+        // Of one paragraph in one line such shares say nothing.
+        let of_lines = |part: u64| each(part, lines_count).filter(|_| lines_count >= LINES_MIN);
+        set(Filter::BulletLines, of_lines(lines.bullets));
+        set(Filter::EllipsisLines, of_lines(lines.ended_by_ellipsis));
+        set(Filter::CurlyBrackets, of_lines(lines.brackets));
         set(Filter::LoremIpsum, each(cleaned.lorem_ipsum.into(), 1));
         set(Filter::UnendedLines, each(lines.unended, lines_count));
         set(Filter::ShortLines, each(lines.short, lines_count));
