@@ -218,14 +218,16 @@ pub(crate) fn analyse(documents: &[Vec<String>], columns: &[Vec<usize>], pool: &
     let named = in_shards(pool, words.len(), |range| {
         let mut all = Vec::new();
         for word in &words[range] {
-            let mut own = Vec::new();
+            let mut own = Vec::with_capacity(1 + (word.len() + 1) * (1 + LONGEST - SHORTEST));
             names(word, |name| own.push(name));
             all.push(own);
         }
         all
     });
-    let (mut numbers, mut names) = (Map::<u32, u32>::default(), Vec::new());
     let mut features: Vec<Vec<u32>> = named.into_iter().flatten().collect();
+    // Words share most of their features; growing costs more than room.
+    let room = 8 * features.len();
+    let (mut numbers, mut names) = (Map::<u32, u32>::with_capacity_and_hasher(room, <_>::default()), Vec::new());
     for feature in features.iter_mut().flatten() {
         *feature = *numbers.entry(*feature).or_insert_with(|| {
             names.push(*feature);
@@ -235,16 +237,52 @@ pub(crate) fn analyse(documents: &[Vec<String>], columns: &[Vec<usize>], pool: &
     Analysis { features, names, bags }
 }
 
+/// The documents of a bag as features.
+pub(crate) struct Counted {
+    /// The name of each feature.
+    pub(crate) names: Vec<u32>,
+    /// By document, its features, each with how often it is there.
+    pub(crate) documents: Vec<Vec<(u32, u32)>>,
+}
+
 impl Analysis {
-    /// The features of each document in a bag, with how often each is there.
-    pub(crate) fn count(&self, bag: usize, pool: &Pool) -> Vec<Vec<(u32, u32)>> {
+    /// Counts the features of a bag, without most of those that are not in
+    /// `least ..= most` of the first `count` documents: what the words tell of
+    /// that saves counting them.
+    pub(crate) fn count(&self, bag: usize, count: usize, (least, most): (u32, u32), pool: &Pool) -> Counted {
         let documents = &self.bags[bag];
+        let mut of_words = vec![0_u32; self.features.len()];
+        documents[..count].iter().flatten().for_each(|(word, _)| of_words[*word as usize] += 1);
+        // A feature is in no more documents than its words together, and in no
+        // fewer than each of them.
+        let mut bounds = vec![(0_u32, 0_u32); self.names.len()];
+        for (features, &rows) in self.features.iter().zip(&of_words).filter(|(_, rows)| **rows > 0) {
+            for &feature in features {
+                let (together, each) = &mut bounds[feature as usize];
+                (*together, *each) = (together.saturating_add(rows), rows.max(*each));
+            }
+        }
+        let (mut names, mut numbers) = (Vec::new(), vec![u32::MAX; bounds.len()]);
+        for (feature, (together, each)) in bounds.into_iter().enumerate() {
+            if together >= least && each <= most {
+                numbers[feature] = names.len() as u32;
+                names.push(self.names[feature]);
+            }
+        }
+        let (mut ends, mut features) = (vec![0], Vec::new());
+        let mut there = vec![false; self.features.len()];
+        documents.iter().flatten().for_each(|(word, _)| there[*word as usize] = true);
+        for (own, there) in self.features.iter().zip(there) {
+            let own = if there { own.as_slice() } else { &[] };
+            let kept = own.iter().map(|feature| numbers[*feature as usize]);
+            features.extend(kept.filter(|number| *number != u32::MAX));
+            ends.push(features.len());
+        }
         let counted = in_shards(pool, documents.len(), |range| {
-            let mut counts = vec![0_u32; self.names.len()];
-            let count = |document: &Vec<(u32, u32)>| {
-                let mut seen = Vec::new();
+            let (mut counts, mut seen) = (vec![0_u32; names.len()], Vec::new());
+            let mut count = |document: &Vec<(u32, u32)>| -> Vec<(u32, u32)> {
                 for &(word, times) in document {
-                    for &feature in &self.features[word as usize] {
+                    for &feature in &features[ends[word as usize]..ends[word as usize + 1]] {
                         let count = &mut counts[feature as usize];
                         if *count == 0 {
                             seen.push(feature);
@@ -252,10 +290,69 @@ impl Analysis {
                         *count = count.saturating_add(times);
                     }
                 }
-                seen.into_iter().map(|feature| (feature, std::mem::take(&mut counts[feature as usize]))).collect()
+                seen.drain(..).map(|feature| (feature, std::mem::take(&mut counts[feature as usize]))).collect()
             };
-            documents[range].iter().map(count).collect::<Vec<_>>()
+            documents[range].iter().map(&mut count).collect::<Vec<_>>()
         });
-        counted.into_iter().flatten().collect()
+        Counted { names, documents: counted.into_iter().flatten().collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(word: &str) -> Vec<u32> {
+        let (mut found, word) = (Vec::new(), word.chars().collect::<Vec<_>>());
+        names(&word, |name| found.push(name));
+        found
+    }
+
+    /// Files hold these names: a change is another format. They were computed
+    /// in Python from the head of this file.
+    #[test]
+    fn the_names_of_features_do_not_change() {
+        let na = [763420833, 932987972, 3304903930, 3739879789, 4086336005, 1543187359, 2073993781];
+        assert_eq!(named("na"), na);
+        let marked = [2217734384, 3346521363, 4002395535, 3285997739, 84606232, 1095795893, 2667559749];
+        assert_eq!(named("ọ\u{300}"), marked);
+    }
+
+    #[test]
+    fn words_are_letters_with_their_marks() {
+        let found = |text: &str| -> Vec<(String, u32)> {
+            bag([text]).into_iter().map(|(word, count)| (word.into_iter().collect(), count)).collect()
+        };
+        let once = |word: &str| (word.to_owned(), 1);
+        // Decomposed and composed are one word; small and large letters too.
+        assert_eq!(
+            found("Ìjọba, ìjo\u{323}ba! N'ilé-iṣẹ́"),
+            [("ìjọba".to_owned(), 2), once("n"), once("ilé"), once("iṣẹ\u{301}")]
+        );
+        assert_eq!(found("ትምህርት ቤት 2026 हिन्दी"), ["ትምህርት", "ቤት", "2026", "हिन्दी"].map(once));
+        assert!(found(" \u{300}\u{300} ?! \n").is_empty());
+        // A text without spaces is bounded.
+        let long = found(&"字".repeat(100_000));
+        assert_eq!((long.len(), long[0].0.chars().count()), (1, WORD_CHARACTERS_MAX));
+    }
+
+    #[test]
+    fn documents_are_counted_alike_with_any_number_of_threads() {
+        let documents: Vec<Vec<String>> =
+            (0..200).map(|i| vec![format!("kichwa {}", i % 7), format!("habari ya {} na {}", i % 5, i % 3)]).collect();
+        let counted = |threads| {
+            let pool = Pool::new(threads);
+            let analysis = analyse(&documents, &bags(2, 1), &pool);
+            (0..2)
+                .map(|bag| analysis.count(bag, 200, (2, 150), &pool))
+                .map(|c| (c.names, c.documents))
+                .collect::<Vec<_>>()
+        };
+        let one = counted(1);
+        assert_eq!(one, counted(3));
+        // The column alone has no words of the other; both have none that all have.
+        let word = |word: &str| named(word)[0];
+        assert!(one[0].0.contains(&word("5")) && one[1].0.contains(&word("6")));
+        assert!(!one[1].0.contains(&word("habari")) && !one[0].0.contains(&word("habari")));
     }
 }

@@ -120,7 +120,8 @@ fn from_bytes(bytes: &[u8]) -> Result<Classifier, String> {
         Ok(view.data().to_vec())
     };
     let numbers = |name: &str, shape: &[usize], least: f32| {
-        let numbers: Vec<f32> = get(name, Dtype::F32, shape)?.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        let numbers: Vec<f32> =
+            get(name, Dtype::F32, shape)?.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
         match numbers.iter().find(|number| !(least..=NUMBER_MAX).contains(*number)) {
             Some(number) => Err(format!("{name}: {number}")),
             None => Ok(numbers),
@@ -174,4 +175,85 @@ fn check(about: &About) -> Result<(), String> {
         return Err(format!("temperature: {} {}", about.temperature, about.unsure_below));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use kwaya_base::Silent;
+    use kwaya_math::{Pool, philox::Stream};
+
+    use super::*;
+    use crate::{Columns, Row, train};
+
+    /// A classifier of 60 rows.
+    fn small() -> Classifier {
+        let words = ["mpira", "timu", "goli", "daktari", "dawa", "hospitali"];
+        let text = |i: usize| format!("{} {} na {}", words[i % 2 * 3 + i % 3], words[i % 2 * 3 + i / 2 % 3], i % 7);
+        let row = |i: usize| Row {
+            line: i as u64,
+            label: ["michezo", "afya"][i % 2].into(),
+            texts: vec![text(i), text(i + 2) + " leo"],
+        };
+        let rows: Vec<Row> = (0..60).map(row).collect();
+        let columns = Columns { text: vec!["title".into(), "text".into()], label: Some("topic".into()) };
+        train(&rows, &[], &columns, 0.95, &Pool::new(1), &Silent).unwrap().classifier
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_answers_alike() {
+        let made = small();
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a.safetensors");
+        made.write(&path).unwrap();
+        let read = Classifier::read(&path).unwrap();
+        assert_eq!((&read.about, &read.tables, &read.intercepts), (&made.about, &made.tables, &made.intercepts));
+        assert_eq!(read.to_bytes(), fs::read(&path).unwrap());
+        let answer = read.answer(&["Timu ya mpira", "goli"]);
+        assert_eq!(answer, made.answer(&["Timu ya mpira", "goli"]));
+        assert_eq!(read.about.labels[answer.label], "michezo");
+        assert_eq!(read.row("dawa"), ["", "dawa"]);
+    }
+
+    #[test]
+    fn the_parts_of_the_words_add_up_to_the_score() {
+        let made = small();
+        let texts = ["Timu ya mpira", "goli la timu na dawa"];
+        let (probabilities, label) = (made.answer(&texts).probabilities, made.label("michezo").unwrap());
+        let score = |label: usize| -> f32 {
+            made.intercepts[label] + made.parts(&texts, label).iter().map(|part| part.weight).sum::<f32>()
+        };
+        let said = crate::calibrate::probabilities(&[score(0), score(1)], made.about.temperature);
+        assert!((said[label] - probabilities[label]).abs() < 1e-4, "{said:?} {probabilities:?}");
+        assert!(made.because(&texts, label, 2).iter().any(|telling| telling.word == "timu"));
+    }
+
+    #[test]
+    fn damaged_files_are_refused_or_answer() {
+        let good = small().to_bytes();
+        let head = 8 + u64::from_le_bytes(good[..8].try_into().unwrap()) as usize;
+        let (mut random, mut read) = (Stream::new(5, 0, 0), 0);
+        for round in 0..6_000_u64 {
+            let mut bytes = good.clone();
+            // Most of the damage where it matters.
+            let end = if round % 3 == 0 { bytes.len() } else { head };
+            for _ in 0..=random.below(3) {
+                let at = random.below(end.min(bytes.len()) as u64) as usize;
+                match random.below(4) {
+                    0 => bytes[at] = random.next_u32() as u8,
+                    1 => bytes[at] = b"0123456789-e.,\"[]{}"[random.below(19) as usize],
+                    2 => drop(bytes.remove(at)),
+                    _ if round % 20 == 0 => bytes.truncate(at.max(1)),
+                    _ => bytes[at] ^= 1 << random.below(8),
+                }
+            }
+            if let Ok(classifier) = from_bytes(&bytes) {
+                read += 1;
+                let row = classifier.row("timu ya mpira");
+                let answer = classifier.answer(&row);
+                assert!(answer.probabilities.iter().all(|p| (0.0..=1.0).contains(p)), "{answer:?}");
+                classifier.because(&row, answer.label, 3);
+            }
+        }
+        assert!(read > 100, "{read} of the damaged files were read");
+    }
 }

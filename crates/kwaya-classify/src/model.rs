@@ -185,9 +185,8 @@ impl Classifier {
     /// When there are fewer texts than columns.
     pub fn answer(&self, texts: &[impl AsRef<str>]) -> Answer {
         let probabilities = calibrate::probabilities(&self.scores(texts), self.about.temperature);
-        let label = (1..probabilities.len()).fold(0, |best, label| {
-            if probabilities[label] > probabilities[best] { label } else { best }
-        });
+        let label = (1..probabilities.len())
+            .fold(0, |best, label| if probabilities[label] > probabilities[best] { label } else { best });
         Answer { label, sure: probabilities[label] >= self.about.unsure_below, probabilities }
     }
 

@@ -264,3 +264,95 @@ impl Iterator for Rows {
         row.transpose()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use kwaya_math::philox::Stream;
+
+    use super::*;
+
+    fn columns() -> Columns {
+        Columns { text: vec!["title".into(), "text".into()], label: Some("topic".into()) }
+    }
+
+    fn read(name: &str, bytes: &[u8]) -> Result<Vec<Row>> {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        Rows::open(&path, &columns())?.collect()
+    }
+
+    fn row(line: u64, label: &str, title: &str, text: &str) -> Row {
+        Row { line, label: label.into(), texts: vec![title.into(), text.into()] }
+    }
+
+    #[test]
+    fn rows_are_read_from_each_kind_of_file() {
+        let wanted = [row(2, "a b", "T", "one\n\"two\""), row(5, "c", "", "x")];
+        let tsv = "\u{feff}text\ttopic\tid\ttitle\n\"one\n\"\"two\"\"\"\ta b\t1\tT\n\nx\tc\t2\t\n";
+        assert_eq!(read("a.tsv", tsv.as_bytes()).unwrap(), wanted);
+        let csv = tsv.replace('\t', ",").replace("x,", "\"x\",").replace('\n', "\r\n").replace("one\r", "one");
+        assert_eq!(read("a.csv", csv.as_bytes()).unwrap(), wanted);
+        let lines = "{\"text\": \"one\\n\\\"two\\\"\", \"topic\": \"a b\", \"title\": \"T\"}\n\n\
+            {\"topic\": \"c\", \"title\": null, \"text\": \"x\", \"n\": [1]}";
+        assert_eq!(
+            read("a.jsonl", lines.as_bytes()).unwrap(),
+            [wanted[0].clone(), row(3, "c", "", "x")].map(|mut row| {
+                row.line = if row.label == "c" { 3 } else { 1 };
+                row
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line() {
+        let refused = |name: &str, bytes: &[u8]| {
+            let error = read(name, bytes).unwrap_err();
+            let line = error.args().iter().find(|(name, _)| *name == "line").map(|(_, line)| line.clone());
+            (error.key(), line.unwrap_or_default())
+        };
+        let head = "topic\ttitle\ttext\n";
+        let table = |rest: &str| format!("{head}{rest}").into_bytes();
+        assert_eq!(refused("a.tsv", &table("a\tb\tc\na\tb\n")), ("classify-width", "3".into()));
+        assert_eq!(refused("a.tsv", &table("a\tb\tc\n\n  \tb\tc\n")), ("classify-label-wrong", "4".into()));
+        assert_eq!(refused("a.tsv", &table("a\t\"b\tc\na\tb\tc\n")), ("classify-width", "2".into()));
+        let long = "l".repeat(LABEL_BYTES_MAX + 1);
+        assert_eq!(refused("a.tsv", &table(&format!("{long}\tb\tc\n"))), ("classify-label-wrong", "2".into()));
+        let latin = [head.as_bytes(), b"a\tb\t\xe9\n"].concat();
+        assert_eq!(refused("a.tsv", &latin), ("classify-row", "2".into()));
+        assert_eq!(refused("a.tsv", b"topic\ttext\n"), ("classify-column", String::new()));
+        assert_eq!(refused("a.csv", b"topic,title,text,text\n"), ("classify-column", String::new()));
+        assert_eq!(refused("a.tsv", b""), ("classify-column", String::new()));
+        assert_eq!(refused("a.xlsx", b""), ("classify-format", String::new()));
+        assert_eq!(refused("a.jsonl", b"\n{\"topic\": 1}\n"), ("classify-column", "2".into()));
+        assert_eq!(refused("a.jsonl", b"{\"topic\": [\n"), ("classify-row", "1".into()));
+        let deep = format!("{{\"topic\": {}", "[".repeat(100_000));
+        assert_eq!(refused("a.jsonl", deep.as_bytes()), ("classify-row", "1".into()));
+        let endless = table(&format!("a\tb\t\"{}", "x".repeat(ROW_BYTES_MAX)));
+        assert_eq!(refused("a.tsv", &endless), ("classify-row", "2".into()));
+        let line = vec![b' '; ROW_BYTES_MAX + 1];
+        assert_eq!(refused("a.jsonl", &line), ("classify-row", "1".into()));
+    }
+
+    #[test]
+    fn damaged_files_are_read_or_refused() {
+        let tsv = "topic\ttitle\ttext\na\tb\t\"c\nd\"\ne\tf\tg\n".repeat(3).into_bytes();
+        let lines = "{\"topic\": \"a\", \"title\": \"b\", \"text\": \"c\"}\n".repeat(5).into_bytes();
+        let mut random = Stream::new(3, 0, 0);
+        for round in 0..3_000 {
+            let (name, good) = if round % 2 == 0 { ("a.tsv", &tsv) } else { ("a.jsonl", &lines) };
+            let mut bytes = good.clone();
+            for _ in 0..=random.below(4) {
+                let at = random.below(bytes.len() as u64) as usize;
+                match random.below(3) {
+                    0 => bytes[at] = random.next_u32() as u8,
+                    1 => bytes.truncate(at.max(1)),
+                    _ => bytes.insert(at, b"\"\t\n\r{}[\\,"[random.below(9) as usize]),
+                }
+            }
+            let _ = read(name, &bytes);
+        }
+    }
+}

@@ -67,8 +67,7 @@ fn columns(m: &ArgMatches, classifier: &Classifier, label: Option<String>) -> Re
 fn train(m: &ArgMatches) -> Result<()> {
     let start = Instant::now();
     let (bar, pool, out) = (Bar::new(), pool(m), Path::new(text(m, "out")));
-    let columns =
-        Columns { text: named(m).expect("required"), label: m.get_one::<String>("label").cloned() };
+    let columns = Columns { text: named(m).expect("required"), label: m.get_one::<String>("label").cloned() };
     let rows = kwaya_classify::read(Path::new(text(m, "data")), &columns, &bar)?;
     let dev = match m.get_one::<String>("dev") {
         Some(path) => kwaya_classify::read(Path::new(path), &columns, &bar)?,
