@@ -32,10 +32,12 @@ const FILE_BYTES_MAX: u64 = 1 << 30;
 /// The key of the metadata.
 const KEY: &str = "kwaya.classifier";
 const FORMAT: u32 = 1;
+/// Columns with text.
+pub(crate) const COLUMNS_MAX: usize = 1 << 8;
+/// Labels.
+const LABELS_MAX: usize = 1 << 12;
 /// Bounds of numbers: far outside what training makes, far inside f32.
 const NUMBER_MAX: f32 = 1e6;
-const COLUMNS_MAX: usize = 1 << 8;
-const LABELS_MAX: usize = 1 << 12;
 
 #[derive(Serialize, Deserialize)]
 struct Head {

@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::{
     calibrate,
     features::{self, Analysis, Counted},
+    file::COLUMNS_MAX,
     measure::{self, Judged},
     model::{self, About, Bag, Classifier, Table, Telling},
     rows::{Columns, Row, Rows},
@@ -22,15 +23,19 @@ use crate::{
 
 /// Bounds of what is trained on.
 const ROWS_MAX: usize = 1 << 21;
-const TEXT_BYTES_MAX: usize = 256 << 20;
+const TEXT_BYTES_MAX: usize = 128 << 20;
 const LABELS_MAX: usize = 1 << 10;
+/// Weights of a classifier, in all bags and for all labels together; where
+/// there would be more, the rarest features are left out.
+const WEIGHTS_MAX: usize = 1 << 27;
 
 /// The rows are held out in so many parts, in turn.
 const FOLDS: usize = 4;
 /// A feature is in so many rows at least, and in this share of them at most:
-/// what is in one row teaches nothing, what is in all tells nothing apart.
+/// what is in one row teaches nothing, what is in all tells nothing apart. A
+/// word that all rows of one of two labels have is in half of them.
 const IN_ROWS_MIN: u32 = 2;
-const IN_SHARE_MAX: f64 = 0.2;
+const IN_SHARE_MAX: f64 = 0.5;
 /// Few rows have no feature that is in more of them by chance.
 const IN_ROWS_ALWAYS: u32 = 20;
 /// What is tried: the weight of the bags of single columns beside that of all,
@@ -108,7 +113,7 @@ struct Vectors {
 }
 
 /// Features are chosen and weighed by the first `count` documents alone.
-fn vectors(analysis: &Analysis, count: usize, pool: &Pool) -> Vectors {
+fn vectors(analysis: &Analysis, count: usize, labels: usize, pool: &Pool) -> Vectors {
     let mut made = Vectors { rows: Sparse::default(), tables: Vec::new(), starts: vec![0] };
     let mut of_bags = Vec::new();
     let common: Vec<f32> = (0..DAMPED).map(model::damped).collect();
@@ -118,10 +123,13 @@ fn vectors(analysis: &Analysis, count: usize, pool: &Pool) -> Vectors {
         let Counted { names, documents } = analysis.count(bag, count, (IN_ROWS_MIN, most), pool);
         let mut in_rows = vec![0_u32; names.len()];
         documents[..count].iter().flatten().for_each(|(feature, _)| in_rows[*feature as usize] += 1);
+        let kept = |least: u32| in_rows.iter().filter(|rows| (least..=most).contains(*rows)).count();
+        let room = WEIGHTS_MAX / labels.next_multiple_of(LANES) / analysis.bags.len();
+        let least = (IN_ROWS_MIN..).find(|least| kept(*least) <= room).unwrap_or(most);
         // The number and the rarity of each feature that is kept.
         let (mut kept, mut table) = (vec![(u32::MAX, 0.0); names.len()], Table::default());
         for ((name, rows), kept) in names.into_iter().zip(in_rows).zip(&mut kept) {
-            if (IN_ROWS_MIN..=most).contains(&rows) {
+            if (least..=most).contains(&rows) {
                 let share = (1 + count) as f64 / f64::from(1 + rows);
                 let rarity = (1.0 + scalar::log2(share) * std::f64::consts::LN_2) as f32;
                 *kept = (table.names.len() as u32, rarity);
@@ -287,6 +295,10 @@ pub fn train(
         return Err(Error::new("classify-many-labels").arg("count", labels.len()).arg("max", LABELS_MAX));
     }
     let number = |row: &&Row| labels.binary_search(&row.label).ok().map(|label| label as u32);
+    if columns.text.len() > COLUMNS_MAX {
+        let error = Error::usage("classify-many-columns").arg("count", columns.text.len());
+        return Err(error.arg("max", COLUMNS_MAX));
+    }
     // A label that is not learned cannot be answered, rightly or wrongly.
     let used: Vec<&Row> = rows.iter().chain(dev.iter().filter(|row| number(row).is_some())).collect();
     let numbers: Vec<u32> = used.iter().filter_map(number).collect();
@@ -299,7 +311,7 @@ pub fn train(
     let tried_weights = if bags.len() > 1 { &COLUMN_WEIGHTS[..] } else { &COLUMN_WEIGHTS[..1] };
     progress.begin("classify-training", (3 + tried_weights.len() + OTHER_COSTS.len()) as u64, Unit::Steps);
     let analysis = features::analyse(&documents, &bags, pool);
-    let vectors = vectors(&analysis, rows.len(), pool);
+    let vectors = vectors(&analysis, rows.len(), labels.len(), pool);
     drop((analysis, documents));
     let features = *vectors.starts.last().expect("the first is 0") as usize;
     if features == 0 {

@@ -200,7 +200,7 @@ fn run(m: &ArgMatches) -> Result<()> {
             return Err(Error::usage("classify-nothing"));
         }
         let row = |(line, text): (u64, &String)| (line, classifier.row(text));
-        answer(m, &classifier, (1..).zip(typed).map(row).collect(), &pool);
+        answer(m, &classifier, (1..).zip(typed).map(row).collect(), &pool, true);
         return Ok(());
     };
     let mut rows = Rows::open(path, &columns(m, &classifier, None)?)?;
@@ -218,7 +218,7 @@ fn run(m: &ArgMatches) -> Result<()> {
         }
         let read = block.len();
         count += read;
-        answer_after(m, &classifier, block, &pool, count == read);
+        answer(m, &classifier, block, &pool, count == read);
         bar.at(rows.progress().0);
         match wrong {
             Some(error) => return Err(error),
@@ -232,13 +232,9 @@ fn run(m: &ArgMatches) -> Result<()> {
     Ok(())
 }
 
-fn answer(m: &ArgMatches, classifier: &Classifier, rows: Vec<(u64, Vec<String>)>, pool: &Pool) {
-    answer_after(m, classifier, rows, pool, true);
-}
-
 /// Answers rows and prints the answers, after the names of the columns where
 /// they are the first.
-fn answer_after(m: &ArgMatches, classifier: &Classifier, rows: Vec<(u64, Vec<String>)>, pool: &Pool, first: bool) {
+fn answer(m: &ArgMatches, classifier: &Classifier, rows: Vec<(u64, Vec<String>)>, pool: &Pool, first: bool) {
     let as_json = m.get_flag("json");
     if first && !as_json {
         print(&say!("classify-answers-head"));
