@@ -997,3 +997,111 @@ language-tag-wrong = { $tag } is not the tag of a language
     .remedy = Write it as in BCP 47: two or three small letters, and the script where there are several, such as bem or sr-Latn.
 language-sample-small = The sample has { $found } pieces of text, too few to learn from
     .remedy = Give at least { $least } pieces of a few sentences each, which is about two pages; ten pages are better.
+
+### Classifiers
+
+help-classify = Sort texts into labels, learned from rows that have them
+help-classify-examples =
+    Examples:
+      kwaya classify train --data train.tsv --label category --text headline,text topics.safetensors
+      kwaya classify eval topics.safetensors --data test.tsv
+      kwaya classify run topics.safetensors "Bei ya mahindi imepanda"
+
+    Data are tables (.tsv, .csv) whose first row names the columns, or lines of JSON (.jsonl).
+help-classify-train = Learn a classifier from labelled rows
+help-classify-train-examples =
+    Examples:
+      kwaya classify train --data train.tsv --label category --text headline,text topics.safetensors
+      kwaya classify train --data letters.csv --label office --text letter offices.safetensors --report offices.html
+      kwaya classify train --data train.jsonl --dev dev.jsonl --label topic --text body topics.safetensors --sure 0.98
+
+    Settings are chosen by cross-validation: each fifth of the rows is held out in turn. The figures are of answers to rows that were held out.
+help-classify-run = Give each text its label
+help-classify-run-examples =
+    Examples:
+      kwaya classify run topics.safetensors "Bei ya mahindi imepanda"
+      kwaya classify run topics.safetensors --data new.csv > answers.tsv
+      cat new.jsonl | kwaya classify run topics.safetensors --data - --json > answers.jsonl
+
+    With --json each line also has the probability of each label, and the words that spoke most for the answer.
+help-classify-eval = Measure answers to rows whose labels are known
+help-classify-eval-examples =
+    Examples:
+      kwaya classify eval topics.safetensors --data test.tsv
+      kwaya classify eval topics.safetensors --data test.tsv --report test.html
+help-classify-model = A classifier, as kwaya classify train writes it
+help-classify-out = The file to write the classifier to
+help-classify-texts = Texts to give a label each
+help-classify-data = A table (.tsv, .csv) or lines of JSON (.jsonl); - reads standard input
+help-classify-dev = More labelled rows to choose settings by; nothing is learned from them
+help-classify-label = The column with the label
+help-classify-text = The columns with text, with commas between
+help-classify-sure = Of the answers that are not called unsure, the share that is to be right
+help-classify-report = Write a page with the figures and the confusion matrix, as HTML
+
+classify-reading = Reading rows
+classify-training = Learning
+classify-answering = Answering
+classify-format = { $path } is no table that is known by its name
+    .remedy = Give a file that ends in .tsv, .csv or .jsonl.
+classify-column = { $path } has { $count ->
+        [0] no column { $column }
+       *[other] { $count } columns called { $column }
+    }. Its columns: { $names }
+    .remedy = Name the columns with --text and --label as the file does, and each once in the file.
+classify-row = { $path }, line { $line }: the row cannot be read ({ $cause })
+    .remedy = Correct this row, or take it out, and run the same command again.
+classify-width = { $path }, line { $line }: { $found } columns, but the first row names { $wanted }
+    .remedy = Correct this row. A quotation mark at the beginning of a field goes on to the next one; write "" for one that is part of the text.
+classify-label-wrong = { $path }, line { $line }: a label of { $bytes } bytes
+    .remedy = Each row needs a label of 1 to { $max } bytes. Give it one, or take the row out.
+classify-label-unknown = { $path }, line { $line }: the classifier has no label { $label }
+    .remedy = Its labels: { $labels }. Correct the row, or train the classifier with rows that have this label.
+classify-too-much = { $path }, line { $line }: more than { $rows } rows or { $megabytes } MB of text
+    .remedy = Take a part of the rows, drawn at random: more of them teach little.
+classify-few = { $rows } rows are too few to learn from
+    .remedy = Give at least { $min }; some hundred of each label make a good classifier.
+classify-one-label = All rows have one label, { $label }
+    .remedy = Give rows of two labels or more, and check that --label names the right column.
+classify-many-labels = { $count } labels, and { $max } is the most
+    .remedy = Check that --label names the right column: it should have a few values that repeat.
+classify-many-columns = { $count } columns with text, and { $max } is the most
+    .remedy = Name fewer columns with --text.
+classify-no-words = No word is in two rows of { $columns }
+    .remedy = Check that --text names columns with text.
+classify-damaged = { $path } is not a classifier, or is damaged ({ $cause })
+    .remedy = Give a file that kwaya classify train wrote, or train it again.
+classify-columns-other = The classifier reads { $wanted } columns ({ $names }), and --text names { $found }
+    .remedy = Name as many columns, in the same order.
+classify-nothing = There is nothing to give a label to
+    .remedy = Write a text after the name of the classifier, or name a file with --data.
+
+classify-made = Learned { $labels } labels from { $rows } rows in { $time }: { $path } ({ $bytes }, { $features } features).
+classify-tried = Tried: single columns { $column_weight } beside all together, cost { $cost }: weighted F1 { $f1 }
+classify-of-held-out = Answers to { $rows } rows, each held out from the training of its answer:
+classify-of-test = Answers to { $rows } rows:
+classify-head = label                             rows  precision     recall         F1
+classify-matrix = Rows of each label by the answer they got:
+classify-figures = Weighted F1 { $f1 }, mean F1 { $macro_f1 }, { $accuracy } % right. Probabilities are off by { $error } points on average.
+classify-sure = Answers below a probability of { $below } are called unsure. Of the others ({ $share } % of the rows) { $accuracy } % are right.
+classify-telling = Most telling for { $label }: { $words }
+classify-next = Measure it on rows that it has not seen: kwaya classify eval { $path } --data FILE
+classify-report = Wrote { $path }
+classify-answers-head = line	label	probability	unsure
+classify-yes = yes
+classify-no = no
+classify-speed = { $rows } rows in { $time }: { $speed } rows per second
+
+classify-page-title = Classifier { $name }
+classify-page-held-out = Measured on { $rows } rows, each held out from the training of its answer.
+classify-page-test = Measured on { $rows } rows that were given for it.
+classify-page-labels = Figures of each label
+classify-page-label = Label
+classify-page-rows = Rows
+classify-page-precision = Precision
+classify-page-recall = Recall
+classify-page-labels-meaning = Precision: of the rows that got this label as answer, the share that has it. Recall: of the rows that have it, the share that got it. F1 is between both.
+classify-page-matrix = Confusion matrix
+classify-page-matrix-meaning = Each line has the rows of one label, by the answer they got. Outlined are the right answers; the darker a cell, the larger its share of the line.
+classify-page-telling = The most telling words
+classify-page-telling-meaning = The words that spoke most for each label, on average over rows that have it.

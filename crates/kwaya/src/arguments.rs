@@ -118,6 +118,7 @@ pub(crate) fn command() -> Command {
                         .arg(option("out", "FILE").required(true)),
                 ),
         )
+        .subcommand(classify())
         .subcommand(Command::new("extract-worker").hide(true));
     kwaya
 }
@@ -133,6 +134,43 @@ fn of_language(name: &'static str) -> Command {
     Command::new(name)
         .about(say!(&format!("help-language-{name}")))
         .after_help(say!(&format!("help-language-{name}-examples")))
+}
+
+fn classify() -> Command {
+    let command = |name: &'static str| {
+        let key = format!("help-classify-{name}");
+        Command::new(name).about(say!(&key)).after_help(say!(&format!("{key}-examples")))
+    };
+    let place = |name: &'static str| place(name).help(say!(&format!("help-classify-{name}")));
+    let option = |name: &'static str, value| option(name, value).help(say!(&format!("help-classify-{name}")));
+    let report = || option("report", "FILE");
+    subcommand("classify")
+        .subcommand_required(true)
+        .subcommand(
+            command("train")
+                .arg(place("out"))
+                .arg(option("data", "FILE").required(true))
+                .arg(option("dev", "FILE"))
+                .arg(option("label", "COLUMN").required(true))
+                .arg(option("text", "COLUMNS").required(true))
+                .arg(option("sure", "SHARE").value_parser(number(0.0_f64, 1.0)).default_value("0.95"))
+                .arg(report()),
+        )
+        .subcommand(
+            command("run")
+                .arg(place("model"))
+                .arg(place("texts").required(false).num_args(1..).conflicts_with("data"))
+                .arg(option("data", "FILE"))
+                .arg(option("text", "COLUMNS")),
+        )
+        .subcommand(
+            command("eval")
+                .arg(place("model"))
+                .arg(option("data", "FILE").required(true))
+                .arg(option("label", "COLUMN"))
+                .arg(option("text", "COLUMNS"))
+                .arg(report()),
+        )
 }
 
 fn place(name: &'static str) -> Arg {

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod bar;
+mod classify;
 mod commands;
 mod corpus;
 mod exchange;
@@ -79,6 +80,7 @@ fn run(matches: &ArgMatches, ranks: &dyn Ranks) -> Result<()> {
         ("inspect", m) => exchange::inspect(m),
         ("corpus", m) => corpus::corpus(m),
         ("language", m) => language::language(m),
+        ("classify", m) => classify::classify(m),
         ("extract-worker", _) => kwaya_text::extract::worker_main(std::io::stdin().lock(), std::io::stdout().lock()),
         (other, _) => unreachable!("clap knows no command {other}"),
     }

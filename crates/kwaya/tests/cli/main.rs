@@ -5,6 +5,7 @@
 #![allow(clippy::print_stderr)]
 
 mod bad_input;
+mod classify;
 mod common;
 mod exchange;
 mod language;

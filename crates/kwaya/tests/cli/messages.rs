@@ -139,6 +139,10 @@ fn every_command_has_help_and_an_example() {
         "export",
         "inspect",
         "eval",
+        "classify",
+        "classify train",
+        "classify run",
+        "classify eval",
         "",
     ];
     let listed = place.run(["--help"]).good().out;
