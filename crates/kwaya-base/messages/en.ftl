@@ -1015,7 +1015,7 @@ help-classify-train-examples =
       kwaya classify train --data letters.csv --label office --text letter offices.safetensors --report offices.html
       kwaya classify train --data train.jsonl --dev dev.jsonl --label topic --text body topics.safetensors --sure 0.98
 
-    Settings are chosen by cross-validation: each fifth of the rows is held out in turn. The figures are of answers to rows that were held out.
+    Settings are chosen by cross-validation: each quarter of the rows is held out in turn. The figures are of answers to rows that were held out.
 help-classify-run = Give each text its label
 help-classify-run-examples =
     Examples:

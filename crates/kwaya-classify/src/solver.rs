@@ -23,7 +23,7 @@
 //! because one would wait for itself. All is f32
 //! without fused multiply-add, so the bits are the same on every processor.
 
-use kwaya_math::philox;
+use kwaya_math::philox::Stream;
 
 /// Labels that are solved for at once.
 pub(crate) const LANES: usize = 8;
@@ -132,11 +132,15 @@ pub(crate) fn solve(problem: &Problem<'_>, first: u32) -> Solved {
     let diagonal = 0.5 / cost;
     let square = |row: &u32| rows.row(*row as usize).iter().map(|(_, value)| value * value).sum::<f32>();
     let squares: Vec<f32> = pick.iter().map(|row| square(row) + 1.0 + diagonal).collect();
-    let count = pick.len() as u64;
+    let mut order: Vec<usize> = (0..pick.len()).collect();
     for pass in 0..passes {
         let (mut highest, mut lowest) = ([f32::NEG_INFINITY; LANES], [f32::INFINITY; LANES]);
-        for position in 0..count {
-            let i = philox::permute(SEED, STAGE, pass, count, position) as usize;
+        // The shuffle of Fisher and Yates.
+        let mut random = Stream::new(SEED, STAGE, pass);
+        for last in (1..order.len()).rev() {
+            order.swap(last, random.below(last as u64 + 1) as usize);
+        }
+        for &i in &order {
             let row = rows.row(pick[i] as usize);
             let scores = solved.scores(row);
             let label = labels[pick[i] as usize].wrapping_sub(first) as usize;
