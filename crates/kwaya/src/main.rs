@@ -12,6 +12,7 @@ mod exchange;
 mod new;
 mod parity;
 mod ranks;
+mod serve;
 
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -77,6 +78,8 @@ fn run(matches: &ArgMatches, ranks: &dyn Ranks) -> Result<()> {
         ("eval", m) => exchange::eval(m),
         ("inspect", m) => exchange::inspect(m),
         ("corpus", m) => corpus::corpus(m),
+        ("serve", m) => serve::serve(m),
+        ("token", m) => serve::token(m),
         ("extract-worker", _) => kwaya_text::extract::worker_main(std::io::stdin().lock(), std::io::stdout().lock()),
         (other, _) => unreachable!("clap knows no command {other}"),
     }

@@ -15,4 +15,5 @@ mod offline;
 mod ranks;
 mod rights;
 mod same_bits;
+mod serve;
 mod taught;

@@ -135,6 +135,11 @@ fn every_command_has_help_and_an_example() {
         "export",
         "inspect",
         "eval",
+        "serve",
+        "token",
+        "token add",
+        "token list",
+        "token remove",
         "",
     ];
     let listed = place.run(["--help"]).good().out;
