@@ -21,10 +21,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     log,
-    token::{self, Token},
+    token::{self, Role, Token},
 };
-
-pub use crate::token::Role;
 
 /// Wrong tokens from one address in a minute.
 const WRONG_PER_MINUTE: u32 = 10;

@@ -109,7 +109,6 @@ async fn answer(way: Way, service: Arc<Service>, user: &str, request: HttpReques
             return Some((Ok::<_, Infallible>(begin), (String::new(), stream, waiting)));
         }
         if stream.is_over() {
-            waiting.over = true;
             return None;
         }
         let sent = match tokio::time::timeout_at(deadline, waiting.next()).await {
@@ -126,6 +125,7 @@ async fn answer(way: Way, service: Arc<Service>, user: &str, request: HttpReques
                 sent
             }
         };
+        waiting.over = stream.is_over();
         Some((Ok(sent), (String::new(), stream, waiting)))
     });
     Ok(text("text/event-stream; charset=utf-8", Body::from_stream(pieces)).into_response())

@@ -71,11 +71,6 @@ impl Fault {
         let param = self.error.args().iter().find(|(name, _)| *name == "param").map(|(_, value)| value);
         json!({ "error": { "message": format!("{told}{remedy}"), "type": kind, "param": param, "code": self.code } })
     }
-
-    /// What is to be logged of it.
-    pub(crate) fn error(&self) -> &Error {
-        &self.error
-    }
 }
 
 /// Errors cannot be cloned; what people see of them can.

@@ -62,11 +62,15 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const LOOK_AT_FILES_EVERY: u32 = 10;
 
-/// The folder of the server's own files beside what is served: in the folder
-/// itself, or in that of the file.
+/// The folder in which the settings of what is served lie: the folder that was
+/// named, or that of the file.
+pub fn home(named: &Path) -> &Path {
+    if named.is_dir() { named } else { named.parent().unwrap_or(Path::new("")) }
+}
+
+/// The folder of the server's own files.
 pub fn own_folder(named: &Path) -> PathBuf {
-    let beside = || named.parent().map(Path::to_owned).unwrap_or_default();
-    if named.is_dir() { named.join(token::FOLDER) } else { beside().join(token::FOLDER) }
+    home(named).join(token::FOLDER)
 }
 
 /// Serves the model that is `named` until `stopped` says so, and finishes the

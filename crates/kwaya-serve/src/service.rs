@@ -24,12 +24,13 @@ use kwaya_recipe::text_model::TextModel;
 use serde_json::{Value, json};
 
 use crate::{
-    access::{Access, Role},
+    access::Access,
     engine::Engine,
     fault::{Cause, Fault},
     log::log,
     metrics::Metrics,
     settings::Settings,
+    token::Role,
 };
 
 /// Bytes that are read of a body that is too large, so that whoever sends it

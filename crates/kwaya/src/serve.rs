@@ -10,7 +10,7 @@ use clap::ArgMatches;
 use kwaya_base::{Error, Result, say};
 use kwaya_recipe::machine;
 use kwaya_serve::{
-    Settings, own_folder, settings,
+    Settings, home, own_folder, settings,
     token::{self, Role},
 };
 
@@ -25,7 +25,7 @@ pub(crate) fn serve(m: &ArgMatches) -> Result<()> {
         .iter()
         .filter_map(|name| m.get_one::<String>(name).map(|value| (*name, value.as_str())))
         .collect();
-    let settings = Settings::read(named, m.get_one::<String>("config").map(Path::new), &typed)?;
+    let settings = Settings::read(home(named), m.get_one::<String>("config").map(Path::new), &typed)?;
     let threads = machine::threads(m.get_one("threads").copied());
     let stopped = || STOPPED.load(Ordering::Relaxed);
     kwaya_serve::serve(named, settings, threads, stopped, |address, name| {

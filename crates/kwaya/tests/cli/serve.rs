@@ -247,7 +247,19 @@ fn answers_are_those_of_transformers_however_they_are_asked_for() {
     for guard in ["content-security-policy: default-src 'none'", "x-content-type-options: nosniff", "no-store"] {
         assert!(head.contains(guard), "{head}");
     }
-    assert!(server.figure("kwaya_tokens_known_total") > 0);
+    // What was read once is known, in whole pages of 32.
+    let long = vec![5; 100];
+    let cached = |answer: &Value| answer["usage"]["prompt_tokens_details"]["cached_tokens"].clone();
+    let [first, again] = [(); 2].map(|()| asked(json!({ "prompt": long })).json());
+    assert_eq!((cached(&first), cached(&again)), (json!(0), json!(96)));
+    assert_eq!(first["choices"], again["choices"]);
+    assert_eq!(server.figure("kwaya_tokens_known_total"), 96);
+    let embedded = json!({ "model": "llama2", "input": ["t5t6", "t7", [5, 6]] });
+    let embedded = server.post("/v1/embeddings", &embedded).json();
+    let vectors: Vec<Vec<f64>> =
+        (0..3).map(|i| serde_json::from_value(embedded["data"][i]["embedding"].clone()).unwrap()).collect();
+    assert!((vectors[0].iter().map(|x| x * x).sum::<f64>() - 1.0).abs() < 1e-5);
+    assert!(vectors[0] == vectors[2] && vectors[0] != vectors[1]);
 }
 
 #[test]
