@@ -377,8 +377,8 @@ fn a_client_that_goes_away_frees_its_place_and_the_rest_wait_their_turn() {
 fn a_stop_finishes_the_answers_under_way() {
     let place = Place::new();
     model(&place);
-    let mut server = Server::start(&place, "llama2.gguf", &["--answers", "1"]);
-    let under_way = server.long(20_000);
+    let mut server = Server::start(&place, "llama2.gguf", &["--answers", "1", "--stop-time", "10m"]);
+    let under_way = server.long(5_000);
     server.wait_for("kwaya_answers_writing", 1);
     let waits = server.long(5);
     server.wait_for("kwaya_answers_waiting", 1);
