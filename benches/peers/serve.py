@@ -89,6 +89,13 @@ def figures(results, seconds):
     }
 
 
+def cpu(process):
+    """Seconds of processor time so far; less moved by what else runs than time is."""
+    with open(f"/proc/{process.pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -174,6 +181,8 @@ def main():
         for run in range(arguments.runs + 1):
             first = 1000 * run
             for name in names:
+                process = in_turn if name == "llama-in-turn" else served[name][1]
+                used = cpu(process)
                 if name == "llama-in-turn":
                     print(first, file=in_turn.stdin, flush=True)
                     results, seconds = json.loads(in_turn.stdout.readline())
@@ -183,8 +192,9 @@ def main():
                     result = load(port, model, arguments.clients, arguments.tokens, arguments.words, first)
                 # The first run warms up.
                 if run:
-                    with open("/proc/loadavg") as load_now:
-                        print(json.dumps({"engine": name, **result, "load": load_now.read().split()[0]}), flush=True)
+                    with open("/proc/loadavg") as loadavg:
+                        around = {"cpu_seconds": round(cpu(process) - used, 2), "load": loadavg.read().split()[0]}
+                    print(json.dumps({"engine": name, **result, **around}), flush=True)
     finally:
         for _, process, _ in served.values():
             process.terminate()

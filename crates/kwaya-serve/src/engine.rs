@@ -26,7 +26,7 @@ use crate::{
 /// token: enough for a product to be fast, few enough that nobody waits long.
 const PROMPT_TOKENS: usize = 128;
 /// The same when nobody waits.
-const PROMPT_TOKENS_ALONE: usize = 512;
+const PROMPT_TOKENS_ALONE: usize = 256;
 
 /// What the engine may take.
 #[derive(Clone, Copy, Debug)]

@@ -103,7 +103,7 @@ impl<'v> Fields<'v> {
 /// A whole number, also when it is written as 1.0, which JSON does not tell
 /// from 1.
 pub(crate) fn whole(value: &Value) -> Option<i64> {
-    let exact = |number: &f64| number.fract() == 0.0 && number.abs() < 9e15;
+    let exact = |number: &f64| number.fract() == 0.0 && number.abs() < 9.1e15;
     value.as_i64().or_else(|| value.as_f64().filter(exact).map(|number| number as i64))
 }
 

@@ -43,7 +43,10 @@ use std::{
 };
 
 use kwaya_base::{Error, Result};
-use kwaya_recipe::text_model::{self, TextModel};
+use kwaya_recipe::{
+    machine,
+    text_model::{self, TextModel},
+};
 use serde_json::json;
 use tokio::{sync::watch as channel, time};
 
@@ -98,6 +101,7 @@ pub fn serve(
     let files = Files::of(&place);
     let mut model = TextModel::load(&place, threads)?;
     model.let_go_of_files();
+    machine::trim_memory();
     let model = Arc::new(model);
     let name = settings.name.clone().unwrap_or_else(|| name(named));
     let room = Room {

@@ -48,7 +48,36 @@ async fn metrics(State(service): State<Arc<Service>>) -> Response<Body> {
 async fn describe(State(service): State<Arc<Service>>) -> Response<Body> {
     let mut description: Value = serde_json::from_str(include_str!("openapi.json")).expect("it is JSON");
     for request in ["ChatRequest", "TextRequest", "EmbeddingRequest"] {
-        description["components"]["schemas"][request]["properties"]["model"]["enum"] = json!([service.name]);
+        let properties = &mut description["components"]["schemas"][request]["properties"];
+        properties["model"]["enum"] = json!([service.name]);
+        for name in ["prompt", "input"] {
+            let greatest = service.model.architecture().vocab - 1;
+            for pointer in ["/anyOf/2/items", "/anyOf/3/items/items"] {
+                if let Some(token) = properties.get_mut(name).and_then(|property| property.pointer_mut(pointer)) {
+                    token["maximum"] = greatest.into();
+                }
+            }
+        }
     }
     reply(&description)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Every file with routes belongs here.
+    const SOURCES: [&str; 2] = [include_str!("operate.rs"), include_str!("api.rs")];
+
+    #[test]
+    fn every_route_is_described_and_nothing_else() {
+        let description: Value = serde_json::from_str(include_str!("openapi.json")).unwrap();
+        let described: BTreeSet<String> = description["paths"].as_object().unwrap().keys().cloned().collect();
+        let route = concat!(".route", "(\"");
+        let routes = SOURCES.iter().flat_map(|source| source.split(route).skip(1));
+        let routes = routes.map(|rest| rest.split('"').next().unwrap().replace("{*", "{")).collect();
+        assert_eq!(described, routes);
+    }
 }

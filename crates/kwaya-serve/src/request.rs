@@ -25,6 +25,8 @@ const STOP_BYTES_MAX: usize = 256;
 const BIASES_MAX: usize = 1024;
 /// Alternatives that may be told of each token.
 const TOP_MAX: i64 = 20;
+/// The largest seed: beyond it not every number is exact in JSON.
+const SEED_MAX: i64 = (1 << 53) - 1;
 /// Messages of a chat.
 const MESSAGES_MAX: usize = 4096;
 
@@ -205,7 +207,7 @@ impl Common {
                 repetition_penalty: fields.number("repetition_penalty", 0.01, 100.0)?.unwrap_or(1.0),
                 seed: 0,
             },
-            seed: fields.whole("seed", i64::MIN, i64::MAX)?.map(i64::cast_unsigned),
+            seed: fields.whole("seed", -SEED_MAX, SEED_MAX)?.map(i64::cast_unsigned),
             stop,
             logprobs,
             bias: bias(fields)?,
@@ -304,8 +306,8 @@ fn text_of<'v>(part: &'v Value, message: &Fields<'_>) -> Result<&'v str> {
 
 /// A text, tokens, or a list of either.
 fn prompts(param: &str, value: &Value, model: &TextModel) -> Result<Vec<Vec<u32>>> {
-    let allowed = || wrong(param, format!("a text, tokens, or up to {CHOICES_MAX} of either"));
     let vocabulary = model.architecture().vocab as i64;
+    let allowed = || wrong(param, format!("a text, tokens below {vocabulary}, or up to {CHOICES_MAX} of either"));
     let token = |value: &Value| whole(value).filter(|token| (0..vocabulary).contains(token)).map(|token| token as u32);
     let one = |value: &Value| match value {
         Value::String(text) => model.codec().encode(text),

@@ -14,7 +14,7 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::{MatchedPath, Request, State},
-    http::{HeaderValue, Method, Response, StatusCode, header, request::Parts},
+    http::{HeaderValue, Response, StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::IntoResponse,
 };
@@ -126,19 +126,20 @@ impl Service {
         if self.stopping.load(Ordering::Relaxed) {
             return Err(Error::new("serve-stopping").into());
         }
+        Ok(user)
+    }
+
+    /// The body of a request, if it is JSON, comes in time and is not too
+    /// large.
+    pub(crate) async fn body(&self, request: Request) -> Result<Bytes, Fault> {
         // A form on any web page may send text to this address, but not this.
         let json = |value: &HeaderValue| {
             let kind = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
             kind.eq_ignore_ascii_case(b"application/json")
         };
-        if request.method == Method::POST && !headers.get(header::CONTENT_TYPE).is_some_and(json) {
+        if !request.headers().get(header::CONTENT_TYPE).is_some_and(json) {
             return Err(Error::new("serve-content-type").into());
         }
-        Ok(user)
-    }
-
-    /// The body of a request, if it comes in time and is not too large.
-    pub(crate) async fn body(&self, request: Request) -> Result<Bytes, Fault> {
         let most = self.settings.body_bytes;
         let large = || Fault::from(Error::new("serve-body-large").arg("bytes", most));
         let said = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());

@@ -462,3 +462,53 @@ fn a_build_is_served_and_its_files_may_change_under_it() {
     fs::write(&weights, "").unwrap();
     assert_eq!(ask().json()["choices"], before);
 }
+
+#[test]
+fn the_description_says_what_the_server_does() {
+    let place = Place::new();
+    model(&place);
+    let server = Server::start(&place, "llama2.gguf", &[]);
+    let description = server.get("/openapi.json").json();
+    let schemas = &description["components"]["schemas"];
+    let mut tried = 0;
+    for (path, ways) in description["paths"].as_object().unwrap() {
+        for (method, way) in ways.as_object().unwrap() {
+            let path = path.replace("{id}", "llama2");
+            if method == "get" {
+                assert_eq!(server.get(&path).status, 200, "{path}");
+                continue;
+            }
+            let schema = &way["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+            let schema = &schemas[schema.as_str().unwrap().rsplit('/').next().unwrap()];
+            assert_eq!(schema["properties"]["model"]["enum"], json!(["llama2"]));
+            let good = json!({
+                "model": "llama2", "max_tokens": 1, "prompt": "t5", "input": "t5",
+                "messages": [{ "role": "user", "content": "t5" }],
+            });
+            assert_eq!(server.post(&path, &good).status, 200, "{path}");
+            let with = |name: &str, value: Value| {
+                let mut body = good.clone();
+                body[name] = value;
+                server.post(&path, &body)
+            };
+            for name in schema["required"].as_array().unwrap() {
+                let name = name.as_str().unwrap();
+                assert_eq!(with(name, Value::Null).refused(400, "missing_required_parameter"), name);
+            }
+            for (name, property) in schema["properties"].as_object().unwrap() {
+                let kinds = property["type"].as_array().cloned().unwrap_or_default();
+                if kinds.contains(&json!("null")) {
+                    assert_eq!(with(name, Value::Null).status, 200, "{path} {name}");
+                    let other = if name == "encoding_format" { json!("hex") } else { json!("x") };
+                    assert_eq!(with(name, other).refused(400, "invalid_value"), *name, "{path}");
+                }
+                for (bound, beyond) in [("minimum", -1.0), ("maximum", 1.0)] {
+                    let Some(limit) = property[bound].as_f64() else { continue };
+                    assert_eq!(with(name, json!(limit + beyond)).refused(400, "invalid_value"), *name, "{path}");
+                    tried += 1;
+                }
+            }
+        }
+    }
+    assert!(tried > 20, "{tried}");
+}
