@@ -63,6 +63,9 @@ use crate::{
 
 /// How often it is looked whether to stop, and whether a file has changed.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Threads that make tokens of texts and check tokens. Each keeps words that it
+/// has seen, so that fewer take less memory.
+const THREADS_BESIDE: usize = 2;
 const LOOK_AT_FILES_EVERY: u32 = 10;
 
 /// The folder in which the settings of what is served lie: the folder that was
@@ -128,7 +131,7 @@ pub fn serve(
         json!({ "address": address, "model": name, "context": service.engine.context, "milliseconds": begun.elapsed().as_millis() as u64 }),
     );
     started(&address, &name);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(THREADS_BESIDE).build();
     let runtime = runtime.map_err(|cause| Error::io(Path::new("tokio"), cause))?;
     let result = runtime.block_on(run(Arc::clone(&service), listener, tls, files, stopped));
     // Threads that still make tokens for nobody are not waited for.

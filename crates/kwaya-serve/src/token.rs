@@ -96,7 +96,13 @@ pub fn read(folder: &Path) -> Result<Vec<Token>> {
 fn write(folder: &Path, tokens: &[Token]) -> Result<()> {
     fs::create_dir_all(folder).map_err(|cause| Error::io(folder, cause))?;
     let json = serde_json::to_string_pretty(tokens).expect("tokens are plain data");
-    files::write(&folder.join(FILE), format!("{json}\n").as_bytes())
+    let path = folder.join(FILE);
+    files::write(&path, format!("{json}\n").as_bytes())?;
+    // Not a secret, but nobody else's business either.
+    #[cfg(unix)]
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .map_err(|cause| Error::io(&path, cause))?;
+    Ok(())
 }
 
 /// Makes a token for `name`, and gives it: nobody can find it out again.
