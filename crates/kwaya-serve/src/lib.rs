@@ -131,7 +131,8 @@ pub fn serve(
         json!({ "address": address, "model": name, "context": service.engine.context, "milliseconds": begun.elapsed().as_millis() as u64 }),
     );
     started(&address, &name);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(THREADS_BESIDE).build();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(THREADS_BESIDE).build();
     let runtime = runtime.map_err(|cause| Error::io(Path::new("tokio"), cause))?;
     let result = runtime.block_on(run(Arc::clone(&service), listener, tls, files, stopped));
     // Threads that still make tokens for nobody are not waited for.
