@@ -1105,3 +1105,120 @@ classify-page-matrix = Confusion matrix
 classify-page-matrix-meaning = Each line has the rows of one label, by the answer they got. Outlined are the right answers; the darker a cell, the larger its share of the line.
 classify-page-telling = The most telling words
 classify-page-telling-meaning = The words that spoke most for each label, on average over rows that have it.
+
+### The server
+
+help-serve = Serve a model: the API that every client of OpenAI speaks, for this computer, or with tokens for others
+help-serve-examples =
+    Examples:
+      kwaya serve mymodel
+      kwaya serve SmolLM2-135M-Instruct.gguf --listen 127.0.0.1:9000
+      kwaya token add asha --role use mymodel
+      kwaya serve mymodel --listen 0.0.0.0:8080
+
+    Every setting can also stand in serve.toml in the folder, such as queue = 32, or in the environment,
+    such as KWAYA_SERVE_QUEUE=32. What is typed counts most, then the environment, then the file.
+help-flag-config = A file of settings instead of serve.toml in the folder
+help-flag-listen = The address and the port to listen at. Beyond this computer, tokens are needed
+help-flag-name = What the model is called; the name of its folder or file when left out
+help-flag-answers = Answers that are written at once
+help-flag-queue = Requests that wait for their turn, of which one user has half at the most; more are refused
+help-flag-answer-tokens = Tokens of an answer where a request does not say
+help-flag-body = Bytes of a request at the most
+help-flag-cache = Memory for all that is read and written at once
+help-flag-keep = How much of it is kept for texts that begin alike
+help-flag-rate = Requests of one token in a minute
+help-flag-body-time = In which a whole request has to come
+help-flag-answer-time = In which an answer has to be whole
+help-flag-stop-time = In which answers are finished when the server is stopped
+help-flag-tls-certificate = A certificate as PEM, with those above it: the server then speaks TLS
+help-flag-tls-key = The key of the certificate, as PEM
+help-token = Say who may use a server
+help-token-examples =
+    Examples:
+      kwaya token add asha --role use mymodel
+      kwaya token list mymodel
+      kwaya token remove asha mymodel
+help-add = Make a token and show it once
+help-add-examples = Example: kwaya token add asha --role use mymodel
+help-list = List whose tokens there are, and what they may do
+help-list-examples = Example: kwaya token list mymodel
+help-remove = Take a token away; a server that runs knows it at once
+help-remove-examples = Example: kwaya token remove asha mymodel
+help-arg-name = Whose token it is
+help-flag-role = What it may do: use, build as well, or administer as well
+serve-started =
+    { $name } is served at { $address }
+    To try it: curl { $address }/v1/chat/completions -H "Content-Type: application/json" -d '{"{"}"model": "{ $name }", "messages": [{"{"}"role": "user", "content": "Habari?"{"}"}]{"}"}'
+    Ctrl-C stops it, once the answers under way are whole.
+token-made = The token of { $name }, which may { $role }. It is shown this once, so keep it safe:
+token-removed = The token of { $name } is gone
+token-none = There are no tokens in { $path }
+token-file = The file of tokens in { $path } cannot be used: { $cause }
+    .remedy = Put a copy of it back, or delete it and make new tokens with: kwaya token add
+token-name = { $name } cannot be the name of a token
+    .remedy = Use up to 100 letters, digits and the signs - _ . @, for up to 1000 tokens in all.
+token-exists = There is a token of { $name } already
+    .remedy = Choose another name, or take the old one away with: kwaya token remove { $name }
+token-unknown = There is no token of { $name }
+    .remedy = kwaya token list shows whose tokens there are.
+setting-wrong = { $place } says { $name } = { $value }, which cannot be followed
+    .remedy = Possible, for instance: { $allowed }
+setting-unknown = { $place } sets { $name }, which is no setting
+    .remedy = There are: { $known }
+setting-file = The settings in { $path } cannot be read: { $cause }
+    .remedy = Write one setting a line, such as queue = 32 or listen = "127.0.0.1:8080".
+serve-port = Another program listens at { $listen } already, perhaps a server that you started before
+    .remedy = Stop it, or choose another port with --listen.
+serve-address = It is not possible to listen at { $listen }: { $cause }
+    .remedy = Choose an address of this computer, and a port above 1024, with --listen.
+serve-no-tokens = To listen at { $listen }, beyond this computer, there have to be tokens, and there are none in { $path }
+    .remedy = Make one for everybody who is to use it: kwaya token add NAME --role use FOLDER
+serve-tls = { $path } cannot be used for TLS: { $cause }
+    .remedy = Name both, a certificate and the key that belongs to it, as PEM files.
+serve-engine-lost = The part of the server that runs the model has broken down
+    .remedy = Start the server again; if it happens again, tell the makers of Kwaya what was asked.
+serve-internal = Something went wrong in the server
+    .remedy = Ask whoever runs it to look at its log.
+serve-stopping = The server is being stopped
+    .remedy = Ask again in a while.
+serve-model-changed = The files of the model are no longer those that were loaded. Answers are still those of the model as it was loaded
+    .remedy = Start the server again to use the new files.
+serve-path = There is nothing at this address
+    .remedy = The API begins with /v1, for instance /v1/models; /openapi.json describes it.
+serve-method = This address is not used in this way
+    .remedy = /openapi.json says which method each address has.
+serve-host = This server answers on this computer alone, and { $host } is not its name
+    .remedy = Use http://localhost with its port. Whoever has to be reached by name needs tokens: kwaya token add.
+serve-content-type = A request has to be JSON, and say so
+    .remedy = Send the header Content-Type: application/json.
+serve-body-large = The request is larger than { $bytes } bytes
+    .remedy = Send less, or ask whoever runs the server for more.
+serve-body-slow = The request did not come within { $seconds } seconds
+    .remedy = Send it at once.
+serve-body-lost = The request ended before it was whole
+    .remedy = Send it again.
+serve-json = The request is not JSON in UTF-8, at line { $line }, column { $column }: { $cause }
+    .remedy = Correct it there and send it again.
+serve-missing = { $param } is missing
+    .remedy = /openapi.json says what a request holds.
+serve-value = { $param } is not possible like this
+    .remedy = It has to be { $allowed }.
+serve-unsupported = { $param } is not supported here
+    .remedy = Leave it out.
+serve-model-unknown = There is no model { $name } here
+    .remedy = The model is called { $known }.
+serve-context = The prompt has { $prompt } tokens, and { $tokens } more are asked for; the model reads { $context } in all
+    .remedy = Shorten the prompt, or ask for fewer tokens.
+serve-queue-full = Too many requests wait already; there are { $places } places, of which one user has half
+    .remedy = Ask again in a while.
+serve-answer-slow = The answer did not come to its end within { $seconds } seconds
+    .remedy = Ask for fewer tokens, or ask again when there is less to do.
+serve-rate = Too many requests; { $rate } a minute are possible
+    .remedy = Wait a while.
+serve-token-missing = A token is needed
+    .remedy = Send the header Authorization: Bearer TOKEN. Whoever runs the server makes tokens.
+serve-token-wrong = The token is not known here
+    .remedy = Check that it was copied whole, or ask whoever runs the server for another.
+serve-role = The token may { $role }; for this it would have to be allowed to { $needed }
+    .remedy = Ask whoever runs the server.

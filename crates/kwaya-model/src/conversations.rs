@@ -30,6 +30,9 @@ pub struct Conversations<'m> {
     begun: u64,
     clock: u64,
     pages_max: usize,
+    /// From so many pages on, what is known is given up before more memory is
+    /// taken.
+    pages_kept: usize,
     buffers: Buffers,
     logits: Vec<f32>,
 }
@@ -59,6 +62,7 @@ impl<'m> Conversations<'m> {
     pub fn new(model: &'m Decoder, pool: &'m Pool, memory: u64) -> Self {
         let pages = model.pages();
         let pages_max = usize::try_from(memory / pages.page_bytes() as u64).unwrap_or(usize::MAX);
+        let pages_max = pages_max.clamp(2, u32::MAX as usize);
         Self {
             model,
             pool,
@@ -68,10 +72,26 @@ impl<'m> Conversations<'m> {
             open: BTreeMap::new(),
             begun: 0,
             clock: 0,
-            pages_max: pages_max.clamp(2, u32::MAX as usize),
+            pages_max,
+            pages_kept: pages_max,
             buffers: Buffers::default(),
             logits: Vec::new(),
         }
+    }
+
+    /// Keeps what was read for others that begin alike only in `memory` bytes,
+    /// instead of in all that conversations may take: a server that nobody
+    /// uses is then small again after each answer.
+    #[must_use]
+    pub fn keeping(mut self, memory: u64) -> Self {
+        let kept = usize::try_from(memory / self.pages.page_bytes() as u64).unwrap_or(usize::MAX);
+        self.pages_kept = kept.min(self.pages_max);
+        self
+    }
+
+    /// How many pages of [`PAGE`] tokens all open conversations may have.
+    pub fn pages_max(&self) -> usize {
+        self.pages_max
     }
 
     /// Opens a conversation that is going to begin with `tokens`, and says
@@ -172,6 +192,32 @@ impl<'m> Conversations<'m> {
         Ok(())
     }
 
+    /// Reads more tokens of a conversation that was begun with none, and adds
+    /// what the model makes of each of them, its last state, to `sum` (C).
+    ///
+    /// # Errors
+    /// As [`Conversations::feed`].
+    ///
+    /// # Panics
+    /// When `sum` has another length.
+    pub fn add_states(&mut self, conversation: Conversation, tokens: &[u32], sum: &mut [f64]) -> Result<()> {
+        let width = self.model.architecture().hidden;
+        assert_eq!(sum.len(), width, "the length of a state");
+        self.check(&[(conversation, tokens)])?;
+        self.make_room(&[(conversation, tokens)])?;
+        for piece in tokens.chunks(ROWS) {
+            let text = &self.open[&conversation];
+            let row = |t| Row { pages: &text.pages, position: text.tokens.len() + t };
+            let rows: Vec<Row<'_>> = (0..piece.len()).map(row).collect();
+            self.model.read(piece, &rows, &mut self.pages, &mut self.buffers, self.pool);
+            for state in self.model.states(piece.len(), &mut self.buffers, self.pool).chunks(width) {
+                sum.iter_mut().zip(state).for_each(|(sum, x)| *sum += f64::from(*x));
+            }
+            self.note(conversation, piece);
+        }
+        Ok(())
+    }
+
     /// How surprised the model is by a text that begins here: the sum of
     /// -ln p of each token from the place `from` on, which is 1 or more, given
     /// those before it.
@@ -263,13 +309,13 @@ impl<'m> Conversations<'m> {
         Ok(())
     }
 
-    /// A page to take: an unknown one that nobody uses, or when there may be
+    /// A page to take: an unknown one that nobody uses, or when there are to be
     /// no more pages the known one that was let go first and that no other
     /// page's key names.
     fn unused(&self, taken: &[u32]) -> Option<u32> {
         let unused = |state: &State| state.users == 0 && state.children == 0;
         let mut pages = (0_u32..).zip(&self.states).filter(|(page, state)| unused(state) && !taken.contains(page));
-        let full = self.pages.count() >= self.pages_max;
+        let full = self.pages.count() >= self.pages_kept;
         let oldest = pages.clone().min_by_key(|(page, state)| (state.key.is_some(), state.used, *page));
         let unknown = pages.find(|(_, state)| state.key.is_none());
         unknown.or(oldest.filter(|_| full)).map(|(page, _)| page)

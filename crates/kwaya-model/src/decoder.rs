@@ -23,6 +23,8 @@ pub struct Decoder {
     layers: Vec<Layer>,
     norm: Vec<f32>,
     head: Packed,
+    /// The rows of the embedding, once the files were let go.
+    embedding: Option<Vec<u8>>,
 }
 
 struct Layer {
@@ -90,7 +92,20 @@ impl Decoder {
         });
         let layers = layers.collect::<Result<_>>()?;
         let (norm, head) = (vector(architecture::NORM)?, packed(architecture::HEAD)?);
-        Ok(Self { layers, norm, head, source })
+        Ok(Self { layers, norm, head, source, embedding: None })
+    }
+
+    /// Copies what it still reads from its files, and gives the memory back
+    /// that mapping them took: whatever becomes of the files, the answers stay
+    /// the same.
+    pub fn let_go_of_files(&mut self) {
+        if self.embedding.is_none() {
+            let table = self.source.tensor(architecture::EMBEDDING).expect("checked when it was loaded");
+            let mut rows = Vec::with_capacity(table.bytes());
+            (0..table.rows).for_each(|row| rows.extend_from_slice(table.row(row)));
+            self.embedding = Some(rows);
+        }
+        self.source.let_go();
     }
 
     /// What it computes.
@@ -133,7 +148,9 @@ impl Decoder {
 
         let table = self.source.tensor(architecture::EMBEDDING).expect("checked when it was loaded");
         for (x, token) in x.chunks_mut(c).zip(tokens) {
-            dequantise(table.format, table.row(*token as usize), x);
+            let (token, length) = (*token as usize, table.bytes() / table.rows);
+            let copied = self.embedding.as_ref().map(|rows| &rows[token * length..][..length]);
+            dequantise(table.format, copied.unwrap_or_else(|| table.row(token)), x);
         }
         if a.embedding_scale != 1.0 {
             scale(pool, x, a.embedding_scale);
@@ -186,6 +203,16 @@ impl Decoder {
             project(pool, activated, n, rounded, &mut [(&weights.down, branch)]);
             add_branch(pool, x, branch, after_feed_forward, norm, &mut inverse[..n], a.rms_eps);
         }
+    }
+
+    /// The states (N, C) of the rows of the last [`Decoder::read`], of which
+    /// there were `n`, as the head sees them.
+    pub(crate) fn states<'b>(&self, n: usize, buffers: &'b mut Buffers, pool: &Pool) -> &'b [f32] {
+        let a = self.architecture();
+        let Buffers { x, norm, inverse, .. } = buffers;
+        let norm = &mut norm[..n * a.hidden];
+        rms_norm(pool, norm, &mut inverse[..n], &x[..n * a.hidden], &self.norm, a.rms_eps);
+        norm
     }
 
     /// The logits (rows, V) after the rows of the last [`Decoder::read`] that

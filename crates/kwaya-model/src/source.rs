@@ -348,6 +348,15 @@ impl Source {
         Ok(View { format, rows, cols, bytes, row_bytes, interleaved, offset: place.offset })
     }
 
+    /// Gives back the memory that mapping the files took. What is read of them
+    /// later is read anew.
+    pub(crate) fn let_go(&self) {
+        match &self.files {
+            Files::Shards(shards) => shards.iter().for_each(|(_, file)| file.let_go()),
+            Files::Gguf(gguf) => gguf.file().let_go(),
+        }
+    }
+
     fn file(&self, place: &Place) -> (&Path, &Mapped) {
         match &self.files {
             Files::Shards(shards) => (&shards[place.file].0, &shards[place.file].1),

@@ -55,6 +55,18 @@ impl Mapped {
         Ok((8 + length, header))
     }
 
+    /// Gives back the memory that the map took so far. No more than a wish:
+    /// where the system has no such call, it takes what it needs.
+    pub(crate) fn let_go(&self) {
+        #[cfg(unix)]
+        {
+            // SAFETY: nothing is ever written through the map, so what is
+            // given up can be read from the file again.
+            #[expect(unsafe_code)]
+            let _ = unsafe { self.map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+        }
+    }
+
     /// The whole file.
     pub fn bytes(&self) -> &[u8] {
         &self.map

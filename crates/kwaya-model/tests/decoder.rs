@@ -209,3 +209,57 @@ fn surprise_is_what_the_logits_say() {
         assert_eq!(all.surprise(&[], 1).unwrap_err().key(), "session-empty");
     }
 }
+
+/// What a program needs that answers for days.
+#[test]
+fn files_may_go_once_a_model_is_loaded() {
+    let pool = Pool::new(1);
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["llama2.gguf", "gemma3.gguf"] {
+        let text: Vec<u32> = (0..40).map(|i| i % 90 + 3).collect();
+        let expected = together(&decoder(name, &pool), &pool, std::slice::from_ref(&text), 7);
+        let path = folder.path().join(name);
+        fs::copy(files().join(name), &path).unwrap();
+        let mut model = Decoder::load(Source::open(&path).unwrap(), &pool).unwrap();
+        model.let_go_of_files();
+        // To read from what was cut off would end the test.
+        fs::write(&path, "").unwrap();
+        assert!(together(&model, &pool, &[text], 7) == expected, "{name}");
+    }
+}
+
+#[test]
+fn so_much_is_kept_of_conversations_that_are_over_and_no_more() {
+    let pool = Pool::new(1);
+    let model = decoder("llama2.gguf", &pool);
+    let text = |n: u32| (0..2 * PAGE as u32 + 1).map(|i| (i * n + n) % 90 + 3).collect::<Vec<u32>>();
+    let known = |kept: u64| {
+        let mut all = Conversations::new(&model, &pool, MEMORY).keeping(kept);
+        for n in 0..20 {
+            let (one, _) = all.begin(&[]);
+            all.feed(&[(one, &text(n))]).unwrap();
+            all.end(one);
+        }
+        (0..20).filter(|n| all.begin(&text(*n)).1 > 0).count()
+    };
+    assert_eq!(known(MEMORY), 20);
+    let few = known(MEMORY / 4096);
+    assert!((1..10).contains(&few), "{few}");
+}
+
+#[test]
+fn states_do_not_depend_on_how_a_text_is_cut() {
+    let pool = Pool::new(2);
+    let model = decoder("qwen3.gguf", &pool);
+    let text: Vec<u32> = (0..70).map(|i| i * 5 % 90 + 3).collect();
+    let sum = |step: usize| {
+        let mut all = Conversations::new(&model, &pool, MEMORY);
+        let (one, _) = all.begin(&[]);
+        let mut sum = vec![0.0; model.architecture().hidden];
+        text.chunks(step).for_each(|piece| all.add_states(one, piece, &mut sum).unwrap());
+        sum
+    };
+    let whole = sum(70);
+    assert!(whole.iter().any(|x| *x != 0.0));
+    assert!([1, 13, 32].into_iter().all(|step| sum(step) == whole));
+}

@@ -100,6 +100,12 @@ impl TextModel {
         Ok(Self { model: model?, codec: codec?, forms: OnceLock::new(), pool })
     }
 
+    /// Makes the model independent of its files, see
+    /// [`Decoder::let_go_of_files`].
+    pub fn let_go_of_files(&mut self) {
+        self.model.let_go_of_files();
+    }
+
     /// What the model computes.
     pub fn architecture(&self) -> &Architecture {
         self.model.architecture()
@@ -115,6 +121,12 @@ impl TextModel {
         Conversations::new(&self.model, &self.pool, CACHE_BYTES)
     }
 
+    /// Room for conversations that take at most `memory` bytes, of which `kept`
+    /// also for those that are over.
+    pub fn conversations_within(&self, memory: u64, kept: u64) -> Conversations<'_> {
+        Conversations::new(&self.model, &self.pool, memory).keeping(kept)
+    }
+
     /// Continues `prompt`, giving each new piece of text to `listen`, which
     /// says whether to go on. A prompt that is too long loses its beginning.
     ///
@@ -125,9 +137,29 @@ impl TextModel {
         self.write(&mut self.conversations(), tokens, options, listen)
     }
 
+    /// The tokens of a chat, up to where the model is to answer. A model
+    /// without a chat template gets the words as they would stand in a play;
+    /// its answer ends where the next line of the user would begin, which is
+    /// given too.
+    ///
+    /// # Errors
+    /// When the chat template fails.
+    pub fn chat_prompt(&self, messages: &[Message]) -> Result<(Vec<u32>, Option<String>)> {
+        if let Some(tokens) = self.codec.encode_chat(messages)? {
+            return Ok((tokens, None));
+        }
+        let name = |role: &str| if role == "assistant" { say!("chat-model") } else { say!("chat-you") };
+        let lines = messages.iter().map(|m| match m.role.as_str() {
+            "system" => format!("{}\n", m.content),
+            role => format!("{}: {}\n", name(role), m.content),
+        });
+        let prompt = format!("{}{}:", lines.collect::<String>(), name("assistant"));
+        Ok((self.codec.encode(&prompt)?, Some(format!("\n{}:", name("user")))))
+    }
+
     /// Answers the last message of a chat. `cache` keeps what was read of the
-    /// chat before. A model without a chat template gets the words as they
-    /// would stand in a play, and ends where the next line of the user would.
+    /// chat before. See [`TextModel::chat_prompt`] for a model without a chat
+    /// template.
     ///
     /// # Errors
     /// When the chat template fails.
@@ -138,18 +170,10 @@ impl TextModel {
         options: &Options,
         mut listen: impl FnMut(&str) -> bool,
     ) -> Result<Ended> {
-        if let Some(tokens) = self.codec.encode_chat(messages)? {
-            return self.write(cache, tokens, options, listen);
-        }
-        let name = |role: &str| if role == "assistant" { say!("chat-model") } else { say!("chat-you") };
-        let lines = messages.iter().map(|m| match m.role.as_str() {
-            "system" => format!("{}\n", m.content),
-            role => format!("{}: {}\n", name(role), m.content),
-        });
-        let prompt = format!("{}{}:", lines.collect::<String>(), name("assistant"));
-        let turn = format!("\n{}:", name("user"));
+        let (tokens, turn) = self.chat_prompt(messages)?;
+        let Some(turn) = turn else { return self.write(cache, tokens, options, listen) };
         let (mut written, mut shown, mut over) = (String::new(), 0, false);
-        let ended = self.write(cache, self.codec.encode(&prompt)?, options, |piece| {
+        let ended = self.write(cache, tokens, options, |piece| {
             written.push_str(piece);
             over = written.contains(&turn);
             // What may be the beginning of the user's line is kept back.
@@ -167,7 +191,10 @@ impl TextModel {
     }
 
     /// The tokens ready for forms, made when they are first asked for.
-    fn forms(&self) -> Result<&Forms> {
+    ///
+    /// # Errors
+    /// `form-without-end` for a model that has no token that ends a text.
+    pub fn forms(&self) -> Result<&Forms> {
         if let Some(forms) = self.forms.get() {
             return Ok(forms);
         }

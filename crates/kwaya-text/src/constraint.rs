@@ -25,6 +25,7 @@ pub enum Form {
 /// The tokens of a model, ready for any form.
 pub struct Forms {
     factory: ParserFactory,
+    environment: TokEnv,
 }
 
 impl Forms {
@@ -42,7 +43,12 @@ impl Forms {
         let environment: TokEnv = Arc::new(ApproximateTokEnv::new(trie));
         let mut factory = ParserFactory::new_simple(&environment).map_err(|cause| failed(&cause))?;
         factory.quiet();
-        Ok(Self { factory })
+        Ok(Self { factory, environment })
+    }
+
+    /// The bytes that a token stands for; none for a mark.
+    pub fn bytes(&self, token: u32) -> &[u8] {
+        self.environment.tok_trie().token(token)
     }
 
     /// A text of this form, from its beginning.

@@ -6,6 +6,7 @@ use std::{fmt::Display, str::FromStr};
 use clap::{Arg, ArgAction, Command, value_parser};
 use kwaya_base::{messages, say};
 use kwaya_recipe::rights::Use;
+use kwaya_serve::{settings, token::Role};
 use kwaya_text::Reason;
 
 /// The whole command line of `kwaya`.
@@ -119,8 +120,38 @@ pub(crate) fn command() -> Command {
                 ),
         )
         .subcommand(classify())
+        .subcommand(serving(subcommand("serve").arg(place("model"))))
+        .subcommand(
+            subcommand("token")
+                .subcommand_required(true)
+                .subcommand(
+                    subcommand("add")
+                        .arg(place("name"))
+                        .arg(place("model"))
+                        .arg(option("role", "ROLE").required(true).value_parser(Role::ALL.map(Role::name))),
+                )
+                .subcommand(subcommand("list").arg(place("model")))
+                .subcommand(subcommand("remove").arg(place("name")).arg(place("model"))),
+        )
         .subcommand(Command::new("extract-worker").hide(true));
     kwaya
+}
+
+/// All settings of the server. They are read as those of its file are.
+fn serving(command: Command) -> Command {
+    let setting = |name: &'static str| {
+        let value = match name {
+            "listen" => "ADDRESS",
+            "name" => "NAME",
+            "tls-certificate" | "tls-key" => "FILE",
+            "body" | "cache" | "keep" => "BYTES",
+            _ if name.ends_with("-time") => "TIME",
+            _ => "N",
+        };
+        let setting = option(name, value);
+        if name == "tokens" { setting.help(say!("help-flag-answer-tokens")) } else { setting }
+    };
+    command.arg(option("config", "FILE")).args(settings::NAMES.map(setting))
 }
 
 fn subcommand(name: &'static str) -> Command {

@@ -14,6 +14,7 @@ mod language;
 mod new;
 mod parity;
 mod ranks;
+mod serve;
 
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -81,6 +82,8 @@ fn run(matches: &ArgMatches, ranks: &dyn Ranks) -> Result<()> {
         ("corpus", m) => corpus::corpus(m),
         ("language", m) => language::language(m),
         ("classify", m) => classify::classify(m),
+        ("serve", m) => serve::serve(m),
+        ("token", m) => serve::token(m),
         ("extract-worker", _) => kwaya_text::extract::worker_main(std::io::stdin().lock(), std::io::stdout().lock()),
         (other, _) => unreachable!("clap knows no command {other}"),
     }

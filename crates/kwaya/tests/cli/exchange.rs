@@ -16,7 +16,7 @@ use crate::common::{Place, fails};
 
 /// Tiny models of all families, made by `transformers`, with the tokens that
 /// it chooses.
-const FAMILIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../kwaya-model/tests/golden/families");
+pub(crate) const FAMILIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../kwaya-model/tests/golden/families");
 /// Each with the target that its weights are stored as.
 const STORED: [(&str, &str); 6] =
     [("llama2", "f32"), ("llama3", "bf16"), ("mistral", "F16"), ("qwen2", "f16"), ("qwen3", "F16"), ("gemma3", "F16")];
@@ -24,6 +24,11 @@ const TEMPLATE: &str = "{% for m in messages %}{{ m.content }}{% endfor %}";
 
 /// A model of the family with a tokenizer in which `t41` is the token 41.
 fn with_tokenizer(place: &Place, name: &str) -> PathBuf {
+    with_metadata(place, name, &[])
+}
+
+/// The same, with more metadata.
+pub(crate) fn with_metadata(place: &Place, name: &str, more: &[(&'static str, Value)]) -> PathBuf {
     let golden = Gguf::open(&Path::new(FAMILIES).join(format!("{name}.gguf"))).unwrap();
     let size = golden.texts("tokenizer.ggml.tokens").unwrap().len();
     let mut metadata: BTreeMap<&str, Value> = golden.metadata.iter().map(|(k, v)| (&**k, v.clone())).collect();
@@ -32,6 +37,7 @@ fn with_tokenizer(place: &Place, name: &str) -> PathBuf {
     metadata.insert("tokenizer.ggml.merges", Value::Texts(Texts::default()));
     metadata.insert("tokenizer.ggml.add_bos_token", Value::Bool(false));
     metadata.insert("tokenizer.chat_template", TEMPLATE.into());
+    metadata.extend(more.iter().cloned());
     let metadata: Vec<_> = metadata.into_iter().collect();
     let tensors = golden.tensors();
     let entries: Vec<_> =
@@ -50,7 +56,7 @@ fn same_weights(one: &Path, other: &Path) {
     }
 }
 
-fn spelled(tokens: &Json) -> String {
+pub(crate) fn spelled(tokens: &Json) -> String {
     tokens.as_array().unwrap().iter().map(|token| format!("t{token}")).collect()
 }
 

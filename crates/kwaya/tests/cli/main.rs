@@ -17,4 +17,5 @@ mod offline;
 mod ranks;
 mod rights;
 mod same_bits;
+mod serve;
 mod taught;

@@ -143,6 +143,11 @@ fn every_command_has_help_and_an_example() {
         "classify train",
         "classify run",
         "classify eval",
+        "serve",
+        "token",
+        "token add",
+        "token list",
+        "token remove",
         "",
     ];
     let listed = place.run(["--help"]).good().out;
