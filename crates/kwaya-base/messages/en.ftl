@@ -620,3 +620,24 @@ card-use = What it is for
 card-use-text = To continue text in its languages, to learn how such models are built, and as a beginning for more training. It was trained on few documents and knows nothing beyond them: do not use it where a wrong sentence does harm.
 card-data-title = The documents of { $name }
 plan-measure = Measuring this machine
+
+# Personal data
+privacy-email = e-mail addresses
+privacy-phone = telephone numbers
+privacy-card = numbers of payment cards
+privacy-iban = bank accounts (IBAN)
+privacy-ip = network addresses
+privacy-coordinates = coordinates
+privacy-id = numbers of identity
+privacy-money = codes and accounts of money
+privacy-name = names
+privacy-file = { $path } cannot be used to find personal data: { $cause }
+    .remedy = Correct that place in the file. A pack is TOML with [[rule]] entries; a list of names has one name a line.
+privacy-rule = The rule "{ $rule }" in { $path } is wrong: { $cause }
+    .remedy = Correct the rule, or remove it.
+privacy-example-missed = The rule "{ $rule }" in { $path } does not find what it should in: { $example }
+    .remedy = Correct the pattern, the words that must stand near, the checksum, or the example. The numbers that a rule finds have five digits or more, or are codes of eight letters and digits or more.
+privacy-example-found = The rule "{ $rule }" in { $path } finds something where it should not: { $example }
+    .remedy = Make the pattern narrower, ask for words that must stand near, or correct the example.
+privacy-country = { $country } is no country whose telephone numbers are known
+    .remedy = Write two letters as in ISO 3166, such as TZ or IN.

@@ -1,6 +1,6 @@
 //! From a listing of files to `documents.parquet` and `dropped.parquet`.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use kwaya_base::Result;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use crate::{
     Reason,
     chat::Message,
     extract::Format,
+    privacy::{Counts, Privacy},
     table::{Cell, Cells, Reader, Row},
 };
 pub use crate::{extract::Worker, pipeline::build};
@@ -31,8 +32,8 @@ pub struct Options {
     /// The share of the documents of each language, 0 to 1, to hold out from
     /// training, chosen by the hash of the text; not more than about 2 MB.
     pub held_out: f64,
-    /// Whether to replace e-mail addresses and telephone numbers.
-    pub redact: bool,
+    /// What replaces personal data; without it all stays.
+    pub privacy: Option<Arc<Privacy>>,
     /// How many threads work, at least 1.
     pub threads: usize,
     /// How PDF, DOCX, EPUB and HTML are taken apart.
@@ -47,7 +48,7 @@ impl Default for Options {
             max_file_bytes: 64 << 20,
             near_duplicate: 0.8,
             held_out: 0.02,
-            redact: true,
+            privacy: Some(Arc::default()),
             threads: 1,
             worker: Worker::InProcess,
         }
@@ -72,10 +73,8 @@ pub struct Stats {
     /// Documents kept, by format: `txt`, `md`, `html`, `pdf`, `docx`, `epub`,
     /// `jsonl`, `chat`.
     pub formats: BTreeMap<String, u64>,
-    /// E-mail addresses replaced in the documents kept.
-    pub emails_redacted: u64,
-    /// Telephone numbers replaced in the documents kept.
-    pub phones_redacted: u64,
+    /// Pieces of personal data replaced in the documents kept, by kind.
+    pub replaced: Counts,
     /// Wanted languages that the detector cannot recognise; nothing was
     /// dropped for being in another language then.
     pub unknown_to_detector: Vec<String>,
@@ -190,10 +189,8 @@ pub enum Step {
     },
     /// Personal data was replaced.
     Redact {
-        /// E-mail addresses.
-        emails: u64,
-        /// Telephone numbers.
-        phones: u64,
+        /// How much of it, by kind.
+        replaced: Counts,
     },
 }
 

@@ -232,8 +232,7 @@ fn write_documents(
         let bytes = kept.bytes;
         stats.documents += 1;
         stats.bytes += bytes;
-        stats.emails_redacted += document.emails;
-        stats.phones_redacted += document.phones;
+        document.replaced.iter().for_each(|(kind, count)| *stats.replaced.entry(*kind).or_default() += count);
         *stats.formats.entry(document.format).or_default() += 1;
         let language = stats.languages.entry(document.language.clone()).or_default();
         language.documents += 1;

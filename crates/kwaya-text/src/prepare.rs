@@ -15,7 +15,7 @@ use crate::{
     extract::{Extracted, Extractor, Format, Refusal},
     language::Identifier,
     lines::{self, Line},
-    redact,
+    privacy::Counts,
     sources::{self, Source},
 };
 
@@ -36,8 +36,7 @@ pub(crate) struct Clean {
     pub(crate) language: String,
     pub(crate) format: String,
     pub(crate) history: Vec<Step>,
-    pub(crate) emails: u64,
-    pub(crate) phones: u64,
+    pub(crate) replaced: Counts,
     #[serde(skip)]
     pub(crate) text: String,
 }
@@ -233,14 +232,11 @@ fn judge(
         return Prepared::Dropped { reason: Reason::OtherLanguage, detail, language, bytes };
     }
     history.push(Step::Identify { sure: verdict.detected == language, detected: verdict.detected });
-    let (mut emails, mut phones) = (0, 0);
+    let mut replaced = Counts::new();
     let mut plain = |text: String| {
-        if !options.redact {
-            return text;
-        }
-        let redacted = redact::redact(text);
-        emails += redacted.emails;
-        phones += redacted.phones;
+        let Some(privacy) = &options.privacy else { return text };
+        let redacted = privacy.redact(text);
+        redacted.counts.into_iter().for_each(|(kind, count)| *replaced.entry(kind).or_default() += count);
         redacted.text
     };
     let (text, signature) = match content {
@@ -256,10 +252,10 @@ fn judge(
             (chat::document(&messages), None)
         }
     };
-    if emails + phones > 0 {
-        history.push(Step::Redact { emails, phones });
+    if !replaced.is_empty() {
+        history.push(Step::Redact { replaced: replaced.clone() });
     }
     let hash = blake3::hash(text.as_bytes());
     let format = format.name().to_owned();
-    Prepared::Clean { document: Clean { language, format, history, emails, phones, text }, hash, signature }
+    Prepared::Clean { document: Clean { language, format, history, replaced, text }, hash, signature }
 }
