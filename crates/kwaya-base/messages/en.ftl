@@ -268,9 +268,10 @@ help-new = Write a recipe for a folder of documents
 help-new-examples =
     Examples:
       kwaya new mymodel --from ~/documents --language sw --language en
+      kwaya new mymodel --from ~/documents --language sw --licence CC-BY-4.0 --allowed-by "Gazeti la Mwananchi" --allowed-on 2026-11-25 --use education --use research
       kwaya new mymodel --from ~/documents --language sw --base SmolLM2-135M-Instruct.gguf
 
-    Under [train] in the recipe of a base there may also be rank, alpha and targets of the adapters, and new_tokens,
+    What is not said of the rights to the documents is asked for. Under [train] in the recipe of a base there may also be rank, alpha and targets of the adapters, and new_tokens,
     how many tokens of your language are added to its vocabulary.
 help-machine = Measure this machine, and say what it can train and serve
 help-machine-examples =
@@ -346,10 +347,16 @@ help-corpus = Look at the data, and at what was left out and why
 help-corpus-examples = Example: kwaya corpus dropped mymodel
 help-stats = Print the figures of the corpus
 help-stats-examples = Example: kwaya corpus stats mymodel
-help-show = Print the beginning of each document
-help-show-examples = Example: kwaya corpus show mymodel --limit 5
-help-dropped = Print each file that was left out, and why
-help-dropped-examples = Example: kwaya corpus dropped mymodel --limit 100
+help-show = Print the beginning of each document, or one document and all that was done to it
+help-show-examples =
+    Examples:
+      kwaya corpus show mymodel --limit 5 --language sw
+      kwaya corpus show mymodel 3f2a9c0d41b7
+help-dropped = Print each file or text that was left out, and why
+help-dropped-examples =
+    Examples:
+      kwaya corpus dropped mymodel --limit 100
+      kwaya corpus dropped mymodel --reason too-short --skip 100
 help-arg-dir = The folder with the recipe (kwaya.toml)
 help-arg-model = A folder with a recipe that was built, or with a model
 help-arg-prompt = The text to continue
@@ -361,7 +368,6 @@ help-flag-method = How the base is taught: lora, small matrices beside its weigh
 help-flag-adapter = Adapters in the format of PEFT, or a recipe that was built: merge them into the model
 help-flag-adapter-only = Write the adapters of a recipe, without the model beneath
 help-flag-language = A language that belongs in the corpus, such as sw or en; may be given several times
-help-flag-licence = The licence of the documents, such as CC-BY-4.0
 help-flag-within = The time there is, such as 30m or 2h
 help-flag-memory = The memory to use at most, such as 800MB or 2GB; nine tenths of what is free when left out
 help-flag-checkpoint-every = How often to save the training; a power cut costs at most this much work
@@ -511,6 +517,14 @@ stage-tokenize = Turning text into tokens
 
 scan-files = Looking through the documents
 corpus-documents = Reading and cleaning the documents
+corpus-duplicates = Comparing the documents with one another
+corpus-write = Writing the corpus
+keep-out-too-large = { $path } is too large for a set of questions: the limit is { $bytes } bytes
+    .remedy = Name only the files that models are measured with under keep_out in the recipe.
+keep-out-text = { $path } is not a text in UTF-8
+    .remedy = Files under keep_out in the recipe are plain text or JSON lines.
+corpus-too-many = There are more than 4,294,967,295 documents
+    .remedy = Build the corpus in parts, each from a recipe of its own.
 source-missing = There is no folder { $path }
     .remedy = Check the name in the recipe, and that the disk it is on is connected.
 source-empty = There is no file that can be read in { $path }
@@ -535,6 +549,8 @@ reason-special-file = Not a document but a pipe, socket or device
     .remedy = Nothing to do.
 reason-link-loop = A link back to a folder that was already looked through
     .remedy = Nothing to do; its documents are counted once.
+reason-withdrawn = Somebody took it back
+    .remedy = Nothing to do. withdrawn.jsonl beside the recipe says when and why.
 reason-picture = A picture
     .remedy = If it shows text, have the text recognised (OCR) and add that.
 reason-unknown-format = A format that cannot be read
@@ -553,10 +569,22 @@ reason-too-short = The text is too short
     .remedy = Join short texts into one document, or lower the limit in the recipe.
 reason-other-language = The text is in another language
     .remedy = Add that language to the recipe if you want it.
+reason-contaminated = Has a passage of the texts that the recipe keeps out of training
+    .remedy = Nothing to do: a model that has seen the questions cannot be measured with them.
 reason-exact-duplicate = The same text as another document
     .remedy = Nothing to do; the text is counted once.
 reason-near-duplicate = Nearly the same text as another document
     .remedy = Nothing to do; the text is counted once.
+reason-repeated-paragraphs = Nothing but paragraphs of earlier documents, or next to nothing
+    .remedy = Nothing to do, or set unique_paragraphs = false under [corpus] to keep such paragraphs.
+reason-bad-member = A member of an archive that is locked, or whose name is used twice or leads out of the archive
+    .remedy = Unpack the archive yourself, and put the files that you want into a folder.
+reason-archive-limit = An archive that unpacks to far more than its size, or has too much in it
+    .remedy = Unpack it yourself if you know what it is, and put the files that you want into a folder.
+reason-no-column = A table without a column of text
+    .remedy = Name the column in the recipe: column = "…" below [[source]].
+reason-no-document = A redirect, an error page or a page about other pages
+    .remedy = Nothing to do.
 
 ### The report and the cards
 
@@ -621,7 +649,209 @@ card-use-text = To continue text in its languages, to learn how such models are 
 card-data-title = The documents of { $name }
 plan-measure = Measuring this machine
 
-# Personal data
+### Rights, looking at the corpus, taking texts back
+
+help-sample = Print some documents, drawn at random; the same ones every time
+help-sample-examples =
+    Examples:
+      kwaya corpus sample mymodel --limit 20 --language sw
+      kwaya corpus sample mymodel --dropped --reason near-duplicate
+help-withdraw = Take somebody's text out of the corpus for good, and say what was made from it
+help-withdraw-examples =
+    Examples:
+      kwaya corpus withdraw mymodel letters/asha.txt --because "Asha asked for it"
+      kwaya corpus withdraw mymodel 3f2a9c0d41b7 --delete
+
+    It is noted in withdrawn.jsonl beside the recipe: the same text stays out of every later build, in whatever file it
+    comes back. What was dropped for being the same, or nearly, is taken out with it.
+help-arg-id = The beginning of a document's number, as kwaya corpus show prints it
+help-arg-what = A document (the beginning of its number), a file (its name or path), or a source (its path in the recipe)
+help-flag-licence = The licence of the documents, such as CC-BY-4.0, as https://spdx.org/licenses names it; for terms of your own LicenseRef- and a name
+help-flag-allowed-by = Who allowed that the documents are used
+help-flag-allowed-on = The day on which they did, such as 2026-11-25
+help-flag-allowed-for = What they allowed it for; may be given several times. As --use when left out
+help-flag-allowed-until = The last day on which they allow it, or no-end
+help-flag-use = What the model is for; may be given several times
+help-flag-of-language = Only documents in this language
+help-flag-of-source = Only documents of this source of the recipe, of this file, or of this folder
+help-flag-reason = Only what was dropped for this reason
+help-flag-filter = Only what was dropped by the filter of this name, as kwaya corpus dropped shows it in brackets
+help-flag-skip = How many to pass over first
+help-flag-dropped = Draw from what was left out, so many of each reason
+help-flag-because = Who asked for it, or why; it is noted beside the day
+help-flag-delete = Delete what was made from it
+new-ask-licence = Licence of the documents (such as CC-BY-4.0; LicenseRef-name for terms of your own)
+new-ask-allowed-by = Who allowed that they are used
+new-ask-allowed-on = On which day (such as 2026-11-25)
+new-ask-use = What the model is for ({ $known })
+new-ask-allowed-for = What the documents may be used for ({ $known }; when empty { $default })
+new-ask-allowed-until = The last day on which they may be used (when empty { $default })
+new-unanswered = Nobody has said --{ $flag }
+    .remedy = Say it, as in: --licence CC-BY-4.0 --allowed-by "Gazeti la Mwananchi" --allowed-on 2026-11-25 --use education --use research
+new-answer = { $value } cannot be --{ $flag }
+    .remedy = Possible: { $allowed }.
+recipe-rights =
+    The recipe { $path } does not say who allowed that the documents are used, and for what. It lacks:
+    { $missing }
+    .remedy =
+        Write above the first [[source]] what the model is for:
+          use = ["education", "research"]
+        and under each [[source]] its licence, who allowed it, when, for what and until when:
+          licence = "CC-BY-4.0"
+          allowed_by = "Gazeti la Mwananchi, letter of the editor"
+          allowed_on = "2026-11-25"
+          allowed_for = ["education", "research"]
+          allowed_until = "no-end"
+        Uses are any, research, education, health-care, public-service and commercial.
+rights-refused =
+    The documents may not be used for this model, which is for { $use }:
+    { $list }
+    .remedy = Ask those who gave the documents, and write in the recipe what they allow; or take those sources out, or what they do not allow out of use.
+rights-not-for = { "  " }{ $place }: not allowed for { $wanted }, but for { $allowed }
+rights-not-yet = { "  " }{ $place }: allowed from { $on } on, and today is { $today }
+rights-ended = { "  " }{ $place }: { $by } allowed it until { $end }, and today is { $today }
+rights-licences = a name of https://spdx.org/licenses such as CC-BY-4.0 or CC0-1.0, several with AND or OR, or LicenseRef-name for terms of your own
+rights-by = the name of a person or an institution, in up to 500 characters
+rights-non-commercial = without commercial and any, which this licence keeps back. If more was allowed, add it to the licence: OR LicenseRef-letter
+plan-rights = Rights: all sources allow { $uses }, compared with the day of this plan, { $day }. The first consent ends: { $until }
+withdrawn-wrong = Line { $line } of { $path } is not as kwaya corpus withdraw writes it: { $cause }
+    .remedy = Put a copy of the file back. Without that line, the texts that it names would come into the corpus again.
+withdraw-unknown = No document, file or source of { $folder } is called { $what }
+    .remedy = kwaya corpus show { $folder } lists documents with their numbers and files. A number needs at least 8 of its digits.
+withdraw-several =
+    Several files are called { $what }:
+    { $list }
+    .remedy = Name one of them as it stands here, or a document by its number.
+withdraw-done = Took back { $what }: { $texts ->
+        [0] no text of it is in a corpus, and none will be
+        [one] 1 text, which stays out of every build from now on
+       *[other] { $texts } texts, which stay out of every build from now on
+    }.
+withdraw-before = { $what } was taken back before ({ $texts ->
+        [one] 1 text
+       *[other] { $texts } texts
+    }).
+withdraw-files = These files still hold it. Delete them yourself, or the texts stay on this disk:
+withdraw-nothing-made = Nothing that is here was made from it.
+withdraw-made = Made from it, and still here:
+withdraw-deleted = Made from it, and deleted now:
+withdraw-ledger = The ledger cannot be changed without breaking its chain. It keeps figures, and the first words of the few documents that samples began with; to be rid of those too, delete the whole build folder.
+withdraw-next-delete =
+    Copies in other places are not known here: tell those who have them.
+    Next: kwaya corpus withdraw { $folder } { $what } --delete, then kwaya plan { $folder } and kwaya build { $folder }
+withdraw-next =
+    Copies in other places are not known here: tell those who have them.
+    Next: kwaya plan { $folder } and kwaya build { $folder }
+show-unknown = No document in { $folder } has a number that begins with { $what }
+    .remedy = kwaya corpus show { $folder } lists documents with their numbers.
+show-several = Several documents have a number that begins with { $what }
+    .remedy = Type more of its digits.
+show-head =
+    Document   { $id }
+    File       { $file }
+    Language   { $language }, { $bytes }, { $split }
+show-rights =
+    Source     { $path }, licence { $licence }
+    Allowed    by { $by } on { $on } for { $uses }, until: { $until }
+    What was done to it:
+split-train = to train on
+split-held-out = kept out of training, to measure on
+history-extract = taken out of a file of { $bytes }, format { $format }{ $by }
+history-decode = its bytes were read as { $encoding }
+history-normalise = blanks, line ends and characters put in order: { $before } before, { $after } after
+history-cut = cut out of a long text: piece { $piece } of { $pieces }
+history-language-told = the language is what the recipe says of the source
+history-language = the language was recognised as { $detected }
+history-language-unsure = the language looked like { $detected }, without being sure
+history-repeated = paragraphs that earlier documents have, left out: { $paragraphs }
+history-redact = personal data replaced: { $emails } e-mail addresses, { $phones } telephone numbers
+corpus-source = Source { $origin }: { $documents } documents, { $bytes }
+corpus-length = { $low } to { $high }: { $documents } documents
+report-allowed = Allowed
+report-allowed-words = by { $by } on { $on } for { $uses }, until: { $until }
+report-languages-chart = Text in each language
+report-lengths-chart = How long the documents are
+report-kept-sample = Some of the documents that were kept, drawn at random
+report-dropped-sample = { $shown } of them, drawn at random
+
+### Parity
+
+help-parity = Say what each language costs in tokens, and what its speakers pay beside English
+help-parity-examples =
+    Examples:
+      kwaya corpus parity mymodel --tokenizer SmolLM2-135M-Instruct.gguf
+      kwaya corpus parity --parallel sw=news.sw.txt en=news.en.txt --tokenizer mymodel model.gguf other/tokenizer.json --chart parity.svg
+
+    Only text that says the same in all languages gives a premium that is exact: files whose lines correspond.
+help-flag-tokenizer = A tokenizer.json, a GGUF file, the folder of a model, or a recipe that was built; several may be named
+help-flag-parallel = A language and a file, such as sw=news.txt; the lines of all files say the same
+help-flag-chart = Draw the premiums into this file, as SVG
+parity-measure = Measuring what each language costs
+parity-no-tokenizer = There is no tokenizer to measure with
+    .remedy = Name one with --tokenizer, or build the recipe first.
+parity-nothing = There is no text to measure on
+    .remedy = Name the folder of a recipe, or files whose lines correspond: --parallel sw=FILE en=FILE
+parity-pair = { $value } is not a language and a file
+    .remedy = Write it as sw=news.sw.txt.
+parity-languages = Parallel text needs at least two files, each in a language of its own
+    .remedy = Name them as --parallel sw=FILE en=FILE.
+parity-many = { $count } are too many at once
+    .remedy = Name at most { $max }.
+parity-lines = { $path } ends after { $lines } lines, and another of the files does not
+    .remedy = Give files of which line 1 says the same in all, line 2 too, and so on to the end.
+parity-line = Line { $line } of { $path } cannot be used: { $cause ->
+        [too-long] it is longer than 1 MB
+       *[other] it is not UTF-8
+    }
+    .remedy = Give plain text in UTF-8, with a sentence or a paragraph on each line.
+parity-amounts = language        documents          words    sentences        bytes
+parity-head =
+    { $tokenizer }, { $count } tokens in its vocabulary
+    language           tokens   per byte   per word   per sentence  beside English  beside the best
+parity-times = { $times } times
+parity-sentence = With { $tokenizer } the same text takes { $times } times as many tokens in { $language } as in { $best }: its speakers wait { $times } times as long and pay { $times } times as much for the same answer, and where 1,000 tokens of { $best } fit, there is room for what { $thousand } would say.
+parity-estimate = With { $tokenizer } a sentence takes { $times } times as many tokens in { $language } as in { $best }, as an estimate: the texts do not say the same.
+parity-corpus = Premiums are of a sentence beside a sentence of other texts. For exact ones give parallel text: --parallel sw=FILE en=FILE.
+
+### The data card
+
+help-card = Write the card of the corpus anew, with your answers from [card] in the recipe, and list what is left open
+help-card-examples =
+    Example: kwaya corpus card mymodel
+
+    It is README.md beside the corpus, as datasets on the Hugging Face Hub have it, and croissant.json, in the format
+    Croissant 1.1.
+card-written = Wrote { $readme } and { $croissant }
+card-left-open = Only a person can answer these. Write the answers under [card] in the recipe, each after its key and =, in quotation marks:
+card-description = Documents in { $languages }, gathered and cleaned for { $name }.
+card-rights = What may be done with it
+card-rights-words = All sources together allow: { $uses }. A document carries the number of its source in the column origin; sources.json says who allowed what.
+card-duo = In terms of the Data Use Ontology, which has none for teaching, public service and trade:
+card-content = What is in it
+card-files = documents.parquet holds the texts, each with its source, licence, language, split and what was done to it; dropped.parquet says what was left out, and why.
+card-making = How it was made
+card-making-words = The documents were read, cleaned, cut at paragraphs where they were long, and compared. Texts of less than { $characters } characters were left out, as were copies and texts that are { $alike } alike or more (Jaccard similarity of groups of five words). Made by Kwaya { $version } on { $date }, line { $line } of the ledger; the same documents give the same tables, bit for bit.
+card-answers = What people say of it
+card-open = Questions that only a person can answer
+card-open-words = The answers belong under [card] in the recipe.
+card-ask-description = What is in these documents, in a few sentences?
+card-ask-curated_by = Who gathered them?
+card-ask-funded_by = Who paid for it?
+card-ask-contact = Whom can people write to, also to have a text of theirs taken out?
+card-ask-url = Where are they published?
+card-ask-published = On which day were they published?
+card-ask-version = Which version is it?
+card-ask-rationale = Why these documents and no others?
+card-ask-collection = How and when were they collected?
+card-ask-authors = Who wrote or spoke them: which people, of which places, ages and dialects?
+card-ask-sensitive = What in them could hurt people, and what was done about it?
+card-ask-biases = Whom and what do they leave out, or show wrongly?
+card-ask-limitations = What should they not be used for?
+card-ask-impact = What good or harm may come of using them?
+card-ask-citation = How are they to be cited?
+card-use-for = The model is for: { $uses }. All the sources of its documents allowed that on the day it was planned and built.
+
+### Personal data
 privacy-email = e-mail addresses
 privacy-phone = telephone numbers
 privacy-card = numbers of payment cards

@@ -73,7 +73,7 @@ fn recipe(folder: &Path, text: &Path, language: &str, shape: &str) -> Anyhow<()>
     let [width, layers, context, steps] = numbers[..] else { return Err(format!("not a shape: {shape}").into()) };
     let text = text.canonicalize()?;
     let recipe = format!(
-        "name = \"forecast\"\nlanguages = [{language:?}]\n[[source]]\npath = {:?}\nlicence = \"LicenseRef-unknown\"\n\
+        "name = \"forecast\"\nuse = [\"research\"]\nlanguages = [{language:?}]\n[[source]]\npath = {:?}\nlicence = \"LicenseRef-unknown\"\nallowed_by = \"its owner\"\nallowed_on = \"2026-01-01\"\nallowed_for = [\"any\"]\nallowed_until = \"no-end\"\n\
          [train]\nhidden_size = {width}\nlayers = {layers}\ncontext = {context}\nsteps = {steps}\n",
         text.display().to_string(),
     );

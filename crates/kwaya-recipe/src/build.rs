@@ -10,13 +10,14 @@ use std::{
 use kwaya_base::{Error, Progress, Result, error::At, files};
 use kwaya_math::Pool;
 use kwaya_model::ADAPTER_FILES;
-use kwaya_text::{corpus, extract::Worker, sources, tokenizer};
+use kwaya_text::{corpus, extract::Worker, keep_out::KeepOut, sources, tokenizer, withdrawn::Withdrawn};
 use kwaya_train::{LogEntry, Ranks};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
     base::{Base, TOKENIZER},
+    card,
     evaluation::Evaluation,
     forecast::{self, Cost},
     learning::Learning,
@@ -27,6 +28,7 @@ use crate::{
     plan::{self, CorpusSize, Rung},
     recipe::{Method, Recipe},
     report,
+    rights::{self, Checked, Day},
     stage::{Done, Stage, Workshop},
     stages::{Tokens, Work},
 };
@@ -91,6 +93,8 @@ pub struct Announcement<'a> {
 /// What was planned.
 #[derive(Serialize)]
 pub struct Planned {
+    /// Consent, compared with the day of the plan.
+    pub rights: Checked,
     /// What was decided.
     pub lock: Lock,
     /// What was measured to decide it.
@@ -177,7 +181,10 @@ fn figures<T: DeserializeOwned>(done: &Done) -> Result<T> {
 /// Reads the documents and brings the corpus up to date.
 fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result<(sources::Listing, Done)> {
     let sources = recipe.sources(context.folder);
-    let listing = sources::scan(&sources, recipe.corpus.max_file_mb * 1_000_000, context.progress)?;
+    let withdrawn = Withdrawn::read(context.folder)?;
+    let mut listing = sources::scan(&sources, recipe.corpus.max_file_mb * 1_000_000, context.progress)?;
+    listing.hash = withdrawn.without(&listing.hash);
+    let keep_out: Vec<PathBuf> = recipe.corpus.keep_out.iter().map(|path| context.folder.join(path)).collect();
     let options = corpus::Options {
         languages: recipe.languages.clone(),
         min_characters: recipe.corpus.min_characters,
@@ -185,19 +192,29 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
         near_duplicate: recipe.corpus.near_duplicate,
         held_out: recipe.corpus.held_out,
         redact: recipe.corpus.redact,
+        unique_paragraphs: recipe.corpus.unique_paragraphs,
+        keep_out: KeepOut::read(&keep_out)?,
+        withdrawn,
         threads: context.threads,
         worker: context.worker.clone(),
+        ..corpus::Options::default()
     };
+    if !keep_out.is_empty() {
+        // What was kept out is as much of the documents as they are.
+        let both = listing.hash + &options.keep_out.hash();
+        listing.hash = blake3::hash(both.as_bytes()).to_hex().to_string();
+    }
     let inputs = [Named { name: "documents".into(), hash: listing.hash.clone() }];
     let stage = Stage {
         name: "corpus",
-        revision: 2,
+        revision: 3,
         options: &(&recipe.languages, &recipe.corpus),
         inputs: &inputs,
         outputs: &["documents.parquet", "dropped.parquet"],
     };
-    let done = shop.run(&stage, |_, folder| {
-        let built = corpus::build(&listing, &sources, &options, folder, context.progress);
+    let done = shop.run(&stage, |shop, folder| {
+        let unfinished = shop.unfinished(&stage)?;
+        let built = corpus::build(&listing, &sources, &options, &unfinished, folder, context.progress);
         // Where nothing was kept, the table that says why is all there is.
         if matches!(&built, Err(error) if error.key() == "corpus-empty") {
             let dropped = fs::read(folder.join("dropped.parquet")).at(folder)?;
@@ -210,7 +227,25 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
     for name in ["documents.parquet", "dropped.parquet"] {
         shop.store.show(&done.output(name).hash, &shop.folder.join("corpus").join(name))?;
     }
+    record_rights(recipe, shop, &done)?;
+    card::of_ledger(recipe, shop.ledger.entries(), context.folder)?;
     Ok((listing, done))
+}
+
+/// Leaves beside the corpus what each source allows, and a line of it in the
+/// ledger. A stage of its own, on which no other depends: when consent is
+/// given for longer, no model needs to be trained again.
+fn record_rights(recipe: &Recipe, shop: &mut Workshop, corpus: &Done) -> Result<()> {
+    let sources = rights::of_sources(recipe, &figures(corpus)?);
+    let inputs = [corpus.output("documents.parquet").clone()];
+    let options = (&recipe.uses, &sources);
+    let stage = Stage { name: "rights", revision: 1, options: &options, inputs: &inputs, outputs: &[rights::SOURCES] };
+    let done = shop.run(&stage, |_, folder| {
+        let body = serde_json::to_string_pretty(&sources).expect("rights are plain data");
+        files::write(&folder.join(rights::SOURCES), format!("{body}\n").as_bytes())?;
+        Ok(serde_json::json!({ "use": recipe.uses, "sources": sources }))
+    })?;
+    shop.store.show(&done.output(rights::SOURCES).hash, &shop.folder.join("corpus").join(rights::SOURCES))
 }
 
 /// Decides sizes and steps for the time there is, and writes the lock.
@@ -219,6 +254,7 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
 /// What the recipe, the documents, the machine or the time do not allow.
 pub fn plan(context: &Context<'_>, within: Duration) -> Result<Planned> {
     let recipe = Recipe::read(context.folder)?;
+    let rights = rights::check(&recipe, Day::today())?;
     let mut shop = Workshop::open(context.folder)?;
     let base = base(context, &recipe)?;
     let (listing, corpus) = gather(context, &recipe, &mut shop)?;
@@ -232,7 +268,7 @@ pub fn plan(context: &Context<'_>, within: Duration) -> Result<Planned> {
     let way = memory::way_of(&lock, &learning, context.room(), ranks);
     let forecast = forecast::forecast(&lock, &learning, work.size, way, context.checkpoint_every, &pool, ranks)?;
     let (parameters, learned) = (learning.config.parameters(), learning.parameters());
-    Ok(Planned { lock, rungs, forecast, way, parameters, learned })
+    Ok(Planned { rights, lock, rungs, forecast, way, parameters, learned })
 }
 
 /// The base that the recipe names.
@@ -284,6 +320,7 @@ fn corpus_size(corpus_done: &Done) -> Result<CorpusSize> {
 pub fn build(context: &Context<'_>, within: Duration, announce: &mut dyn FnMut(&Announcement<'_>)) -> Result<Built> {
     let began = Instant::now();
     let recipe = Recipe::read(context.folder)?;
+    rights::check(&recipe, Day::today())?;
     let mut shop = Workshop::open(context.folder)?;
     let existing = Lock::read(context.folder)?;
     let base = base(context, &recipe)?;

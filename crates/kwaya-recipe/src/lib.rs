@@ -5,9 +5,11 @@
 //! stages, each known by the hash of what goes in → artefacts in the store,
 //! a line each in the ledger.
 
+pub mod bars;
 pub mod base;
 pub mod bench;
 pub mod build;
+pub mod card;
 pub mod codec;
 pub mod evaluation;
 pub mod exchange;
@@ -19,12 +21,15 @@ pub mod lock;
 pub mod machine;
 pub mod measure_text;
 pub mod memory;
+pub mod parity;
 pub mod plan;
 pub mod recipe;
 pub mod report;
+pub mod rights;
 pub mod stage;
 mod stages;
 pub mod store;
 pub mod text_model;
 pub mod together;
+pub mod withdraw;
 pub mod words;

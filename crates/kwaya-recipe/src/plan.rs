@@ -318,7 +318,7 @@ pub(crate) fn schedule_for_base(learning: &Learning<'_>, wishes: &TrainWishes, t
     let step = step.clamp(fewest, most);
     let context = wishes.context.unwrap_or(step.min(ROW_FOR_BASE)).min(config.max_position_embeddings);
     let rows = (step / context).max(1);
-    let micro_batches = wishes.micro_batches.unwrap_or((rows * context / ROW_FOR_BASE).max(1));
+    let micro_batches = wishes.micro_batches.unwrap_or((rows * context / ROW_FOR_BASE).clamp(1, rows));
     // Wider models want smaller steps; adapters want the same at any width.
     let width = 576.0 / config.hidden_size as f32;
     let rate = wishes.learning_rate.unwrap_or(match wishes.method() {
@@ -578,7 +578,7 @@ mod tests {
         };
         let wishes = TrainWishes::default();
         assert_eq!(of(4_000.0, &wishes), (256, 256));
-        assert_eq!(of(16_000.0, &wishes), (512, 640 / 512 * 512));
+        assert_eq!(of(16_000.0, &wishes), (512, 512));
         assert_eq!(of(1e9, &wishes), (512, 1024));
         assert_eq!(of(1e9, &TrainWishes { context: Some(2048), ..wishes.clone() }), (2048, 2048));
         let shared = TrainWishes { micro_batches: Some(3), ..wishes };

@@ -10,6 +10,9 @@ use kwaya_base::{Error, Result, error::At};
 use kwaya_model::Target;
 use serde::{Deserialize, Serialize};
 
+use crate::card::CardWishes;
+use crate::rights::{Consent, Day, Until, Use, WORDS};
+
 /// The name of the recipe in its folder.
 pub const RECIPE: &str = "kwaya.toml";
 
@@ -26,6 +29,9 @@ pub struct Recipe {
     /// BCP 47 tags of the languages that belong in the corpus; documents in
     /// others are set aside.
     pub languages: Vec<String>,
+    /// What the model is for.
+    #[serde(rename = "use")]
+    pub uses: Vec<Use>,
     /// Where the documents are.
     pub source: Vec<SourceEntry>,
     /// How documents are chosen.
@@ -34,20 +40,66 @@ pub struct Recipe {
     /// Wishes for the training.
     #[serde(default)]
     pub train: TrainWishes,
+    /// What only a person can say of the documents, for their card.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub card: CardWishes,
+}
+
+fn is_empty(card: &CardWishes) -> bool {
+    *card == CardWishes::default()
 }
 
 /// One folder or file of documents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "SourceWords", into = "SourceWords")]
 pub struct SourceEntry {
     /// Absolute, or relative to the recipe's folder.
     pub path: PathBuf,
-    /// The licence of these documents: an SPDX expression, or
-    /// `LicenseRef-…` for terms of one's own.
-    pub licence: String,
+    /// Who allowed what.
+    pub consent: Consent,
     /// The language of all these documents, where it is known to be one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
+    /// The column of its tables, or the key of its lines of JSON, that holds
+    /// the text; left out, it is looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+}
+
+/// As it is written: unknown keys could not be refused in a part that is
+/// flattened.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SourceWords {
+    path: PathBuf,
+    licence: String,
+    allowed_by: String,
+    allowed_on: Day,
+    allowed_for: Vec<Use>,
+    allowed_until: Until,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    language: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    column: Option<String>,
+}
+
+impl From<SourceWords> for SourceEntry {
+    fn from(words: SourceWords) -> Self {
+        let SourceWords { path, licence, allowed_by, allowed_on, allowed_for, allowed_until, language, column } = words;
+        Self {
+            path,
+            consent: Consent { licence, allowed_by, allowed_on, allowed_for, allowed_until },
+            language,
+            column,
+        }
+    }
+}
+
+impl From<SourceEntry> for SourceWords {
+    fn from(entry: SourceEntry) -> Self {
+        let SourceEntry { path, consent, language, column } = entry;
+        let Consent { licence, allowed_by, allowed_on, allowed_for, allowed_until } = consent;
+        Self { path, licence, allowed_by, allowed_on, allowed_for, allowed_until, language, column }
+    }
 }
 
 /// How documents are chosen.
@@ -59,7 +111,13 @@ pub struct CorpusWishes {
     /// Larger files are set aside, in megabytes (10^6 bytes).
     pub max_file_mb: u64,
     /// Documents at least this alike (Jaccard, 0 to 1) count as the same.
-    pub near_duplicate: f32,
+    pub near_duplicate: f64,
+    /// Whether a paragraph is kept in the first document alone that has it.
+    pub unique_paragraphs: bool,
+    /// Files of texts that models are measured on, absolute or relative to the
+    /// recipe's folder: no document may have a passage of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keep_out: Vec<PathBuf>,
     /// The share of documents kept out of training, to measure on.
     pub held_out: f64,
     /// Whether e-mail addresses and telephone numbers are replaced.
@@ -68,7 +126,15 @@ pub struct CorpusWishes {
 
 impl Default for CorpusWishes {
     fn default() -> Self {
-        Self { min_characters: 200, max_file_mb: 64, near_duplicate: 0.8, held_out: 0.05, redact: true }
+        Self {
+            min_characters: 200,
+            max_file_mb: 64,
+            near_duplicate: 0.8,
+            unique_paragraphs: true,
+            keep_out: Vec::new(),
+            held_out: 0.05,
+            redact: true,
+        }
     }
 }
 
@@ -181,14 +247,16 @@ impl TrainWishes {
 }
 
 impl Recipe {
-    /// A recipe for the documents in `from`.
-    pub fn new(name: &str, from: &Path, languages: &[String], licence: &str) -> Self {
+    /// A recipe for the documents in `from`, of a model that is for `uses`.
+    pub fn new(name: &str, from: &Path, languages: &[String], uses: Vec<Use>, consent: Consent) -> Self {
         Self {
             name: name.to_owned(),
             languages: languages.to_vec(),
-            source: vec![SourceEntry { path: from.to_owned(), licence: licence.to_owned(), language: None }],
+            uses,
+            source: vec![SourceEntry { path: from.to_owned(), consent, language: None, column: None }],
             corpus: CorpusWishes::default(),
             train: TrainWishes::default(),
+            card: CardWishes::default(),
         }
     }
 
@@ -204,8 +272,13 @@ impl Recipe {
         }
         let text = String::from_utf8(fs::read(&path).at(&path)?)
             .map_err(|e| Error::usage("recipe-wrong").path(&path).arg("cause", e))?;
-        let recipe: Self = toml::from_str(&text)
-            .map_err(|e| Error::usage("recipe-wrong").path(&path).arg("cause", e.to_string().trim_end()))?;
+        let wrong =
+            |e: toml::de::Error| Error::usage("recipe-wrong").path(&path).arg("cause", e.to_string().trim_end());
+        let missing = without_rights(&toml::from_str(&text).map_err(wrong)?);
+        if !missing.is_empty() {
+            return Err(Error::usage("recipe-rights").path(&path).arg("missing", missing.join("\n")));
+        }
+        let recipe: Self = toml::from_str(&text).map_err(wrong)?;
         recipe.check(&path)?;
         Ok(recipe)
     }
@@ -230,6 +303,12 @@ impl Recipe {
         }
         if self.source.is_empty() {
             return wrong("source", &"[]", "[[source]] path = \"documents\"");
+        }
+        if self.uses.is_empty() {
+            return wrong("use", &"[]", &crate::rights::words(&Use::ALL));
+        }
+        if let Some((key, value, allowed)) = self.source.iter().find_map(|source| source.consent.wrong()) {
+            return wrong(key, &value, &allowed);
         }
         let corpus = &self.corpus;
         if !(0.0..=0.5).contains(&corpus.held_out) || corpus.held_out == 0.0 {
@@ -274,9 +353,28 @@ impl Recipe {
             .iter()
             .map(|s| kwaya_text::sources::Source {
                 path: folder.join(&s.path),
-                licence: s.licence.clone(),
+                licence: s.consent.licence.clone(),
                 language: s.language.clone(),
+                column: s.column.clone(),
             })
             .collect()
     }
+}
+
+/// What a recipe does not say of the rights to its documents: recipes of
+/// before they were asked for say little.
+fn without_rights(recipe: &toml::Table) -> Vec<String> {
+    let mut missing = Vec::new();
+    if !recipe.contains_key("use") {
+        missing.push("  use".to_owned());
+    }
+    let sources = recipe.get("source").and_then(toml::Value::as_array);
+    for source in sources.into_iter().flatten().filter_map(toml::Value::as_table) {
+        let keys: Vec<&str> = WORDS.into_iter().filter(|key| !source.contains_key(*key)).collect();
+        if !keys.is_empty() {
+            let path = source.get("path").and_then(toml::Value::as_str).unwrap_or("?");
+            missing.push(format!("  [[source]] {path}: {}", keys.join(", ")));
+        }
+    }
+    missing
 }

@@ -6,7 +6,10 @@
 use std::{fs, path::Path};
 
 use kwaya_base::{Error, Result, error::At, files, messages};
-use kwaya_text::corpus;
+use kwaya_text::{
+    corpus::{self, Stats},
+    look,
+};
 use kwaya_train::LogEntry;
 use minijinja::{
     Environment, Value, context,
@@ -15,17 +18,31 @@ use minijinja::{
 use plotters::prelude::*;
 use serde::Serialize;
 
-use crate::{build::Built, ledger::Entry, machine::Machine, words};
+use crate::{
+    bars::{self, Bar},
+    build::Built,
+    ledger::Entry,
+    machine::Machine,
+    rights, words,
+};
 
 /// Dropped files that the page lists; `kwaya corpus dropped` has them all.
 const DROPPED_MAX: usize = 200;
 
 /// The pages: name in the build folder, and template.
-const PAGES: [(&str, &str); 3] = [
+const PAGES: [(&str, &str); 2] = [
     ("report.html", include_str!("../templates/report.html")),
-    ("cards/data.md", include_str!("../templates/data.md")),
     ("cards/model.md", include_str!("../templates/model.md")),
 ];
+
+/// Documents of each kind that the page shows, drawn at random.
+const SAMPLES: usize = 20;
+
+/// Characters of a document that the page shows.
+const SAMPLE_CHARACTERS: usize = 300;
+
+/// Of the corpus alone; it is written beside that.
+const DATA: (&str, &str) = ("data.md", include_str!("../templates/data.md"));
 
 /// A dropped file, for the page.
 #[derive(Serialize)]
@@ -33,6 +50,15 @@ struct Dropped {
     source: String,
     reason: String,
     duplicate_of: String,
+}
+
+/// A document drawn at random, for the page.
+#[derive(Serialize)]
+struct Sample {
+    source: String,
+    language: String,
+    detail: String,
+    start: String,
 }
 
 /// Writes the report and the cards of `built` into the build folder.
@@ -49,6 +75,23 @@ pub fn write(built: &Built, machine: &Machine, ledger: &[Entry], folder: &Path) 
             duplicate_of: row.duplicate_of,
         });
     }
+    let documents = corpus::documents(&folder.join("corpus/documents.parquet"))?;
+    let kept = look::sample(documents, SAMPLES, 0)?.into_values().flatten().map(|document| Sample {
+        start: document.text.chars().take(SAMPLE_CHARACTERS).collect(),
+        source: document.source,
+        language: document.language,
+        detail: String::new(),
+    });
+    let left_out = look::sample(corpus::dropped(&folder.join("corpus/dropped.parquet"))?, SAMPLES, 0)?;
+    let left_out = left_out.into_iter().map(|(reason, rows)| {
+        let rows = rows.into_iter().map(|row| Sample {
+            source: row.source,
+            language: row.language,
+            detail: if row.duplicate_of.is_empty() { row.detail } else { row.duplicate_of },
+            start: row.start,
+        });
+        (reason, rows.collect())
+    });
     let dropped_count: u64 = built.corpus.dropped.values().sum();
     let environment = environment();
     let curve = &built.training.curve;
@@ -59,13 +102,18 @@ pub fn write(built: &Built, machine: &Machine, ledger: &[Entry], folder: &Path) 
         ledger => Value::from(Serde(ledger)),
         dropped => Value::from(Serde(&dropped)),
         dropped_count => dropped_count,
+        kept => Value::from(Serde(kept.collect::<Vec<Sample>>())),
+        left_out => Value::from(Serde(left_out.collect::<Vec<(&str, Vec<Sample>)>>())),
+        rights => Value::from(Serde(rights::of_sources(&built.recipe, &built.corpus))),
+        lengths_svg => Value::from_safe_string(lengths_chart(&built.corpus)?),
+        languages_svg => Value::from_safe_string(languages_chart(&built.corpus)?),
+        reasons_svg => Value::from_safe_string(reasons_chart(&built.corpus)?),
         licences => Value::from(Serde(licences(built))),
         loss_svg => Value::from_safe_string(loss_chart(curve)?),
         rate_svg => Value::from_safe_string(rate_chart(curve)?),
     };
     for (name, _) in PAGES {
-        let template = environment.get_template(name).expect("every page has a template");
-        let text = template.render(&page).map_err(|e| Error::new("report-failed").arg("cause", format!("{e:#}")))?;
+        let text = fill(&environment, name, &page)?;
         let path = folder.join(name);
         let parent = path.parent().expect("a page is in a folder");
         fs::create_dir_all(parent).at(parent)?;
@@ -74,12 +122,25 @@ pub fn write(built: &Built, machine: &Machine, ledger: &[Entry], folder: &Path) 
     Ok(())
 }
 
+fn fill(environment: &Environment<'_>, name: &str, page: &Value) -> Result<String> {
+    let template = environment.get_template(name).expect("every page has a template");
+    template.render(page).map_err(|e| Error::new("report-failed").arg("cause", format!("{e:#}")))
+}
+
+/// A page alone.
+///
+/// # Errors
+/// `report-failed`, which would be a fault of its template.
+pub(crate) fn render(name: &str, page: Value) -> Result<String> {
+    fill(&environment(), name, &page)
+}
+
 /// The licences of all sources, each once, in the order of the recipe.
 fn licences(built: &Built) -> Vec<&str> {
     let mut licences: Vec<&str> = Vec::new();
     for source in &built.recipe.source {
-        if !licences.contains(&source.licence.as_str()) {
-            licences.push(&source.licence);
+        if !licences.contains(&source.consent.licence.as_str()) {
+            licences.push(&source.consent.licence);
         }
     }
     licences
@@ -88,7 +149,7 @@ fn licences(built: &Built) -> Vec<&str> {
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    for (name, template) in PAGES {
+    for (name, template) in PAGES.into_iter().chain([DATA]) {
         environment.add_template(name, template).expect("the templates are well formed");
     }
     environment.add_function("say", say);
@@ -97,6 +158,8 @@ fn environment() -> Environment<'static> {
     environment.add_filter("count", words::count);
     environment.add_filter("fixed", |figure: f64, digits: usize| format!("{figure:.digits$}"));
     environment.add_filter("date", words::date);
+    // What stands in a table of Markdown must not end its cell.
+    environment.add_filter("cell", |text: &str| text.replace('|', "\\|").replace(['\r', '\n'], " "));
     environment
 }
 
@@ -107,6 +170,37 @@ fn say(key: &str, values: Kwargs) -> Result<String, minijinja::Error> {
         .map(|name| Ok((name, values.get::<Value>(name)?.to_string())))
         .collect::<Result<_, minijinja::Error>>()?;
     Ok(messages::format(key, &args))
+}
+
+/// How long the documents are.
+fn lengths_chart(corpus: &Stats) -> Result<String> {
+    let bars = corpus.lengths.iter().map(|(power, documents)| {
+        let [low, high] = [*power, power + 1].map(|power| words::bytes(1 << power.min(63)));
+        Bar { name: format!("{low} – {high}"), value: *documents as f64, figure: words::count(*documents) }
+    });
+    bars::draw(&bars.collect::<Vec<_>>())
+}
+
+/// How much text there is in each language, the most first.
+fn languages_chart(corpus: &Stats) -> Result<String> {
+    let mut languages: Vec<_> = corpus.languages.iter().collect();
+    languages.sort_by_key(|(_, figures)| std::cmp::Reverse(figures.bytes));
+    let bars = languages.into_iter().map(|(language, figures)| Bar {
+        name: language.clone(),
+        value: figures.bytes as f64,
+        figure: words::bytes(figures.bytes),
+    });
+    bars::draw(&bars.collect::<Vec<_>>())
+}
+
+/// How much was dropped for each reason.
+fn reasons_chart(corpus: &Stats) -> Result<String> {
+    let bars = corpus.dropped.iter().map(|(reason, files)| Bar {
+        name: messages::format(&reason.message(), &[]),
+        value: *files as f64,
+        figure: words::count(*files),
+    });
+    bars::draw(&bars.collect::<Vec<_>>())
 }
 
 const SIZE: (u32, u32) = (720, 260);

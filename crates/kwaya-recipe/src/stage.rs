@@ -5,11 +5,12 @@
 //! the store still holds the outputs whole, the stage is skipped.
 
 use std::{
+    fs, io,
     path::{Path, PathBuf},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use kwaya_base::{Result, error::At, files};
+use kwaya_base::{Error, Result, error::At, files};
 use serde::Serialize;
 
 use crate::{
@@ -17,6 +18,9 @@ use crate::{
     machine,
     store::{FolderLock, Store},
 };
+
+/// In the build folder: what stages that were stopped left.
+pub(crate) const UNFINISHED: &str = "unfinished";
 
 /// The build folder of one recipe, held by this process.
 pub struct Workshop {
@@ -133,12 +137,38 @@ impl Workshop {
             figures: figures.clone(),
         })?;
         scratch.close().at(&self.folder)?;
+        remove(&self.folder.join(UNFINISHED).join(stage.name))?;
         Ok(Done { stage: stage.name, skipped: false, seconds, peak_memory_bytes, outputs, figures })
+    }
+
+    /// The folder, perhaps with something in it already, where `stage` leaves what
+    /// it can go on from when it is stopped. What the same stage left for other
+    /// inputs or options is removed.
+    pub fn unfinished<O: Serialize>(&self, stage: &Stage<'_, O>) -> Result<PathBuf> {
+        let (all, key) = (self.folder.join(UNFINISHED).join(stage.name), key(stage));
+        fs::create_dir_all(&all).at(&all)?;
+        for entry in fs::read_dir(&all).at(&all)? {
+            let entry = entry.at(&all)?;
+            if entry.file_name() != key.as_str() {
+                remove(&entry.path())?;
+            }
+        }
+        let folder = all.join(key);
+        fs::create_dir_all(&folder).at(&folder)?;
+        Ok(folder)
     }
 
     /// Where an output of a stage lies.
     pub fn artefact(&self, output: &Named) -> PathBuf {
         self.store.path(&output.hash)
+    }
+}
+
+/// Removes a folder, if it is there.
+fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(folder, error)),
+        _ => Ok(()),
     }
 }
 
@@ -159,8 +189,6 @@ pub fn key<O: Serialize>(stage: &Stage<'_, O>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kwaya_base::Error;
-    use std::fs;
 
     fn stage<'a>(options: &'a u32, inputs: &'a [Named]) -> Stage<'a, u32> {
         Stage { name: "corpus", revision: 1, options, inputs, outputs: &["a.txt"] }

@@ -39,6 +39,11 @@ pub fn date(seconds: u64) -> String {
     time.map_or_else(|| seconds.to_string(), |time| time.format("%Y-%m-%d %H:%M UTC").to_string())
 }
 
+/// Seconds since 1970 as a day, in UTC.
+pub fn day(seconds: u64) -> String {
+    date(seconds).chars().take_while(|character| *character != ' ').collect()
+}
+
 /// Seconds with a unit: `45 s`, `12 min`, `3 h 20 min`.
 pub fn duration(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;
@@ -101,6 +106,7 @@ mod tests {
         assert_eq!(date(0), "1970-01-01 00:00 UTC");
         assert_eq!(date(951_868_799), "2000-02-29 23:59 UTC");
         date(u64::MAX);
+        assert_eq!(day(951_868_799), "2000-02-29");
         assert_eq!(duration(4.25), "4.2 s");
         assert_eq!(duration(125.0), "2 min 5 s");
         assert_eq!(duration(7_290.0), "2 h 1 min");

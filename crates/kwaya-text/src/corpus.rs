@@ -10,13 +10,15 @@ use crate::{
     Reason,
     chat::Message,
     extract::Format,
+    keep_out::KeepOut,
     privacy::{Counts, Privacy},
-    table::{Cell, Cells, Reader, Row},
+    table::{self, Cell, Cells, Reader, Row},
+    withdrawn::Withdrawn,
 };
 pub use crate::{extract::Worker, pipeline::build};
 
 /// What decides which documents are kept and what is done to them. All but
-/// `threads` and `worker` decide the output.
+/// `memory_bytes`, `threads` and `worker` decide the output.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The languages that are wanted, as codes such as `sw` or `yo`; empty
@@ -24,19 +26,28 @@ pub struct Options {
     pub languages: Vec<String>,
     /// Shorter documents are dropped.
     pub min_characters: usize,
-    /// Larger files are dropped; texts too.
+    /// Larger files are dropped; texts too. Of a file that holds many documents
+    /// it is each of these that counts.
     pub max_file_bytes: u64,
     /// Two documents whose word 5-grams have this Jaccard similarity or more
     /// are near duplicates; above 1, none is.
-    pub near_duplicate: f32,
+    pub near_duplicate: f64,
     /// The share of the documents of each language, 0 to 1, to hold out from
     /// training, chosen by the hash of the text; not more than about 2 MB.
     pub held_out: f64,
     /// What replaces personal data; without it all stays.
     pub privacy: Option<Arc<Privacy>>,
+    /// What was taken back.
+    pub withdrawn: Withdrawn,
+    /// What no document may have a passage of.
+    pub keep_out: KeepOut,
+    /// Whether a paragraph is kept in the first document alone that has it.
+    pub unique_paragraphs: bool,
+    /// About how much memory comparing takes; it does not decide the output.
+    pub memory_bytes: usize,
     /// How many threads work, at least 1.
     pub threads: usize,
-    /// How PDF, DOCX, EPUB and HTML are taken apart.
+    /// How PDF, DOCX, EPUB, HTML and Parquet are taken apart.
     pub worker: Worker,
 }
 
@@ -49,6 +60,10 @@ impl Default for Options {
             near_duplicate: 0.8,
             held_out: 0.02,
             privacy: Some(Arc::default()),
+            withdrawn: Withdrawn::default(),
+            keep_out: KeepOut::default(),
+            unique_paragraphs: true,
+            memory_bytes: 256 << 20,
             threads: 1,
             worker: Worker::InProcess,
         }
@@ -70,14 +85,33 @@ pub struct Stats {
     pub dropped: BTreeMap<Reason, u64>,
     /// Documents kept, by language.
     pub languages: BTreeMap<String, LanguageStats>,
+    /// Documents kept, by the number of their source in the recipe, from 1.
+    #[serde(default)]
+    pub sources: BTreeMap<u64, SourceStats>,
+    /// Documents kept, by the binary logarithm of the bytes of their text.
+    #[serde(default)]
+    pub lengths: BTreeMap<u32, u64>,
     /// Documents kept, by format: `txt`, `md`, `html`, `pdf`, `docx`, `epub`,
-    /// `jsonl`, `chat`.
+    /// `jsonl`, `chat`, `csv`, `parquet`, `wiki`, `mail`.
     pub formats: BTreeMap<String, u64>,
     /// Pieces of personal data replaced in the documents kept, by kind.
+    #[serde(default)]
     pub replaced: Counts,
+    /// Paragraphs left out of the documents kept.
+    #[serde(default)]
+    pub repeated_paragraphs: u64,
     /// Wanted languages that the detector cannot recognise; nothing was
     /// dropped for being in another language then.
     pub unknown_to_detector: Vec<String>,
+}
+
+/// The documents kept of one source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceStats {
+    /// Documents, held-out ones included.
+    pub documents: u64,
+    /// UTF-8 bytes, held-out ones included.
+    pub bytes: u64,
 }
 
 /// The documents kept in one language.
@@ -120,8 +154,11 @@ pub struct Document {
     pub id: String,
     /// The text: UTF-8, NFC, `\n` line ends.
     pub text: String,
-    /// The name of the file, relative to its source.
+    /// The name of the file, relative to its source, and where the file holds
+    /// many below it that of the document: `archive.zip/inner/name.txt`.
     pub source: String,
+    /// Which source of the recipe that is, from 1.
+    pub origin: u64,
     /// The licence of the source.
     pub licence: String,
     /// The code of its language, `und` when nobody knows.
@@ -130,6 +167,10 @@ pub struct Document {
     pub split: Split,
     /// The UTF-8 bytes of the text.
     pub bytes: u64,
+    /// What the text is known by, however it is set:
+    /// [`Letters`](crate::withdrawn::Letters), taken before personal data was
+    /// replaced.
+    pub letters: String,
     /// What was done to it, in order.
     pub history: Vec<Step>,
 }
@@ -151,14 +192,15 @@ impl Document {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "kebab-case")]
 pub enum Step {
-    /// The text was taken out of a file of `bytes` bytes.
+    /// The text was taken out of a file of `bytes` bytes, or out of a member, a
+    /// line, a row, a page or a message of one.
     Extract {
-        /// `txt`, `md`, `html`, `pdf`, `docx`, `epub`, or for a line of a file
-        /// of JSON lines `jsonl` or `chat`.
+        /// `txt`, `md`, `html`, `pdf`, `docx`, `epub`, or of one of many in a
+        /// file `jsonl`, `chat`, `csv`, `parquet`, `wiki` or `mail`.
         format: String,
         /// The library and its version; empty when the file is the text.
         extractor: String,
-        /// The length of the file.
+        /// The length of that.
         bytes: u64,
     },
     /// The file was not UTF-8.
@@ -192,6 +234,11 @@ pub enum Step {
         /// How much of it, by kind.
         replaced: Counts,
     },
+    /// Paragraphs that an earlier document has were left out.
+    Repeated {
+        /// How many.
+        paragraphs: u64,
+    },
 }
 
 /// A file or text that was not kept. Where very many lines of a file are
@@ -200,6 +247,8 @@ pub enum Step {
 pub struct Dropped {
     /// The name of the file, relative to its source.
     pub source: String,
+    /// Which source of the recipe that is, from 1.
+    pub origin: u64,
     /// Why.
     pub reason: Reason,
     /// More about why, for experts; may be empty.
@@ -210,6 +259,36 @@ pub struct Dropped {
     pub bytes: u64,
     /// For duplicates, the name of the file that was kept; else empty.
     pub duplicate_of: String,
+    /// The letters of the document that was kept instead; else empty.
+    pub twin: String,
+    /// Its own letters; empty where there was no text.
+    pub letters: String,
+    /// How its text begins, to be looked at; empty where there was none, and
+    /// where it was taken back.
+    pub start: String,
+}
+
+impl Dropped {
+    /// What is to be said in any case; all else is empty.
+    pub(crate) fn new(name: String, source: usize, reason: Reason) -> Self {
+        Self {
+            source: name,
+            origin: source as u64 + 1,
+            reason,
+            detail: String::new(),
+            language: String::new(),
+            bytes: 0,
+            duplicate_of: String::new(),
+            twin: String::new(),
+            letters: String::new(),
+            start: String::new(),
+        }
+    }
+}
+
+/// The columns of the table of documents, each with whether it holds numbers.
+pub fn columns() -> Vec<(String, bool)> {
+    table::columns::<Document>()
 }
 
 /// Reads the documents that were kept, one at a time.
@@ -233,18 +312,21 @@ pub fn dropped(path: &Path) -> Result<impl Iterator<Item = Result<Dropped>> + us
 impl Row for Document {
     const SCHEMA: &str = "message document {
         required binary id (STRING); required binary text (STRING); required binary source (STRING);
-        required binary licence (STRING); required binary language (STRING); required binary split (STRING);
-        required int64 bytes; required binary history (STRING); }";
+        required int64 origin; required binary licence (STRING); required binary language (STRING);
+        required binary split (STRING); required int64 bytes; required binary letters (STRING);
+        required binary history (STRING); }";
 
     fn into_cells(self) -> Vec<Cell> {
         vec![
             Cell::Text(self.id),
             Cell::Text(self.text),
             Cell::Text(self.source),
+            Cell::Number(self.origin.cast_signed()),
             Cell::Text(self.licence),
             Cell::Text(self.language),
             Cell::Text(self.split.as_str().to_owned()),
             Cell::Number(self.bytes.cast_signed()),
+            Cell::Text(self.letters),
             Cell::Text(serde_json::to_string(&self.history).expect("a history is plain data")),
         ]
     }
@@ -254,6 +336,7 @@ impl Row for Document {
             id: cells.text()?,
             text: cells.text()?,
             source: cells.text()?,
+            origin: cells.number()?.try_into().ok()?,
             licence: cells.text()?,
             language: cells.text()?,
             split: [Split::Train, Split::HeldOut].into_iter().find_map({
@@ -261,6 +344,7 @@ impl Row for Document {
                 move |split| (split.as_str() == name).then_some(split)
             })?,
             bytes: cells.number()?.try_into().ok()?,
+            letters: cells.text()?,
             history: serde_json::from_str(&cells.text()?).ok()?,
         })
     }
@@ -268,28 +352,38 @@ impl Row for Document {
 
 impl Row for Dropped {
     const SCHEMA: &str = "message dropped {
-        required binary source (STRING); required binary reason (STRING); required binary detail (STRING);
-        required binary language (STRING); required int64 bytes; required binary duplicate_of (STRING); }";
+        required binary source (STRING); required int64 origin; required binary reason (STRING);
+        required binary detail (STRING); required binary language (STRING); required int64 bytes;
+        required binary duplicate_of (STRING); required binary twin (STRING); required binary letters (STRING);
+        required binary start (STRING); }";
 
     fn into_cells(self) -> Vec<Cell> {
         vec![
             Cell::Text(self.source),
+            Cell::Number(self.origin.cast_signed()),
             Cell::Text(self.reason.key().to_owned()),
             Cell::Text(self.detail),
             Cell::Text(self.language),
             Cell::Number(self.bytes.cast_signed()),
             Cell::Text(self.duplicate_of),
+            Cell::Text(self.twin),
+            Cell::Text(self.letters),
+            Cell::Text(self.start),
         ]
     }
 
     fn from_cells(cells: &mut Cells<'_>) -> Option<Self> {
         Some(Self {
             source: cells.text()?,
+            origin: cells.number()?.try_into().ok()?,
             reason: Reason::from_key(&cells.text()?)?,
             detail: cells.text()?,
             language: cells.text()?,
             bytes: cells.number()?.try_into().ok()?,
             duplicate_of: cells.text()?,
+            twin: cells.text()?,
+            letters: cells.text()?,
+            start: cells.text()?,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! From the bytes of a file to its text: what format it is, by content; the
-//! text of PDF, DOCX, EPUB, HTML and Markdown; and the encoding of the rest.
+//! text of PDF, DOCX, EPUB, HTML, Markdown and messages; and the encoding of the
+//! rest.
 
 use std::{ffi::OsString, io::Cursor, panic, path::PathBuf, time::Duration};
 
@@ -8,9 +9,14 @@ use kwaya_base::Result;
 use pulldown_cmark::{Event, Options, Parser, TagEnd};
 
 pub use crate::worker::worker_main;
-use crate::{Reason, corpus::Step, lines, worker::Child};
+use crate::{
+    Reason,
+    corpus::Step,
+    records::{self, Record, Task},
+    worker::Child,
+};
 
-/// Where PDF, DOCX, EPUB and HTML are taken apart. The parsers are large and
+/// Where PDF, DOCX, EPUB, HTML, messages and Parquet are taken apart. The parsers are large and
 /// the files are untrusted: a child process can be stopped.
 #[derive(Clone, Debug)]
 pub enum Worker {
@@ -37,16 +43,22 @@ pub(crate) enum Format {
     Pdf,
     Docx,
     Epub,
+    /// A message, in a mailbox or alone.
+    Mail,
     /// A document of its own on each line, as JSON.
     Lines,
     /// One of these that is a chat.
     Chat,
+    /// A row of a table of text, of Parquet, and a page of a wiki.
+    Rows,
+    Parquet,
+    Wiki,
 }
 
 impl Format {
-    /// Those that a file can have.
+    /// Those that a child process may be asked for, in their order.
     pub(crate) const ALL: [Self; 7] =
-        [Self::Text, Self::Markdown, Self::Html, Self::Pdf, Self::Docx, Self::Epub, Self::Lines];
+        [Self::Text, Self::Markdown, Self::Html, Self::Pdf, Self::Docx, Self::Epub, Self::Mail];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -58,13 +70,20 @@ impl Format {
             Self::Epub => "epub",
             Self::Lines => "jsonl",
             Self::Chat => "chat",
+            Self::Rows => "csv",
+            Self::Parquet => "parquet",
+            Self::Wiki => "wiki",
+            Self::Mail => "mail",
         }
     }
 
     /// The library that takes the text out, for the history of a document.
     const fn extractor(self) -> &'static str {
         match self {
-            Self::Text | Self::Lines | Self::Chat => "",
+            Self::Text | Self::Lines | Self::Chat | Self::Wiki => "",
+            Self::Rows => "csv-core 0.1",
+            Self::Parquet => "parquet 60",
+            Self::Mail => "mail-parser 0.11",
             Self::Markdown => "pulldown-cmark 0.13",
             Self::Html => "dom_smoothie 0.19",
             Self::Pdf => "unpdf 0.52",
@@ -90,6 +109,33 @@ pub(crate) struct Extractor {
     child: Option<Child>,
 }
 
+/// A text, or why there is none, with more for experts.
+pub type Taken<'a> = std::result::Result<&'a str, (Reason, &'a str)>;
+
+/// Takes every text out of a file, or says why there is none: those of its
+/// members, rows, pages or messages, where it holds many, each with its name
+/// within the file; of a line of JSON, the line. A text of more than `max`
+/// bytes is none.
+///
+/// # Errors
+/// `worker-failed` when the child process cannot be started.
+pub fn texts(name: &str, bytes: &[u8], max: u64, worker: &Worker, take: &mut dyn FnMut(&str, Taken<'_>)) -> Result<()> {
+    let (mut reader, mut extractor) = (Extractor::new(worker), Extractor::new(worker));
+    let task = Task { name, bytes: bytes.len() as u64, record_bytes_max: max, column: None };
+    let mut failed = Ok(());
+    let mut each = |record: Record| {
+        let part = record.part.clone();
+        match extractor.extract_record(name, record) {
+            Ok(Ok(extracted)) => take(&part, Ok(&extracted.text)),
+            Ok(Err((reason, detail))) => take(&part, Err((reason, &detail))),
+            Err(error) => failed = Err(error),
+        }
+        failed.is_ok()
+    };
+    records::read_bytes(task, bytes, &mut reader, &mut each)?;
+    failed
+}
+
 impl Extractor {
     pub(crate) fn new(worker: &Worker) -> Self {
         let child = match worker {
@@ -97,6 +143,65 @@ impl Extractor {
             Worker::Child { program, arguments, time_limit } => Some(Child::new(program, arguments, *time_limit)),
         };
         Self { child }
+    }
+
+    /// The text of one document of many in the file `name`; of a line of JSON,
+    /// the line.
+    ///
+    /// # Errors
+    /// As [`Self::extract`].
+    pub(crate) fn extract_record(&mut self, name: &str, record: Record) -> Result<Result<Extracted, Refusal>> {
+        let bytes = match record.content {
+            Ok(bytes) => bytes,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let Some(format) = record.format else {
+            let name = if record.part.is_empty() { name } else { &record.part };
+            return self.extract(records::unwrapped(name), &bytes);
+        };
+        let mut history = vec![Step::Extract {
+            format: format.name().to_owned(),
+            extractor: format.extractor().to_owned(),
+            bytes: bytes.len() as u64,
+        }];
+        let mut plain = |bytes: &[u8]| {
+            let (text, encoding) = decode(bytes);
+            let encoding = record.encoding.or(encoding).map(|encoding| Step::Decode { encoding: encoding.to_owned() });
+            history.extend(encoding);
+            text
+        };
+        let text = match format {
+            Format::Mail => self.parse(format, &bytes)?,
+            Format::Wiki => panic::catch_unwind(|| records::page(&String::from_utf8_lossy(&bytes)))
+                .unwrap_or_else(|_| Err((Reason::Damaged, "panic".to_owned()))),
+            Format::Html => {
+                let page = plain(&bytes);
+                self.parse(Format::Html, page.as_bytes())?
+            }
+            // JSON is UTF-8: a line that is not is wrong by itself.
+            Format::Lines => String::from_utf8(bytes).map_err(|_| (Reason::BadLine, "no UTF-8".to_owned())),
+            _ => Ok(plain(&bytes)),
+        };
+        Ok(text.map(|text| Extracted { text, format, history }))
+    }
+
+    /// The rows of a table in Parquet, in batches, until `take` wants no more;
+    /// see [`records::serve`].
+    ///
+    /// # Errors
+    /// As [`Self::extract`].
+    pub(crate) fn rows(
+        &mut self,
+        request: Vec<u8>,
+        take: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<Result<(), Refusal>> {
+        match &mut self.child {
+            Some(child) => child.rows(request, take),
+            None => {
+                Ok(panic::catch_unwind(panic::AssertUnwindSafe(|| records::serve(&request, &mut |batch| take(&batch))))
+                    .unwrap_or_else(|_| Err((Reason::Damaged, "panic".to_owned()))))
+            }
+        }
     }
 
     /// The text of the file `name` with the content `bytes`.
@@ -116,16 +221,15 @@ impl Extractor {
         }];
         let text = match format {
             Format::Pdf | Format::Docx | Format::Epub => self.parse(format, bytes)?,
-            Format::Lines if !is_utf16(bytes) => Ok(lines::decode(bytes)),
-            Format::Text | Format::Markdown | Format::Html | Format::Lines | Format::Chat => {
+            _ => {
                 let (text, encoding) = decode(bytes);
                 if let Some(encoding) = encoding {
                     history.push(Step::Decode { encoding: encoding.to_owned() });
                 }
                 match format {
-                    Format::Text | Format::Lines | Format::Chat => Ok(text),
                     Format::Markdown => Ok(markdown(&text)),
-                    _ => self.parse(format, text.as_bytes())?,
+                    Format::Html => self.parse(format, text.as_bytes())?,
+                    _ => Ok(text),
                 }
             }
         };
@@ -146,11 +250,6 @@ pub(crate) fn detect(name: &str, bytes: &[u8]) -> Result<Format, Refusal> {
     let unknown = |detail: &str| Err((Reason::UnknownFormat, detail.to_owned()));
     let head = &bytes[..bytes.len().min(1024)];
     let ending = name.rsplit_once('.').map_or(String::new(), |(_, ending)| ending.to_ascii_lowercase());
-    let is_lines = matches!(ending.as_str(), "jsonl" | "ndjson");
-    // Lines may tell of anything, of a page or of how a PDF begins.
-    if is_lines && head.strip_prefix("\u{feff}".as_bytes()).unwrap_or(head).trim_ascii_start().starts_with(b"{") {
-        return Ok(Format::Lines);
-    }
     if contains(head, b"%PDF-") {
         return Ok(Format::Pdf);
     }
@@ -182,7 +281,6 @@ pub(crate) fn detect(name: &str, bytes: &[u8]) -> Result<Format, Refusal> {
         "htm" | "html" | "xhtml" => Ok(Format::Html),
         _ if start.starts_with(b"<?xml") => unknown("application/xml"),
         "md" | "markdown" => Ok(Format::Markdown),
-        _ if is_lines => Ok(Format::Lines),
         _ => Ok(Format::Text),
     }
 }
@@ -242,7 +340,10 @@ pub(crate) fn parse(format: Format, bytes: &[u8]) -> Result<String, Refusal> {
         Format::Epub => epub(bytes),
         Format::Html => Ok(html(&String::from_utf8_lossy(bytes))),
         Format::Markdown => Ok(markdown(&String::from_utf8_lossy(bytes))),
-        Format::Text | Format::Lines | Format::Chat => Ok(decode(bytes).0),
+        Format::Mail => {
+            records::body(bytes).map(|(format, text)| if format == Format::Html { html(&text) } else { text })
+        }
+        _ => Ok(decode(bytes).0),
     });
     parsed.unwrap_or_else(|_| Err((Reason::Damaged, "panic".to_owned())))
 }
@@ -368,6 +469,15 @@ mod tests {
             );
             assert!(found.len() * 100 <= expected.len() * 103, "{name}: {} words of {}", found.len(), expected.len());
         }
+    }
+
+    #[test]
+    fn a_child_knows_formats_by_their_place_in_the_list() {
+        for (index, format) in Format::ALL.into_iter().enumerate() {
+            assert_eq!(format as usize, index, "{format:?}");
+        }
+        // All that come before those without a parser are in it.
+        assert_eq!(Format::Lines as usize, Format::ALL.len());
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! From a folder of documents to a clean corpus and a tokenizer.
 //!
-//! The path of a document: [`sources`] lists the files, [`extract`] turns
-//! each into text, [`clean`], [`language`] and [`duplicates`] decide what of
-//! it is kept, and [`corpus`] joins them and writes what was kept and what
-//! was not, with the [`Reason`]. [`tokenizer`] learns from the result and
+//! The path of a document: [`sources`] lists the files, `records` takes apart
+//! those that hold many, [`extract`] turns each into text, [`clean`],
+//! [`language`], [`keep_out`], [`withdrawn`] and [`duplicates`] decide what of it
+//! is kept, [`privacy`] replaces personal data, and [`corpus`] joins them and writes what was kept and what was not,
+//! with the [`Reason`]. [`tokenizer`] learns from the result and
 //! [`compressor`] gives a figure to measure a model against. Nothing here
 //! depends on the number of threads.
 //!
 //! Beside that path, [`vocabulary`] is a tokenizer as GGUF files describe it
 //! and [`chat`] turns the messages of a chat into one text.
 
+pub mod audit;
 pub mod chat;
 pub mod clean;
 pub mod compressor;
@@ -18,17 +20,27 @@ pub mod corpus;
 pub mod duplicates;
 mod extend;
 pub mod extract;
+mod extractors;
+mod held_out;
+pub mod keep_out;
 pub mod language;
 mod lines;
+pub mod look;
+mod paragraphs;
 mod parallel;
 mod pipeline;
 mod prepare;
 pub mod privacy;
 mod reason;
+mod records;
+mod sort;
 pub mod sources;
+mod spool;
 mod table;
 pub mod tokenizer;
+pub mod units;
 pub mod vocabulary;
+pub mod withdrawn;
 mod worker;
 
 pub use reason::Reason;

@@ -1,19 +1,16 @@
 //! Files of JSON lines: on each a text, or a chat.
 
-use std::{fmt, marker::PhantomData};
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use crate::chat::Message;
+use crate::{chat::Message, records::TEXT_KEYS};
 
 /// Who may say something in a chat.
 const ROLES: [&str; 3] = ["system", "user", "assistant"];
-
-/// What is put in the place of a line that is no UTF-8.
-const NOT_UTF8: &str = "\u{fffd}";
 
 /// What a line holds.
 #[derive(Debug, PartialEq)]
@@ -24,10 +21,52 @@ pub(crate) enum Line {
     Chat(Vec<Message>),
 }
 
-#[derive(Deserialize)]
-struct Fields {
-    text: Option<String>,
-    messages: Option<Vec<Object<Message>>>,
+/// What of an object is looked at: the value of `column`, or else messages and
+/// the surest of the keys that hold texts.
+struct Fields<'a> {
+    column: Option<&'a str>,
+}
+
+impl<'de> DeserializeSeed<'de> for Fields<'_> {
+    type Value = (Option<Vec<Message>>, Option<String>);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Fields<'_> {
+    type Value = (Option<Vec<Message>>, Option<String>);
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (mut messages, mut text, mut best) = (None, None, TEXT_KEYS.len());
+        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
+            let rank = match self.column {
+                Some(column) => (key == column).then_some(0),
+                None if key == "messages" => {
+                    let found: Option<Vec<Object<Message>>> = map.next_value()?;
+                    messages = found.map(|found| found.into_iter().map(|Object(message)| message).collect());
+                    continue;
+                }
+                None => TEXT_KEYS.iter().position(|text| key.eq_ignore_ascii_case(text)),
+            };
+            match rank {
+                Some(0) => (text, best) = (map.next_value()?, 0),
+                Some(rank) if rank < best => {
+                    // A word that may also be the name of something else.
+                    if let serde_json::Value::String(found) = map.next_value()? {
+                        (text, best) = (Some(found), rank);
+                    }
+                }
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok((messages, text))
+    }
 }
 
 /// What is written with names: a structure alone may be read from a list too.
@@ -51,27 +90,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// The text of a file of lines. JSON is UTF-8: a line that is not is wrong by
-/// itself, and says nothing of the encoding of the others.
-pub(crate) fn decode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-        match str::from_utf8(line) {
-            Ok(line) => text.push_str(line),
-            Err(_) => text.extend([NOT_UTF8, "\n"]),
-        }
-    }
-    text
-}
-
-/// The lines that are not empty, with their numbers from 1 and their lengths,
-/// or what is wrong with them.
-pub(crate) fn read(text: &str) -> impl Iterator<Item = (u64, u64, Result<Line, String>)> + '_ {
-    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
-    lines.map(|(number, line)| (number, line.len() as u64, parse(line)))
-}
-
 /// Whether anything is to be learned from a chat.
 pub(crate) fn has_answer(messages: &[Message]) -> bool {
     messages.iter().any(|message| message.role == "assistant" && !message.content.trim().is_empty())
@@ -80,26 +98,32 @@ pub(crate) fn has_answer(messages: &[Message]) -> bool {
 /// What is wrong with a chat without an answer.
 pub(crate) const NO_ANSWER: &str = "no answer";
 
-fn parse(line: &str) -> Result<Line, String> {
-    if line == NOT_UTF8 {
-        return Err("no UTF-8".to_owned());
-    }
-    let Object(fields) = serde_json::from_str::<Object<Fields>>(line).map_err(|error| {
+/// What a line holds, or what is wrong with it; `column` is the key of its
+/// text where that is known.
+pub(crate) fn parse(line: &str, column: Option<&str>) -> Result<Line, String> {
+    let mut deserializer = serde_json::Deserializer::from_str(line);
+    let fields = Fields { column }.deserialize(&mut deserializer).and_then(|fields| {
+        deserializer.end()?;
+        Ok(fields)
+    });
+    let fields = fields.map_err(|error| {
         let cause = error.to_string();
         // It may quote the line, which may be long.
         cause.chars().take(120).collect::<String>()
     })?;
     match fields {
-        Fields { messages: Some(messages), .. } => {
-            let messages: Vec<Message> = messages.into_iter().map(|Object(message)| message).collect();
+        (Some(messages), _) => {
             if let Some(message) = messages.iter().find(|message| !ROLES.contains(&message.role.as_str())) {
                 let role: String = message.role.chars().take(40).collect();
                 return Err(format!("role: {role:?}; possible: {}", ROLES.join(", ")));
             }
             if has_answer(&messages) { Ok(Line::Chat(messages)) } else { Err(NO_ANSWER.to_owned()) }
         }
-        Fields { text: Some(text), .. } => Ok(Line::Text(text)),
-        _ => Err("neither \"text\" nor \"messages\"".to_owned()),
+        (None, Some(text)) => Ok(Line::Text(text)),
+        (None, None) => match column {
+            Some(column) => Err(format!("no {column:?}")),
+            None => Err("neither \"text\" nor \"messages\"".to_owned()),
+        },
     }
 }
 
@@ -118,26 +142,27 @@ mod tests {
             "{\"messages\": [{\"role\": \"assistant\", \"content\": [1]}]}\n",
             "{}\nmahindi\n[]\n[\"mahindi\", null]\n{\"messages\": [[\"assistant\", \"!\"]]}\n",
         );
-        let read: Vec<_> = read(file).collect();
-        assert_eq!(read[0], (1, 33, Ok(Line::Text("mahindi".into()))));
+        let read: Vec<_> = file.lines().filter(|line| !line.is_empty()).map(|line| parse(line, None)).collect();
+        assert_eq!(read[0], Ok(Line::Text("mahindi".into())));
         let chat = vec![Message::new("user", "?"), Message::new("assistant", "!")];
-        assert_eq!((read[1].0, &read[1].2), (3, &Ok(Line::Chat(chat))));
+        assert_eq!(read[1], Ok(Line::Chat(chat)));
         let causes =
             ["no answer", "role", "sequence", "neither", "expected", "an object", "an object", "expected an object"];
         assert_eq!(read.len(), 2 + causes.len());
-        for ((number, _, line), cause) in read[2..].iter().zip(causes) {
-            assert!(line.as_ref().unwrap_err().contains(cause), "{number} {line:?} {cause}");
+        for (line, cause) in read[2..].iter().zip(causes) {
+            assert!(line.as_ref().unwrap_err().contains(cause), "{line:?} {cause}");
         }
-        assert_eq!(read.last().unwrap().0, 11);
     }
 
     #[test]
-    fn one_line_says_nothing_of_the_encoding_of_others() {
-        let file = b"\xef\xbb\xbf{\"text\": \"\xc3\x8cj\xe1\xbb\x8dba\"}\r\n{\"text\": \"\xff\"}\n{\"text\": \"ni\"}";
-        let text = decode(file);
-        let read: Vec<_> = read(&text).map(|(number, _, line)| (number, line)).collect();
+    fn a_text_goes_by_several_names() {
+        let text = |line, column| parse(line, column).map_err(|cause| cause.chars().take(10).collect::<String>());
         let good = |text: &str| Ok(Line::Text(text.to_owned()));
-        assert_eq!(read, [(1, good("Ìjọba")), (2, Err("no UTF-8".to_owned())), (3, good("ni"))]);
+        assert_eq!(text(r#"{"description": "c", "Content": "a", "body": "b"}"#, None), good("a"));
+        assert_eq!(text(r#"{"content": {"a": 1}, "body": "b"}"#, None), good("b"));
+        assert_eq!(text(r#"{"matini": "a", "text": "b"}"#, Some("matini")), good("a"));
+        assert_eq!(text(r#"{"text": "b"}"#, Some("matini")), Err("no \"matini".to_owned()));
+        assert_eq!(text(r#"{"text": "b"} x"#, None), Err("trailing c".to_owned()));
     }
 
     #[test]
@@ -155,9 +180,9 @@ mod tests {
                 let at = next(bytes.len());
                 bytes[at] = b"0123456789[]{},:\"\\ \xff"[next(20)];
             }
-            whole += read(&decode(&bytes)).filter(|(_, _, line)| line.is_ok()).count();
+            whole += usize::from(str::from_utf8(&bytes).is_ok_and(|line| parse(line, None).is_ok()));
         }
         assert!((1..10_000).contains(&whole), "{whole}");
-        assert!(parse(&"[".repeat(100_000)).is_err());
+        assert!(parse(&"[".repeat(100_000), None).is_err());
     }
 }

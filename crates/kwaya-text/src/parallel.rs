@@ -15,7 +15,10 @@ struct State<R> {
     taken: usize,
     /// The weight of the items from `taken` to `next`.
     weight: u64,
-    ready: BTreeMap<usize, R>,
+    /// Results with the weight of their items.
+    ready: BTreeMap<usize, (R, u64)>,
+    /// How many items there are, once that is known.
+    count: usize,
     stopped: bool,
 }
 
@@ -33,50 +36,83 @@ pub(crate) fn map<S, R: Send, E>(
     (weight, weight_max): (impl Fn(usize) -> u64 + Sync, u64),
     start: impl Fn() -> S + Sync,
     work: impl Fn(&mut S, usize) -> R + Sync,
+    take: impl FnMut(usize, R) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut items = 0..count;
+    let weight = (|&index: &usize| weight(index), weight_max);
+    stream(|| items.next(), threads.clamp(1, count.max(1)), weight, start, work, take)
+}
+
+/// [`map`] over items that `next` gives one after another until there are no
+/// more; it may wait for them.
+///
+/// # Panics
+/// When `work` or `next` panics.
+pub(crate) fn stream<T, S, R: Send, E>(
+    next: impl FnMut() -> Option<T> + Send,
+    threads: usize,
+    (weight, weight_max): (impl Fn(&T) -> u64 + Sync, u64),
+    start: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, T) -> R + Sync,
     mut take: impl FnMut(usize, R) -> Result<(), E>,
 ) -> Result<(), E> {
-    let threads = threads.clamp(1, count.max(1));
+    let threads = threads.max(1);
     let window = 4 * threads;
-    let state = Mutex::new(State { next: 0, taken: 0, weight: 0, ready: BTreeMap::new(), stopped: false });
+    let state =
+        Mutex::new(State { next: 0, taken: 0, weight: 0, ready: BTreeMap::new(), count: usize::MAX, stopped: false });
     let changed = Condvar::new();
     let lock = || state.lock().unwrap_or_else(PoisonError::into_inner);
     let wait = |guard| changed.wait(guard).unwrap_or_else(PoisonError::into_inner);
+    // Who holds it takes the next item and waits until there is room for it,
+    // so that items are begun in order.
+    let source = Mutex::new(next);
+    let begin = || {
+        let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
+        let over = |state: &State<R>| state.stopped || state.count != usize::MAX;
+        if over(&lock()) {
+            return None;
+        }
+        let item = source();
+        let mut guard = lock();
+        let Some(item) = item else {
+            guard.count = guard.next;
+            drop(guard);
+            changed.notify_all();
+            return None;
+        };
+        let heaviness = weight(&item);
+        while !guard.stopped {
+            let many = guard.next >= guard.taken + window;
+            let heavy = guard.weight > 0 && guard.weight + heaviness > weight_max;
+            if !many && !heavy {
+                guard.next += 1;
+                guard.weight += heaviness;
+                return Some((guard.next - 1, item, heaviness));
+            }
+            guard = wait(guard);
+        }
+        None
+    };
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 let stop = StopOnPanic { state: &state, changed: &changed };
                 let mut own = start();
-                loop {
-                    let mut guard = lock();
-                    while !guard.stopped && guard.next < count {
-                        let many = guard.next >= guard.taken + window;
-                        let heavy = guard.weight > 0 && guard.weight + weight(guard.next) > weight_max;
-                        if !many && !heavy {
-                            break;
-                        }
-                        guard = wait(guard);
-                    }
-                    if guard.stopped || guard.next >= count {
-                        break;
-                    }
-                    let index = guard.next;
-                    guard.next += 1;
-                    guard.weight += weight(index);
-                    drop(guard);
-                    let result = work(&mut own, index);
-                    lock().ready.insert(index, result);
+                while let Some((index, item, heaviness)) = begin() {
+                    let result = work(&mut own, item);
+                    lock().ready.insert(index, (result, heaviness));
                     changed.notify_all();
                 }
                 drop(stop);
             });
         }
-        for index in 0..count {
+        for index in 0.. {
             let mut guard: MutexGuard<'_, State<R>> = lock();
-            let result = loop {
-                if let Some(result) = guard.ready.remove(&index) {
-                    break result;
+            let (result, heaviness) = loop {
+                if let Some(ready) = guard.ready.remove(&index) {
+                    break ready;
                 }
-                if guard.stopped {
+                if guard.stopped || index >= guard.count {
                     return Ok(());
                 }
                 guard = wait(guard);
@@ -85,7 +121,7 @@ pub(crate) fn map<S, R: Send, E>(
             let taken = take(index, result);
             let mut guard = lock();
             guard.taken = index + 1;
-            guard.weight -= weight(index);
+            guard.weight -= heaviness;
             guard.stopped |= taken.is_err();
             drop(guard);
             changed.notify_all();
@@ -157,6 +193,31 @@ mod tests {
             },
         );
         assert!(done.is_ok());
+    }
+
+    #[test]
+    fn a_stream_ends_when_its_source_does() {
+        for threads in [1, 3] {
+            let (send, items) = std::sync::mpsc::sync_channel(1);
+            thread::scope(|scope| {
+                scope.spawn(move || (0..50).try_for_each(|i| send.send(i)));
+                let mut seen = Vec::new();
+                let next = move || items.recv().ok();
+                let done: Result<(), ()> = stream(
+                    next,
+                    threads,
+                    (|_: &u64| 1, 9),
+                    || (),
+                    |(), i| i + 1,
+                    |at, i| {
+                        seen.push((at as u64 + 1, i));
+                        if seen.len() == 40 { Err(()) } else { Ok(()) }
+                    },
+                );
+                assert_eq!(done, Err(()));
+                assert_eq!(seen, (1..=40).map(|i| (i, i)).collect::<Vec<_>>());
+            });
+        }
     }
 
     #[test]

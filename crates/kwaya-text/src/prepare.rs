@@ -1,7 +1,16 @@
 //! One file on its thread: read, extract, clean, cut and judge its documents,
-//! each by itself.
+//! each by itself. A large file of many documents is read by one thread and
+//! worked on by all.
 
-use std::{borrow::Cow, collections::BTreeMap, fs::File, io::Read, mem::take};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    fs::File,
+    io::{Cursor, Read},
+    mem::take,
+    sync::{atomic::Ordering::Relaxed, mpsc},
+    thread,
+};
 
 use kwaya_base::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -13,10 +22,15 @@ use crate::{
     corpus::{Options, Step},
     duplicates::Signature,
     extract::{Extracted, Extractor, Format, Refusal},
+    extractors::Extractors,
     language::Identifier,
     lines::{self, Line},
+    paragraphs, parallel,
+    records::{self, Disk, Record, Task, Watch},
     privacy::Counts,
     sources::{self, Source},
+    spool::Refused,
+    withdrawn::Letters,
 };
 
 /// Longer texts are cut into pieces, each a document of its own: a book or one
@@ -30,93 +44,269 @@ const PIECE_BYTES: usize = 16 << 10;
 /// hundreds.
 const DROPPED_LINES_MAX: u64 = 1000;
 
+/// Characters of a text that was dropped, kept to be looked at.
+const START_CHARACTERS: usize = 300;
+/// Containers of this size are read by the thread that meets them, if no more
+/// than so many bytes come out; larger ones by all threads, in pieces.
+const SMALL_BYTES: u64 = 1 << 20;
+const SMALL_RECORDS: u64 = 4 << 20;
+/// Records that are handed to a thread at once, in bytes and in number.
+const BATCH_BYTES: u64 = 256 << 10;
+const BATCH_RECORDS: usize = 1000;
+/// Records under way at once, in bytes; one alone may be larger.
+const UNDER_WAY_BYTES: u64 = 16 << 20;
+
 /// A document that is good by itself.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Clean {
+    /// Its name within its file; empty where it has none.
+    pub(crate) part: String,
     pub(crate) language: String,
     pub(crate) format: String,
     pub(crate) history: Vec<Step>,
-    pub(crate) replaced: Counts,
+    pub(crate) letters: Letters,
     #[serde(skip)]
     pub(crate) text: String,
 }
 
 /// What a document came to on its thread.
 pub(crate) enum Prepared {
-    Clean { document: Clean, hash: blake3::Hash, signature: Option<Box<Signature>> },
-    Dropped { reason: Reason, detail: String, language: String, bytes: u64 },
+    Clean { document: Box<Clean>, hash: blake3::Hash, signature: Option<Box<Signature>>, paragraphs: Vec<(u32, u64)> },
+    Dropped(Box<Refused>),
+}
+
+/// What a file came to.
+pub(crate) enum Outcome {
+    Documents(Vec<Prepared>),
+    /// It holds more than one thread should make: see [`stream`].
+    Large,
 }
 
 impl Prepared {
     fn dropped((reason, detail): Refusal, bytes: u64) -> Self {
-        Self::Dropped { reason, detail, language: String::new(), bytes }
+        let none = String::new;
+        // Its file is for the caller to say.
+        let refused =
+            Refused { file: 0, part: none(), reason, detail, language: none(), bytes, letters: none(), start: none() };
+        Self::Dropped(Box::new(refused))
     }
+
+    /// A text that is dropped; of one that was taken back nothing is kept.
+    fn refused(reason: Reason, detail: &str, text: &str, bytes: u64, options: &Options) -> Self {
+        let letters = Letters::of(text);
+        if options.withdrawn.text(&letters) {
+            return Self::dropped((Reason::Withdrawn, String::new()), bytes);
+        }
+        let mut dropped = Self::dropped((reason, detail.to_owned()), bytes);
+        if let Self::Dropped(refused) = &mut dropped {
+            let start = start(text);
+            refused.start = match &options.privacy {
+                Some(privacy) => privacy.redact(start).text,
+                None => start,
+            };
+            refused.letters = letters.to_string();
+        }
+        dropped
+    }
+
+    fn set_part(&mut self, name: &str) {
+        let part = match self {
+            Self::Clean { document, .. } => &mut document.part,
+            Self::Dropped(refused) => &mut refused.part,
+        };
+        name.clone_into(part);
+    }
+}
+
+/// Counts what is dropped of one file, so that not every line gets a row.
+#[derive(Default)]
+struct Tally {
+    dropped: BTreeMap<Reason, (u64, u64)>,
+}
+
+impl Tally {
+    /// The document, if it gets a row of its own.
+    fn admit(&mut self, document: Prepared) -> Option<Prepared> {
+        if let Prepared::Dropped(refused) = &document {
+            let (count, rest) = self.dropped.entry(refused.reason).or_default();
+            *count += 1;
+            if *count > DROPPED_LINES_MAX {
+                *rest += refused.bytes;
+                return None;
+            }
+        }
+        Some(document)
+    }
+
+    /// Rows for the rest.
+    fn rest(self) -> impl Iterator<Item = Prepared> {
+        let many = self.dropped.into_iter().filter(|(_, (count, _))| *count > DROPPED_LINES_MAX);
+        many.map(|(reason, (count, rest))| {
+            Prepared::dropped((reason, format!("{} more", count - DROPPED_LINES_MAX)), rest)
+        })
+    }
+}
+
+/// What is done to one file, and by what.
+#[derive(Clone, Copy)]
+pub(crate) struct Job<'a> {
+    pub(crate) file: &'a sources::File,
+    pub(crate) source: &'a Source,
+    pub(crate) options: &'a Options,
+    pub(crate) identifier: &'a Identifier,
+}
+
+impl Job<'_> {
+    fn task(&self) -> Task<'_> {
+        Task {
+            name: &self.file.name,
+            bytes: self.file.bytes,
+            record_bytes_max: self.options.max_file_bytes,
+            column: self.source.column.as_deref(),
+        }
+    }
+
+    /// The documents of a record.
+    fn record(&self, record: Record, extractor: &mut Extractor) -> Result<Vec<Prepared>> {
+        let &Self { source, options, identifier, .. } = self;
+        let (part, place, bytes, format) = (record.part.clone(), record.place, record.bytes, record.format);
+        let documents = match extractor.extract_record(&self.file.name, record)? {
+            Ok(Extracted { text, history, .. }) if format == Some(Format::Lines) => {
+                lines::parse(&text, source.column.as_deref())
+                    .map_err(|cause| Prepared::dropped((Reason::BadLine, cause), bytes))
+                    .and_then(|line| of_line(line, bytes, &history, source, options, identifier))
+            }
+            Ok(extracted) => refine(extracted, bytes, options).map(|text| of_text(text, source, options, identifier)),
+            Err(refusal) => Err(Prepared::dropped(refusal, bytes)),
+        };
+        let mut documents = documents.unwrap_or_else(|mut dropped| {
+            if let (Prepared::Dropped(refused), Some((what, number))) = (&mut dropped, place) {
+                let colon = if refused.detail.is_empty() { "" } else { ": " };
+                refused.detail = format!("{what} {number}{colon}{}", refused.detail);
+            }
+            vec![dropped]
+        });
+        if !part.is_empty() {
+            documents.iter_mut().for_each(|document| document.set_part(&part));
+        }
+        Ok(documents)
+    }
+
+    fn records(&self, records: Vec<Record>, extractor: &mut Extractor) -> Result<Vec<Prepared>> {
+        let mut documents = Vec::new();
+        for record in records {
+            documents.extend(self.record(record, extractor)?);
+        }
+        Ok(documents)
+    }
+}
+
+/// The beginning of a text, for people to look at.
+pub(crate) fn start(text: &str) -> String {
+    text.chars().take(START_CHARACTERS).collect()
 }
 
 /// The documents of one file, or why there are none.
-pub(crate) fn prepare(
-    file: &sources::File,
-    source: &Source,
-    options: &Options,
-    identifier: &Identifier,
-    extractor: &mut Extractor,
-) -> Result<Vec<Prepared>> {
-    let extracted = match read(file, options, extractor)? {
-        Ok(extracted) if extracted.format == Format::Lines => {
-            return Ok(of_lines(&extracted, source, options, identifier));
-        }
-        Ok(extracted) => refine(extracted, options),
-        Err(refusal) => Err(refusal),
+pub(crate) fn prepare(job: Job<'_>, extractor: &mut Extractor) -> Result<Outcome> {
+    let Job { file, source, options, identifier } = job;
+    let bytes = match read(file, options)? {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Ok(Outcome::Large),
+        Err(refusal) => return Ok(Outcome::Documents(vec![Prepared::dropped(refusal, file.bytes)])),
     };
-    Ok(match extracted {
+    if file.bytes <= SMALL_BYTES && records::holds_many(&file.name, &mut Cursor::new(&bytes)).is_ok_and(|many| many) {
+        let (mut records, mut size) = (Vec::new(), 0);
+        records::read_bytes(job.task(), &bytes, extractor, &mut |record: Record| {
+            size += record.bytes;
+            records.push(record);
+            size <= SMALL_RECORDS
+        })?;
+        if size > SMALL_RECORDS {
+            return Ok(Outcome::Large);
+        }
+        let mut tally = Tally::default();
+        let documents = job.records(records, extractor)?.into_iter().filter_map(|document| tally.admit(document));
+        let mut documents: Vec<Prepared> = documents.collect();
+        documents.extend(tally.rest());
+        return Ok(Outcome::Documents(documents));
+    }
+    let extracted = match extractor.extract(&file.name, &bytes)? {
+        Ok(extracted) => refine(extracted, file.bytes, options),
+        Err(refusal) => Err(Prepared::dropped(refusal, file.bytes)),
+    };
+    Ok(Outcome::Documents(match extracted {
         Ok(extracted) => of_text(extracted, source, options, identifier),
-        Err(refusal) => vec![Prepared::dropped(refusal, file.bytes)],
-    })
+        Err(dropped) => vec![dropped],
+    }))
 }
 
-/// The documents of a file of lines.
-fn of_lines(file: &Extracted, source: &Source, options: &Options, identifier: &Identifier) -> Vec<Prepared> {
-    let mut documents = Vec::new();
-    let mut dropped: BTreeMap<Reason, (u64, u64)> = BTreeMap::new();
-    for (number, bytes, line) in lines::read(&file.text) {
-        let prepared = line
-            .map_err(|cause| (Reason::BadLine, cause))
-            .and_then(|line| of_line(line, &file.history, source, options, identifier))
-            .unwrap_or_else(|(reason, detail)| {
-                let colon = if detail.is_empty() { "" } else { ": " };
-                vec![Prepared::dropped((reason, format!("line {number}{colon}{detail}")), bytes)]
-            });
-        for document in prepared {
-            if let Prepared::Dropped { reason, bytes, .. } = document {
-                let (count, rest) = dropped.entry(reason).or_default();
-                *count += 1;
-                if *count > DROPPED_LINES_MAX {
-                    *rest += bytes;
-                    continue;
+/// The documents of a file that is [`Outcome::Large`], to `sink` in their
+/// order with how much of the file was read. One thread reads, all work.
+///
+/// # Errors
+/// Those of [`prepare`] and of `sink`.
+pub(crate) fn stream(
+    job: Job<'_>,
+    extractors: &Extractors,
+    mut sink: impl FnMut(Prepared, u64) -> Result<()>,
+) -> Result<()> {
+    let Job { file, options, .. } = job;
+    let (send, batches) = mpsc::sync_channel::<(Vec<Record>, u64)>(1);
+    let disk = Disk { path: &file.path, task: job.task(), hash: file.hash };
+    let watch = Watch::default();
+    thread::scope(|scope| {
+        let watch = &watch;
+        let reader = scope.spawn(move || {
+            let (mut batch, mut bytes) = (Vec::new(), 0);
+            disk.read(&mut extractors.get(), watch, &mut |record: Record| {
+                bytes += record.bytes;
+                batch.push(record);
+                bytes < BATCH_BYTES && batch.len() < BATCH_RECORDS || {
+                    let batch = (take(&mut batch), take(&mut bytes));
+                    send.send(batch).is_ok()
                 }
-            }
-            documents.push(document);
-        }
-    }
-    for (reason, (count, rest)) in dropped.into_iter().filter(|(_, (count, _))| *count > DROPPED_LINES_MAX) {
-        let detail = format!("{} more", count - DROPPED_LINES_MAX);
-        documents.push(Prepared::dropped((reason, detail), rest));
-    }
-    documents
+            })?;
+            // Who would take it may be gone; why, they know.
+            let _ = send.send((batch, bytes));
+            Ok(())
+        });
+        let mut tally = Tally::default();
+        let done = parallel::stream(
+            move || batches.recv().ok(),
+            options.threads,
+            (|(_, bytes): &(_, u64)| *bytes, UNDER_WAY_BYTES),
+            || extractors.get(),
+            |extractor, (records, _)| job.records(records, extractor),
+            |_, documents| {
+                let position = watch.position.load(Relaxed).min(file.bytes);
+                let done = documents.and_then(|documents| {
+                    let mut documents = documents.into_iter().filter_map(|document| tally.admit(document));
+                    documents.try_for_each(|document| sink(document, position))
+                });
+                // The reader may be far from its next record.
+                watch.stopped.store(done.is_err(), Relaxed);
+                done
+            },
+        );
+        let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        done.and(read)?;
+        tally.rest().try_for_each(|document| sink(document, file.bytes))
+    })
 }
 
 /// The documents of a line.
 fn of_line(
     line: Line,
+    bytes: u64,
     history: &[Step],
     source: &Source,
     options: &Options,
     identifier: &Identifier,
-) -> Result<Vec<Prepared>, Refusal> {
+) -> Result<Vec<Prepared>, Prepared> {
     let mut history = history.to_vec();
     match line {
         Line::Text(text) => {
-            let extracted = refine(Extracted { text, format: Format::Lines, history }, options)?;
+            let extracted = refine(Extracted { text, format: Format::Lines, history }, bytes, options)?;
             Ok(of_text(extracted, source, options, identifier))
         }
         Line::Chat(mut messages) => {
@@ -126,10 +316,10 @@ fn of_line(
             let after = said(&messages);
             history.push(Step::Normalise { before, after });
             if !lines::has_answer(&messages) {
-                return Err((Reason::BadLine, lines::NO_ANSWER.to_owned()));
+                return Err(Prepared::dropped((Reason::BadLine, lines::NO_ANSWER.to_owned()), bytes));
             }
             if after > options.max_file_bytes {
-                return Err((Reason::TooLarge, "text".to_owned()));
+                return Err(Prepared::dropped((Reason::TooLarge, "text".to_owned()), bytes));
             }
             Ok(vec![judge(Content::Chat(messages), Format::Chat, history, source, options, identifier)])
         }
@@ -155,33 +345,48 @@ fn of_text(
     judged.collect()
 }
 
-/// The text of a file.
-fn read(file: &sources::File, options: &Options, extractor: &mut Extractor) -> Result<Result<Extracted, Refusal>> {
+/// The bytes of a file; `None` when it holds many documents and is not small.
+fn read(file: &sources::File, options: &Options) -> Result<Result<Option<Vec<u8>>, Refusal>> {
     let refuse = |reason, detail: &str| Ok(Err((reason, detail.to_owned())));
+    if options.withdrawn.file(&file.hash) {
+        return refuse(Reason::Withdrawn, "");
+    }
     if file.bytes == 0 {
         return refuse(Reason::Empty, "");
     }
-    if file.bytes > options.max_file_bytes {
-        return refuse(Reason::TooLarge, "");
+    let mut bytes = Vec::new();
+    let read = File::open(&file.path).and_then(|mut open| {
+        if file.bytes > SMALL_BYTES.min(options.max_file_bytes) && records::holds_many(&file.name, &mut open)? {
+            return Ok(false);
+        }
+        if file.bytes <= options.max_file_bytes {
+            // A file that has grown since it was listed is noticed, not read
+            // in full.
+            bytes.reserve_exact(file.bytes as usize + 1);
+            open.take(file.bytes + 1).read_to_end(&mut bytes)?;
+        }
+        Ok(true)
+    });
+    match read {
+        Err(error) => refuse(Reason::Unreadable, &error.to_string()),
+        Ok(false) => Ok(Ok(None)),
+        Ok(true) if file.bytes > options.max_file_bytes => refuse(Reason::TooLarge, ""),
+        Ok(true) if blake3::hash(&bytes) != file.hash => Err(Error::new("source-changed").path(&file.path)),
+        Ok(true) => Ok(Ok(Some(bytes))),
     }
-    // A file that has grown since it was listed is noticed, not read in full.
-    let mut bytes = Vec::with_capacity(file.bytes as usize + 1);
-    let read = File::open(&file.path).and_then(|f| f.take(file.bytes + 1).read_to_end(&mut bytes));
-    if let Err(error) = read {
-        return refuse(Reason::Unreadable, &error.to_string());
-    }
-    if blake3::hash(&bytes) != file.hash {
-        return Err(Error::new("source-changed").path(&file.path));
-    }
-    extractor.extract(&file.name, &bytes)
 }
 
-/// A text normalised, where it is one that can be used.
-fn refine(Extracted { text: raw, format, mut history }: Extracted, options: &Options) -> Result<Extracted, Refusal> {
-    let refuse = |reason, detail: &str| Err((reason, detail.to_owned()));
+/// A text normalised, where it is one that can be used; `bytes` are of what it
+/// came from.
+fn refine(
+    Extracted { text: raw, format, mut history }: Extracted,
+    bytes: u64,
+    options: &Options,
+) -> Result<Extracted, Prepared> {
     let text = clean::normalise(&raw);
     history.push(Step::Normalise { before: raw.len() as u64, after: text.len() as u64 });
     drop(raw);
+    let refuse = |reason, detail: &str| Err(Prepared::refused(reason, detail, &text, bytes, options));
     if text.is_empty() {
         return refuse(Reason::Empty, "");
     }
@@ -225,12 +430,26 @@ fn judge(
     if let Some(Step::Extract { format: stated, .. }) = history.first_mut() {
         format.name().clone_into(stated);
     }
-    let verdict = identifier.identify(&content.words(), source.language.as_deref());
-    let language = verdict.language;
-    if verdict.unwanted {
-        let (detail, bytes) = (String::new(), content.words().len() as u64);
-        return Prepared::Dropped { reason: Reason::OtherLanguage, detail, language, bytes };
+    let words = content.words();
+    let letters = Letters::of(&words);
+    if options.withdrawn.text(&letters) {
+        return Prepared::dropped((Reason::Withdrawn, String::new()), words.len() as u64);
     }
+    let verdict = identifier.identify(&words, source.language.as_deref());
+    let unusable = match () {
+        () if verdict.unwanted => Some(Reason::OtherLanguage),
+        () if options.keep_out.is_in(&words) => Some(Reason::Contaminated),
+        () => None,
+    };
+    if let Some(reason) = unusable {
+        let mut dropped = Prepared::refused(reason, "", &words, words.len() as u64, options);
+        if let Prepared::Dropped(refused) = &mut dropped {
+            refused.language = verdict.language;
+        }
+        return dropped;
+    }
+    drop(words);
+    let language = verdict.language;
     history.push(Step::Identify { sure: verdict.detected == language, detected: verdict.detected });
     let mut replaced = Counts::new();
     let mut plain = |text: String| {
@@ -239,23 +458,25 @@ fn judge(
         redacted.counts.into_iter().for_each(|(kind, count)| *replaced.entry(kind).or_default() += count);
         redacted.text
     };
-    let (text, signature) = match content {
+    let (text, signature, paragraphs) = match content {
         Content::Text(text) => {
             let text = plain(text.to_owned());
-            let signature = Box::new(Signature::of(&text));
-            (text, Some(signature))
+            let signature = Signature::of(&text).map(Box::new);
+            let paragraphs = if options.unique_paragraphs { paragraphs::hashes(&text).collect() } else { Vec::new() };
+            (text, signature, paragraphs)
         }
         // The same question in other words, with the same answer, teaches what
         // it is there to teach.
         Content::Chat(mut messages) => {
             messages.iter_mut().for_each(|message| message.content = plain(take(&mut message.content)));
-            (chat::document(&messages), None)
+            (chat::document(&messages), None, Vec::new())
         }
     };
     if !replaced.is_empty() {
-        history.push(Step::Redact { replaced: replaced.clone() });
+        history.push(Step::Redact { replaced });
     }
     let hash = blake3::hash(text.as_bytes());
     let format = format.name().to_owned();
-    Prepared::Clean { document: Clean { language, format, history, replaced, text }, hash, signature }
+    let document = Box::new(Clean { part: String::new(), language, format, history, letters, text });
+    Prepared::Clean { document, hash, signature, paragraphs }
 }

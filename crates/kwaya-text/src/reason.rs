@@ -19,6 +19,8 @@ pub enum Reason {
     SpecialFile,
     /// A link to a folder that the walk has already been in.
     LinkLoop,
+    /// Somebody took it back.
+    Withdrawn,
     /// A picture.
     Picture,
     /// A format that is not read.
@@ -33,24 +35,40 @@ pub enum Reason {
     NotText,
     /// A line of a file of JSON lines that holds neither a text nor a chat.
     BadLine,
+    /// A member of an archive that is locked, or whose name is used twice or
+    /// leads out of the archive.
+    BadMember,
+    /// An archive that unpacks to far more than its size, holds too many
+    /// members, or too many archives within one another.
+    ArchiveLimit,
+    /// A table without the column that holds the text.
+    NoColumn,
+    /// A record that is no document: a redirect, an error page, a page about
+    /// pages.
+    NoDocument,
     /// Fewer characters than asked for.
     TooShort,
     /// Surely in a language that is not wanted.
     OtherLanguage,
+    /// It has a passage of a text that models are measured on.
+    Contaminated,
     /// The same text as an earlier document.
     ExactDuplicate,
     /// Nearly the same text as an earlier document.
     NearDuplicate,
+    /// Next to nothing is left without paragraphs that earlier documents have.
+    RepeatedParagraphs,
 }
 
 impl Reason {
     /// Every reason, in the order of the pipeline.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 23] = [
         Self::Unreadable,
         Self::SpecialFile,
         Self::LinkLoop,
         Self::Empty,
         Self::TooLarge,
+        Self::Withdrawn,
         Self::Picture,
         Self::UnknownFormat,
         Self::Damaged,
@@ -58,10 +76,16 @@ impl Reason {
         Self::TimeLimit,
         Self::NotText,
         Self::BadLine,
+        Self::BadMember,
+        Self::ArchiveLimit,
+        Self::NoColumn,
+        Self::NoDocument,
         Self::TooShort,
         Self::OtherLanguage,
+        Self::Contaminated,
         Self::ExactDuplicate,
         Self::NearDuplicate,
+        Self::RepeatedParagraphs,
     ];
 
     /// The stable name: `too-large`.
@@ -72,6 +96,7 @@ impl Reason {
             Self::Unreadable => "unreadable",
             Self::SpecialFile => "special-file",
             Self::LinkLoop => "link-loop",
+            Self::Withdrawn => "withdrawn",
             Self::Picture => "picture",
             Self::UnknownFormat => "unknown-format",
             Self::Damaged => "damaged",
@@ -79,10 +104,16 @@ impl Reason {
             Self::TimeLimit => "time-limit",
             Self::NotText => "not-text",
             Self::BadLine => "bad-line",
+            Self::BadMember => "bad-member",
+            Self::ArchiveLimit => "archive-limit",
+            Self::NoColumn => "no-column",
+            Self::NoDocument => "no-document",
             Self::TooShort => "too-short",
             Self::OtherLanguage => "other-language",
+            Self::Contaminated => "contaminated",
             Self::ExactDuplicate => "exact-duplicate",
             Self::NearDuplicate => "near-duplicate",
+            Self::RepeatedParagraphs => "repeated-paragraphs",
         }
     }
 

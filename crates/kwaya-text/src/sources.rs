@@ -11,7 +11,7 @@ use kwaya_base::{Error, Progress, Result, Unit};
 use serde::{Deserialize, Serialize};
 use walkdir::{DirEntry, WalkDir};
 
-use crate::{Reason, corpus::Dropped};
+use crate::{Reason, corpus::Dropped, records, withdrawn::WITHDRAWN};
 
 /// A folder (or one file) of documents, and what its owner says of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub struct Source {
     pub licence: String,
     /// The language of its documents, where the owner knows it.
     pub language: Option<String>,
+    /// The column of its tables, or the key of its lines of JSON, that holds
+    /// the text; where it is not said it is looked for.
+    pub column: Option<String>,
 }
 
 /// A file that was found.
@@ -40,6 +43,13 @@ pub struct File {
     pub hash: blake3::Hash,
 }
 
+impl File {
+    /// The name of a document within this file.
+    pub(crate) fn part(&self, part: &str) -> String {
+        if part.is_empty() { self.name.clone() } else { format!("{}/{part}", self.name) }
+    }
+}
+
 /// What a scan found.
 #[derive(Clone, Debug)]
 pub struct Listing {
@@ -54,12 +64,12 @@ pub struct Listing {
 
 /// In a folder with a recipe, what is Kwaya's own and no document.
 const RECIPE: &str = "kwaya.toml";
-const OWN: [&str; 3] = [RECIPE, "kwaya.lock", "build"];
+const OWN: [&str; 4] = [RECIPE, "kwaya.lock", "build", WITHDRAWN];
 
 /// Lists and hashes the files of `sources`. Hidden and special files and
 /// Kwaya's own are passed over; links are followed, but no folder is visited
-/// twice. Files over `max_file_bytes` are listed but not read: their hash is
-/// of their size.
+/// twice. Files over `max_file_bytes` are listed but not read, unless they hold
+/// many documents: their hash is of their size.
 ///
 /// # Errors
 /// `source-missing` for a folder that is not there, `source-empty` when there
@@ -82,17 +92,18 @@ pub fn scan(sources: &[Source], max_file_bytes: u64, progress: &dyn Progress) ->
             return Err(Error::new("interrupted"));
         }
         done += file.bytes;
-        let hashed = if file.bytes > max_file_bytes {
-            Ok((blake3::hash(&file.bytes.to_le_bytes()), file.bytes))
-        } else {
-            hash(&file.path)
+        let hashed = match file.bytes <= max_file_bytes || holds_many(&file) {
+            true => hash(&file.path),
+            false => Ok((blake3::hash(&file.bytes.to_le_bytes()), file.bytes)),
         };
         match hashed {
             Ok((hash, bytes)) => {
                 (file.hash, file.bytes) = (hash, bytes);
                 kept.push(file);
             }
-            Err(error) => skipped.push(dropped(file.name, file.bytes, Reason::Unreadable, error.to_string())),
+            Err(error) => {
+                skipped.push(dropped(file.source, file.name, file.bytes, Reason::Unreadable, error.to_string()));
+            }
         }
         progress.at(done);
     }
@@ -132,24 +143,25 @@ fn walk(
             }),
             Ok(entry) if entry.file_type().is_dir() => {}
             Ok(entry) => {
-                skipped.push(dropped(name(entry.path(), &source.path), 0, Reason::SpecialFile, String::new()));
+                let name = name(entry.path(), &source.path);
+                skipped.push(dropped(index, name, 0, Reason::SpecialFile, String::new()));
             }
             Err(error) if error.loop_ancestor().is_some() => {
                 let path = error.path().unwrap_or(&source.path);
-                skipped.push(dropped(name(path, &source.path), 0, Reason::LinkLoop, String::new()));
+                skipped.push(dropped(index, name(path, &source.path), 0, Reason::LinkLoop, String::new()));
             }
             Err(error) => {
                 let path = error.path().unwrap_or(&source.path);
                 let detail = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
-                skipped.push(dropped(name(path, &source.path), 0, Reason::Unreadable, detail));
+                skipped.push(dropped(index, name(path, &source.path), 0, Reason::Unreadable, detail));
             }
         }
     }
     files[first..].sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
 }
 
-fn dropped(source: String, bytes: u64, reason: Reason, detail: String) -> Dropped {
-    Dropped { source, reason, detail, bytes, language: String::new(), duplicate_of: String::new() }
+fn dropped(source: usize, name: String, bytes: u64, reason: Reason, detail: String) -> Dropped {
+    Dropped { detail, bytes, ..Dropped::new(name, source, reason) }
 }
 
 /// Whether this is a recipe, its lock or its build, which may well lie among
@@ -175,13 +187,24 @@ fn name(path: &Path, root: &Path) -> String {
     parts.join("/")
 }
 
-fn escape(bytes: &[u8]) -> String {
+/// Where the file called `name` in the source at `root` is, unless the bytes
+/// of its name had to be written in another way.
+pub fn path_of(root: &Path, name: &str) -> PathBuf {
+    if root.is_file() { root.to_owned() } else { root.join(name) }
+}
+
+pub(crate) fn escape(bytes: &[u8]) -> String {
     let mut out = String::new();
     for chunk in bytes.utf8_chunks() {
         out.push_str(chunk.valid());
         out.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02X}")));
     }
     out
+}
+
+/// Whether a file over the limit is read all the same.
+fn holds_many(file: &File) -> bool {
+    OsFile::open(&file.path).and_then(|mut open| records::holds_many(&file.name, &mut open)).unwrap_or(false)
 }
 
 fn hash(path: &Path) -> std::io::Result<(blake3::Hash, u64)> {
@@ -201,6 +224,7 @@ fn hash_all(sources: &[Source], files: &[File]) -> String {
         field(source.licence.as_bytes());
         field(source.language.as_deref().unwrap_or("").as_bytes());
         field(file.name.as_bytes());
+        source.column.iter().for_each(|column| field(column.as_bytes()));
         field(file.hash.as_bytes());
     }
     hasher.finalize().to_hex().to_string()

@@ -5,12 +5,16 @@ use std::{
     fs::File,
     marker::PhantomData,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        mpsc::{self, SyncSender},
+    },
+    thread::{self, JoinHandle},
 };
 
 use kwaya_base::{Error, Result, error::At};
 use parquet::{
-    basic::{Compression, ZstdLevel},
+    basic::{Compression, Type as PhysicalType, ZstdLevel},
     data_type::{ByteArray, ByteArrayType, Int64Type},
     errors::ParquetError,
     file::{
@@ -68,19 +72,27 @@ fn schema<R: Row>() -> Type {
     parse_message_type(R::SCHEMA).expect("the schema is well formed")
 }
 
-/// Writes one table, row by row.
-pub(crate) struct Writer<'a, R> {
-    path: &'a Path,
-    file: SerializedFileWriter<File>,
+/// The columns of a table, each with whether it holds numbers.
+pub(crate) fn columns<R: Row>() -> Vec<(String, bool)> {
+    let schema = schema::<R>();
+    let number = |field: &Type| field.get_physical_type() == PhysicalType::INT64;
+    schema.get_fields().iter().map(|field| (field.name().to_owned(), number(field))).collect()
+}
+
+/// Writes one table, row by row. A thread of its own compresses what is whole.
+pub(crate) struct Writer<R> {
+    path: PathBuf,
     columns: Vec<Vec<Cell>>,
     bytes: usize,
+    groups: SyncSender<Vec<Vec<Cell>>>,
+    thread: JoinHandle<Result<()>>,
     row: PhantomData<R>,
 }
 
-impl<'a, R: Row> Writer<'a, R> {
+impl<R: Row> Writer<R> {
     /// Starts the table in `path`, which is not durable before it is
     /// published.
-    pub(crate) fn create(path: &'a Path) -> Result<Self> {
+    pub(crate) fn create(path: &Path) -> Result<Self> {
         let schema = schema::<R>();
         let columns = empty_columns(schema.get_fields().len());
         let properties = WriterProperties::builder()
@@ -90,11 +102,22 @@ impl<'a, R: Row> Writer<'a, R> {
             // Every text is another one: a dictionary of them only costs time.
             .set_column_dictionary_enabled("text".into(), false)
             .set_column_dictionary_enabled("id".into(), false)
+            .set_column_dictionary_enabled("letters".into(), false)
+            .set_column_dictionary_enabled("start".into(), false)
             .set_statistics_enabled(EnabledStatistics::None)
             .build();
-        let file = SerializedFileWriter::new(File::create(path).at(path)?, Arc::new(schema), Arc::new(properties))
+        let mut file = SerializedFileWriter::new(File::create(path).at(path)?, Arc::new(schema), Arc::new(properties))
             .map_err(|e| wrong(path, e))?;
-        Ok(Self { path, file, columns, bytes: 0, row: PhantomData })
+        // One waits while one is written.
+        let (groups, receiver) = mpsc::sync_channel(1);
+        let written = path.to_owned();
+        let thread = thread::spawn(move || {
+            for columns in receiver {
+                write_group(&mut file, columns).map_err(|e| wrong(&written, e))?;
+            }
+            file.close().map(drop).map_err(|e| wrong(&written, e))
+        });
+        Ok(Self { path: path.to_owned(), columns, bytes: 0, groups, thread, row: PhantomData })
     }
 
     pub(crate) fn push(&mut self, row: R) -> Result<()> {
@@ -110,15 +133,16 @@ impl<'a, R: Row> Writer<'a, R> {
 
     pub(crate) fn finish(mut self) -> Result<()> {
         self.flush()?;
-        self.file.close().map(drop).map_err(|e| wrong(self.path, e))
+        drop(self.groups);
+        self.thread.join().unwrap_or_else(|_| Err(Error::new("corpus-damaged").path(&self.path).arg("cause", "panic")))
     }
 
     fn flush(&mut self) -> Result<()> {
         if self.bytes > 0 {
             let empty = empty_columns(self.columns.len());
-            let columns = std::mem::replace(&mut self.columns, empty);
             self.bytes = 0;
-            write_group(&mut self.file, columns).map_err(|e| wrong(self.path, e))?;
+            // A thread that is gone has met an error, which `finish` brings.
+            let _ = self.groups.send(std::mem::replace(&mut self.columns, empty));
         }
         Ok(())
     }

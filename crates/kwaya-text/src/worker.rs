@@ -3,7 +3,8 @@
 //!
 //! A request is the format (1 byte), the length (8 bytes, little endian) and
 //! the file; a reply is 0 for a text or 1 + the number of a reason (1 byte),
-//! the length (8 bytes) and the text or the detail.
+//! the length (8 bytes) and the text or the detail. Asked for the rows of a
+//! table ([`ROWS`]) it sends them in batches (marked [`MORE`]) before that.
 
 use std::{
     ffi::OsString,
@@ -11,7 +12,7 @@ use std::{
     panic,
     path::{Path, PathBuf},
     process::{self, ChildStdin, ChildStdout, Command, Stdio},
-    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender},
     thread,
     time::{Duration, Instant},
 };
@@ -21,12 +22,18 @@ use kwaya_base::{Error, Result, error::At};
 use crate::{
     Reason,
     extract::{Format, Refusal, parse},
+    records,
 };
 
 /// A text longer than this is no text of a document.
 const REPLY_MAX: u64 = 256 << 20;
 /// What the child may have in memory.
 const MEMORY_MAX: u64 = 1 << 30;
+/// The kind of a request for the rows of a table, and of a part of a reply.
+const ROWS: u8 = 254;
+const MORE: u8 = 255;
+/// Batches of rows that wait to be taken.
+const BATCHES: usize = 2;
 /// How often its memory is looked at.
 const GLANCE: Duration = Duration::from_millis(50);
 
@@ -43,8 +50,16 @@ pub fn worker_main(stdin: impl Read, stdout: impl Write) -> Result<()> {
 
 fn serve(mut stdin: impl Read, mut stdout: impl Write) -> io::Result<()> {
     while let Some((kind, bytes)) = receive(&mut stdin, u64::MAX)? {
-        let format = Format::ALL.get(usize::from(kind)).copied().ok_or(io::ErrorKind::InvalidData)?;
-        match parse(format, &bytes) {
+        let parsed = if kind == ROWS {
+            let mut give = |batch: Vec<u8>| send(&mut stdout, MORE, &batch).is_ok();
+            let serve = panic::AssertUnwindSafe(|| records::serve(&bytes, &mut give));
+            let served = panic::catch_unwind(serve).unwrap_or_else(|_| Err((Reason::Damaged, "panic".to_owned())));
+            served.map(|()| String::new())
+        } else {
+            let format = Format::ALL.get(usize::from(kind)).copied().ok_or(io::ErrorKind::InvalidData)?;
+            parse(format, &bytes)
+        };
+        match parsed {
             Ok(text) => send(&mut stdout, 0, text.as_bytes())?,
             Err((reason, detail)) => {
                 let number = Reason::ALL.iter().position(|r| *r == reason).expect("every reason is listed");
@@ -120,20 +135,48 @@ impl Child {
             None => self.start()?,
         };
         let reply = running.ask(format as u8, bytes.to_vec(), self.time_limit);
-        Ok(match reply {
-            Ok((0, text)) => {
-                self.running = Some(running);
-                String::from_utf8(text).map_err(|e| (Reason::Damaged, e.to_string()))
+        // Without a reply the child is not to be trusted any more: it is ended
+        // here and the next file gets a new one.
+        Ok(reply.and_then(|(kind, content)| {
+            self.running = Some(running);
+            match kind {
+                0 => String::from_utf8(content).map_err(|e| (Reason::Damaged, e.to_string())),
+                number => Err(refusal(number, &content)),
             }
-            Ok((number, detail)) => {
-                self.running = Some(running);
-                let reason = Reason::ALL.get(usize::from(number) - 1).copied().unwrap_or(Reason::Damaged);
-                Err((reason, String::from_utf8_lossy(&detail).into_owned()))
+        }))
+    }
+
+    /// The rows of a table, in batches, until `take` wants no more. The limit
+    /// of time is that of a batch.
+    ///
+    /// # Errors
+    /// When the child cannot be started.
+    pub(crate) fn rows(
+        &mut self,
+        request: Vec<u8>,
+        take: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<Result<(), Refusal>> {
+        let running = match self.running.take() {
+            Some(running) => running,
+            None => self.start()?,
+        };
+        let mut reply = running.ask(ROWS, request, self.time_limit);
+        loop {
+            match reply {
+                Ok((MORE, batch)) => {
+                    // What else it would send is nobody's: it is ended.
+                    if !take(&batch) {
+                        return Ok(Ok(()));
+                    }
+                    reply = running.reply(self.time_limit);
+                }
+                Ok((kind, detail)) => {
+                    self.running = Some(running);
+                    return Ok(if kind == 0 { Ok(()) } else { Err(refusal(kind, &detail)) });
+                }
+                Err(refusal) => return Ok(Err(refusal)),
             }
-            // The child is not to be trusted any more: it is ended here and
-            // the next file gets a new one.
-            Err(refusal) => Err(refusal),
-        })
+        }
     }
 
     fn start(&self) -> Result<Running> {
@@ -147,7 +190,7 @@ impl Child {
         let stdin = process.stdin.take().expect("stdin is piped");
         let stdout = process.stdout.take().expect("stdout is piped");
         let (requests, to_send) = mpsc::channel();
-        let (received, replies) = mpsc::channel();
+        let (received, replies) = mpsc::sync_channel(BATCHES);
         // A thread of its own may wait for a child that neither reads nor
         // writes; it ends with the child.
         thread::spawn(move || talk(stdin, stdout, &to_send, &received));
@@ -159,24 +202,36 @@ fn talk(
     mut stdin: ChildStdin,
     stdout: ChildStdout,
     requests: &Receiver<(u8, Vec<u8>)>,
-    replies: &Sender<io::Result<(u8, Vec<u8>)>>,
+    replies: &SyncSender<io::Result<(u8, Vec<u8>)>>,
 ) {
     let mut stdout = BufReader::new(stdout);
     for (kind, bytes) in requests {
-        let reply = send(&mut stdin, kind, &bytes)
-            .and_then(|()| receive(&mut stdout, REPLY_MAX))
-            .and_then(|reply| reply.ok_or_else(|| io::ErrorKind::UnexpectedEof.into()));
-        if replies.send(reply).is_err() {
-            break;
+        let mut sent = send(&mut stdin, kind, &bytes);
+        loop {
+            let reply = sent
+                .and_then(|()| receive(&mut stdout, REPLY_MAX))
+                .and_then(|reply| reply.ok_or_else(|| io::ErrorKind::UnexpectedEof.into()));
+            let more = matches!(reply, Ok((MORE, _)));
+            if replies.send(reply).is_err() {
+                return;
+            }
+            if !more {
+                break;
+            }
+            sent = Ok(());
         }
     }
 }
 
 impl Running {
     fn ask(&self, kind: u8, bytes: Vec<u8>, limit: Duration) -> Result<(u8, Vec<u8>), Refusal> {
-        let gone = || (Reason::Damaged, "the parser crashed".to_owned());
-        let end = Instant::now() + limit;
         self.requests.send((kind, bytes)).map_err(|_| gone())?;
+        self.reply(limit)
+    }
+
+    /// The next part of a reply.
+    fn reply(&self, limit: Duration) -> Result<(u8, Vec<u8>), Refusal> {
+        let end = Instant::now() + limit;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             match self.replies.recv_timeout(left.min(GLANCE)) {
@@ -192,6 +247,16 @@ impl Running {
             }
         }
     }
+}
+
+fn gone() -> Refusal {
+    (Reason::Damaged, "the parser crashed".to_owned())
+}
+
+/// What a reply that is no text tells of.
+fn refusal(number: u8, detail: &[u8]) -> Refusal {
+    let reason = usize::from(number).checked_sub(1).and_then(|index| Reason::ALL.get(index));
+    (reason.copied().unwrap_or(Reason::Damaged), String::from_utf8_lossy(detail).into_owned())
 }
 
 /// The bytes that a process has in memory, where the system says so.

@@ -1,12 +1,18 @@
 //! Whole corpora from small folders: what is kept, what is dropped and why,
 //! and that the number of threads does not show.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering::SeqCst},
+};
 
-use kwaya_base::Silent;
+use kwaya_base::{Error, Progress, Silent, Unit};
 use kwaya_text::{
     Reason,
-    corpus::{self, Document, Options, Split, Stats},
+    corpus::{self, Document, Options, Split, Stats, Step},
+    keep_out::KeepOut,
     privacy::Kind,
     sources::{self, Source},
 };
@@ -59,11 +65,24 @@ fn swahili(seed: usize) -> String {
 }
 
 fn build(folder: &Path, out: &Path, threads: usize) -> Stats {
+    build_with(folder, out, Options { threads, ..options() }, &Silent).unwrap()
+}
+
+fn options() -> Options {
+    Options { languages: vec!["sw".into()], held_out: 0.1, ..Options::default() }
+}
+
+fn build_with(folder: &Path, out: &Path, options: Options, progress: &dyn Progress) -> Result<Stats, Error> {
     fs::create_dir_all(out).unwrap();
-    let sources = [Source { path: folder.to_owned(), licence: "CC-BY-4.0".into(), language: Some("sw".into()) }];
+    let sources =
+        [Source { path: folder.to_owned(), licence: "CC-BY-4.0".into(), language: Some("sw".into()), column: None }];
     let listing = sources::scan(&sources, u64::MAX, &Silent).unwrap();
-    let options = Options { languages: vec!["sw".into()], held_out: 0.1, threads, ..Options::default() };
-    corpus::build(&listing, &sources, &options, out, &Silent).unwrap()
+    corpus::build(&listing, &sources, &options, &out.join("unfinished"), out, progress)
+}
+
+/// The bytes of both tables.
+fn tables(out: &Path) -> [Vec<u8>; 2] {
+    ["documents.parquet", "dropped.parquet"].map(|name| fs::read(out.join(name)).unwrap())
 }
 
 fn documents(out: &Path) -> Vec<Document> {
@@ -142,7 +161,7 @@ fn threads_do_not_show(folder: &Path, out: &Path) {
     let built = [1, 2, 3].map(|threads| {
         let out = out.join(threads.to_string());
         let stats = build(folder, &out, threads);
-        (stats, ["documents.parquet", "dropped.parquet"].map(|name| fs::read(out.join(name)).unwrap()))
+        (stats, tables(&out))
     });
     assert!(built[0] == built[1] && built[0] == built[2]);
 }
@@ -156,6 +175,87 @@ fn the_number_of_threads_does_not_show() {
     threads_do_not_show(&folder, dir.path());
 }
 
+/// Asks to stop when it has been told of the progress so often.
+struct StopAfter(AtomicU64);
+
+impl Progress for StopAfter {
+    fn begin(&self, _: &'static str, _: u64, _: Unit) {}
+    fn at(&self, _: u64) {
+        self.0.fetch_update(SeqCst, SeqCst, |left| Some(left.saturating_sub(1))).unwrap();
+    }
+    fn stopped(&self) -> bool {
+        self.0.load(SeqCst) == 0
+    }
+}
+
+#[test]
+fn neither_the_limit_of_memory_nor_a_stop_at_any_moment_shows() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, whole) = (dir.path().join("in"), dir.path().join("whole"));
+    fs::create_dir(&folder).unwrap();
+    folder_of_all_sorts(&folder);
+    // More batches than one.
+    for i in 0..300 {
+        fs::write(folder.join(format!("mengine-{i:03}.txt")), swahili(300 + i % 250)).unwrap();
+    }
+    let stats = build(&folder, &whole, 2);
+    for (number, steps) in [0, 1, 2, 3, 5, 8, 60, 150, 250].into_iter().enumerate() {
+        let out = dir.path().join(number.to_string());
+        let options = || Options { memory_bytes: 0, threads: 1 + number % 3, ..options() };
+        let stop = StopAfter(AtomicU64::new(steps));
+        let error = build_with(&folder, &out, options(), &stop).unwrap_err();
+        assert_eq!(error.key(), "interrupted", "{steps}");
+        assert!(!out.join("documents.parquet").exists());
+        assert!(build_with(&folder, &out, options(), &Silent).unwrap() == stats, "{steps}");
+        assert!(tables(&out) == tables(&whole), "{steps}");
+        // As after a power cut before the tables were where they belong: all is done already.
+        fs::remove_file(out.join("documents.parquet")).unwrap();
+        assert!(build_with(&folder, &out, options(), &Silent).unwrap() == stats, "{steps}");
+        assert!(tables(&out) == tables(&whole), "{steps}");
+    }
+}
+
+#[test]
+fn a_paragraph_stays_in_the_first_document_that_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, out) = (dir.path().join("in"), dir.path().join("out"));
+    fs::create_dir(&folder).unwrap();
+    let notice = "Haki zote zimehifadhiwa na shirika la habari; makala haya hayaruhusiwi kuchapishwa tena bila ruhusa \
+                  ya maandishi kutoka kwa mhariri mkuu wa gazeti hili na wakili wake.";
+    for i in 0..3 {
+        fs::write(folder.join(format!("{i}.txt")), format!("{}\n{notice}\n\nMwisho.", swahili(i))).unwrap();
+    }
+    fs::write(folder.join("tangazo.txt"), notice).unwrap();
+    let stats = build(&folder, &out, 2);
+    assert_eq!((stats.documents, stats.repeated_paragraphs), (3, 2));
+    assert_eq!(reasons(&out), BTreeMap::from([("tangazo.txt".to_owned(), Reason::RepeatedParagraphs)]));
+    for document in documents(&out) {
+        let first = document.source == "0.txt";
+        assert_eq!(document.text.contains(notice), first);
+        assert!(document.text.ends_with("\n\nMwisho."), "{}", document.text);
+        assert_eq!(document.history.contains(&Step::Repeated { paragraphs: 1 }), !first);
+        assert_eq!(document.id, blake3::hash(document.text.as_bytes()).to_hex().as_str());
+    }
+    let options = Options { unique_paragraphs: false, ..options() };
+    assert_eq!(build_with(&folder, &out, options, &Silent).unwrap().documents, 4);
+}
+
+#[test]
+fn what_models_are_measured_with_is_kept_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, out) = (dir.path().join("in"), dir.path().join("out"));
+    fs::create_dir(&folder).unwrap();
+    for i in 0..3 {
+        fs::write(folder.join(format!("{i}.txt")), swahili(i)).unwrap();
+    }
+    let questions = dir.path().join("maswali.jsonl");
+    let question = serde_json::json!({ "question": swahili(1).lines().nth(4).unwrap(), "answer": "maji" });
+    fs::write(&questions, question.to_string()).unwrap();
+    let options = Options { keep_out: KeepOut::read(&[questions]).unwrap(), ..options() };
+    build_with(&folder, &out, options, &Silent).unwrap();
+    assert_eq!(reasons(&out), BTreeMap::from([("1.txt".to_owned(), Reason::Contaminated)]));
+}
+
 #[cfg(unix)]
 #[test]
 fn link_loops_and_odd_names_are_harmless() {
@@ -166,7 +266,7 @@ fn link_loops_and_odd_names_are_harmless() {
     fs::write(folder.join(std::ffi::OsStr::from_bytes(b"jina-\xff.txt")), swahili(1)).unwrap();
     symlink(&folder, folder.join("loop")).unwrap();
     symlink("nowhere", folder.join("broken")).unwrap();
-    let source = [Source { path: folder, licence: String::new(), language: None }];
+    let source = [Source { path: folder, licence: String::new(), language: None, column: None }];
     let listing = sources::scan(&source, u64::MAX, &Silent).unwrap();
     assert_eq!(listing.files.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(), ["jina-\\xFF.txt"]);
     let skipped: Vec<_> = listing.skipped.iter().map(|d| (d.source.as_str(), d.reason)).collect();
@@ -177,7 +277,7 @@ fn link_loops_and_odd_names_are_harmless() {
 fn nothing_to_read_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let scan = |path: &Path| {
-        let source = Source { path: path.to_owned(), licence: String::new(), language: None };
+        let source = Source { path: path.to_owned(), licence: String::new(), language: None, column: None };
         sources::scan(&[source], u64::MAX, &Silent).unwrap_err().key()
     };
     assert_eq!(scan(dir.path()), "source-empty");
@@ -273,7 +373,7 @@ fn a_wrong_line_costs_no_other() {
     // Chats may be alike, but not the same.
     assert_eq!((b[1].0, b.len()), (Reason::ExactDuplicate, 2));
     let c = of("c.ndjson");
-    assert_eq!(c[0], (Reason::BadLine, "line 2: no UTF-8", "\u{fffd}".len() as u64));
+    assert_eq!(c[0], (Reason::BadLine, "line 2: no UTF-8", 13));
     assert!(c[1].1.starts_with("line 3: control character"), "{c:?}");
     let d = of("d.jsonl");
     assert_eq!(d[..2].iter().map(|d| d.0).collect::<Vec<_>>(), [Reason::BadLine, Reason::TooShort]);

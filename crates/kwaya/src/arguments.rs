@@ -5,6 +5,8 @@ use std::{fmt::Display, str::FromStr};
 
 use clap::{Arg, ArgAction, Command, value_parser};
 use kwaya_base::{messages, say};
+use kwaya_recipe::rights::Use;
+use kwaya_text::Reason;
 
 /// The whole command line of `kwaya`.
 pub(crate) fn command() -> Command {
@@ -22,7 +24,12 @@ pub(crate) fn command() -> Command {
                 .arg(place("dir"))
                 .arg(option("from", "FOLDER").required(true))
                 .arg(option("language", "TAG").required(true).action(ArgAction::Append))
-                .arg(option("licence", "SPDX").default_value("LicenseRef-unknown"))
+                .arg(option("licence", "SPDX"))
+                .arg(option("allowed-by", "WHO"))
+                .arg(option("allowed-on", "DAY"))
+                .arg(uses("allowed-for"))
+                .arg(option("allowed-until", "DAY"))
+                .arg(uses("use"))
                 .arg(option("base", "MODEL"))
                 .arg(option("method", "METHOD").value_parser(["lora", "full", "continue"]).requires("base")),
         )
@@ -70,8 +77,29 @@ pub(crate) fn command() -> Command {
             subcommand("corpus")
                 .subcommand_required(true)
                 .subcommand(subcommand("stats").arg(place("dir")))
-                .subcommand(subcommand("show").arg(place("dir")).arg(limit()))
-                .subcommand(subcommand("dropped").arg(place("dir")).arg(limit())),
+                .subcommand(looking(subcommand("show").arg(place("dir")).arg(place("id").required(false))).arg(skip()))
+                .subcommand(looking(subcommand("dropped").arg(place("dir"))).args(of_dropped()).arg(skip()))
+                .subcommand(
+                    looking(subcommand("sample").arg(place("dir")))
+                        .arg(flag("dropped"))
+                        .args(of_dropped().map(|arg| arg.requires("dropped")))
+                        .arg(option("seed", "N").value_parser(value_parser!(u64)).default_value("0")),
+                )
+                .subcommand(
+                    subcommand("parity")
+                        .arg(place("dir").required(false))
+                        .arg(option("tokenizer", "MODEL").action(ArgAction::Append).num_args(1..))
+                        .arg(option("parallel", "TAG=FILE").action(ArgAction::Append).num_args(1..))
+                        .arg(option("chart", "FILE")),
+                )
+                .subcommand(subcommand("card").arg(place("dir")))
+                .subcommand(
+                    subcommand("withdraw")
+                        .arg(place("dir"))
+                        .arg(place("what"))
+                        .arg(option("because", "WORDS"))
+                        .arg(flag("delete")),
+                ),
         )
         .subcommand(Command::new("extract-worker").hide(true));
     kwaya
@@ -104,6 +132,27 @@ where
         Ok(number) if low <= number && number <= high => Ok(number),
         _ => Err(say!("number-wrong", low = low, high = high)),
     }
+}
+
+fn uses(name: &'static str) -> Arg {
+    option(name, "USE").value_parser(Use::ALL.map(Use::name)).action(ArgAction::Append)
+}
+
+/// Which documents to look at.
+fn looking(command: Command) -> Command {
+    command
+        .arg(limit())
+        .arg(option("language", "TAG").help(say!("help-flag-of-language")))
+        .arg(option("source", "NAME").help(say!("help-flag-of-source")))
+}
+
+/// Which of those that were dropped.
+fn of_dropped() -> [Arg; 2] {
+    [option("reason", "REASON").value_parser(Reason::ALL.map(Reason::key)), option("filter", "WORDS")]
+}
+
+fn skip() -> Arg {
+    option("skip", "N").value_parser(value_parser!(usize)).default_value("0")
 }
 
 fn limit() -> Arg {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::{ArgMatches, parser::ValueSource};
-use kwaya_base::{Error, Result, error::At, files, messages, say};
+use kwaya_base::{Error, Result, error::At, say};
 use kwaya_math::Pool;
 use kwaya_math::Precision;
 use kwaya_model::SamplerOptions;
@@ -19,13 +19,12 @@ use kwaya_recipe::{
     forecast::Cost,
     machine::{self, Ability, Machine, Measured},
     memory::Room,
-    recipe::{Method, RECIPE, Recipe},
+    rights,
     text_model::{self, Ended, Options, TextModel},
     together::{self, Ranks},
     words,
 };
-use kwaya_text::{chat::Message, constraint::Form, corpus, extract::Worker};
-use serde_json::json;
+use kwaya_text::{chat::Message, constraint::Form, extract::Worker};
 
 use crate::{
     bar::{Bar, STOPPED, note},
@@ -42,7 +41,7 @@ pub(crate) fn text<'a>(m: &'a ArgMatches, name: &str) -> &'a str {
     m.get_one::<String>(name).expect("required or with a default")
 }
 
-fn folder(m: &ArgMatches) -> PathBuf {
+pub(crate) fn folder(m: &ArgMatches) -> PathBuf {
     PathBuf::from(text(m, "dir"))
 }
 
@@ -108,42 +107,6 @@ fn with_context<T>(m: &ArgMatches, ranks: &dyn Ranks, work: impl FnOnce(&Context
         checkpoint_every,
         memory: memory(m)?,
     })
-}
-
-pub(crate) fn new(m: &ArgMatches) -> Result<()> {
-    let folder = folder(m);
-    let path = folder.join(RECIPE);
-    if path.exists() {
-        return Err(Error::usage("recipe-exists").path(&folder));
-    }
-    let from = Path::new(text(m, "from"));
-    let from = from.canonicalize().at(from)?;
-    if from.to_str().is_none() {
-        return Err(Error::usage("path-not-utf8").path(&from));
-    }
-    let languages: Vec<String> = m.get_many::<String>("language").expect("required").cloned().collect();
-    let name = folder.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
-    let mut recipe = Recipe::new(&name, &from, &languages, text(m, "licence"));
-    if let Some(base) = m.get_one::<String>("base") {
-        let base = Path::new(base).canonicalize().at(Path::new(base))?;
-        if base.to_str().is_none() {
-            return Err(Error::usage("path-not-utf8").path(&base));
-        }
-        recipe.train.base = Some(base);
-        recipe.train.method = Some(match m.get_one::<String>("method").map_or("lora", String::as_str) {
-            "full" => Method::Full,
-            "continue" => Method::Continue,
-            _ => Method::Lora,
-        });
-    }
-    recipe.check(&path)?;
-    fs::create_dir_all(&folder).at(&folder)?;
-    let body = toml::to_string_pretty(&recipe).expect("a recipe is plain data");
-    files::write(&path, format!("{}\n{body}", say!("recipe-header")).as_bytes())?;
-    if !json(m, &recipe) {
-        print(&say!("new-done", path = path.display(), folder = folder.display()));
-    }
-    Ok(())
 }
 
 pub(crate) fn machine(m: &ArgMatches) -> Result<()> {
@@ -299,9 +262,12 @@ fn cost(cost: &Cost) -> String {
 pub(crate) fn plan(m: &ArgMatches, ranks: &dyn Ranks) -> Result<()> {
     let planned = with_context(m, ranks, |context| build::plan(context, time(m, "within")?))?;
     if !json(m, &planned) {
-        let Planned { lock, rungs, forecast, way, parameters, learned } = &planned;
+        let Planned { lock, rungs, forecast, way, parameters, learned, .. } = &planned;
         let (parameters, learned) = (*parameters, *learned);
         print(&show_plan(&Announcement { lock, rungs, forecast, way, parameters, learned }));
+        let rights = &planned.rights;
+        let until = rights.until.to_string();
+        print(&say!("plan-rights", uses = rights::words(&rights.uses), day = rights.day, until = until));
         print(&say!("plan-next", folder = text(m, "dir")));
     }
     Ok(())
@@ -500,86 +466,11 @@ pub(crate) fn chat(m: &ArgMatches) -> Result<()> {
 }
 
 /// The next line that is typed; `None` at the end and after Ctrl-C.
-fn ask(who: &str) -> Result<Option<String>> {
+pub(crate) fn ask(who: &str) -> Result<Option<String>> {
     let mut prompt = io::stderr().lock();
     let _ = write!(prompt, "{who}: ").and_then(|()| prompt.flush());
     let mut line = Vec::new();
     let read = io::stdin().lock().read_until(b'\n', &mut line).at(Path::new("-"))?;
     let line = String::from_utf8_lossy(&line).trim().to_owned();
     Ok((read > 0 && !STOPPED.load(Ordering::Relaxed)).then_some(line))
-}
-
-pub(crate) fn corpus(m: &ArgMatches) -> Result<()> {
-    let (command, m) = m.subcommand().expect("a command is required");
-    let folder = folder(m);
-    let limit = m.try_get_one::<usize>("limit").ok().flatten().copied().unwrap_or(0);
-    match command {
-        "stats" => {
-            let stats = build::corpus_stats(&folder)?;
-            if !json(m, &stats) {
-                show_stats(&stats);
-            }
-        }
-        "show" => {
-            let documents = corpus::documents(&table(&folder, "documents.parquet")?)?;
-            for document in documents.take(limit) {
-                let d = document?;
-                let start: String = d.text.chars().take(200).collect();
-                let row = || {
-                    json!({ "source": d.source, "language": d.language, "bytes": d.bytes, "licence": d.licence,
-                        "split": d.split, "history": d.history, "start": start })
-                };
-                if !json_line(m, row) {
-                    print(&format!("{}\t{}\t{}\t{}", d.source, d.language, d.bytes, start.replace('\n', " ")));
-                }
-            }
-        }
-        _ => {
-            let dropped = corpus::dropped(&table(&folder, "dropped.parquet")?)?;
-            for dropped in dropped.take(limit) {
-                let d = dropped?;
-                let key = format!("reason-{}", d.reason);
-                let remedy = messages::attribute(&key, "remedy", &[]).unwrap_or_default();
-                let row = || {
-                    json!({ "source": d.source, "reason": d.reason, "why": say!(&key), "remedy": remedy,
-                        "detail": d.detail, "duplicate_of": d.duplicate_of, "bytes": d.bytes })
-                };
-                if !json_line(m, row) {
-                    print(&format!("{}\t{}. {remedy}\t{}", d.source, say!(&key), d.duplicate_of));
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// A table of the corpus, if it has been made.
-fn table(folder: &Path, name: &str) -> Result<PathBuf> {
-    let path = folder.join("build/corpus").join(name);
-    if path.exists() { Ok(path) } else { Err(Error::new("corpus-missing").path(folder)) }
-}
-
-fn show_stats(stats: &corpus::Stats) {
-    print(&say!(
-        "report-corpus-figures",
-        files = words::count(stats.files),
-        file_bytes = words::bytes(stats.file_bytes),
-        documents = words::count(stats.documents),
-        bytes = words::bytes(stats.bytes),
-        dropped = words::count(stats.dropped.values().sum()),
-        emails = words::count(stats.emails_redacted),
-        phones = words::count(stats.phones_redacted),
-    ));
-    for (language, figures) in &stats.languages {
-        print(&say!(
-            "corpus-language",
-            language = language,
-            documents = words::count(figures.documents),
-            bytes = words::bytes(figures.bytes),
-            held_out = words::bytes(figures.held_out_bytes),
-        ));
-    }
-    for (reason, files) in &stats.dropped {
-        print(&say!("corpus-dropped", why = say!(&format!("reason-{reason}")), files = words::count(*files)));
-    }
 }

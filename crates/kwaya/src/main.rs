@@ -7,7 +7,10 @@
 mod arguments;
 mod bar;
 mod commands;
+mod corpus;
 mod exchange;
+mod new;
+mod parity;
 mod ranks;
 
 use std::process::ExitCode;
@@ -61,7 +64,7 @@ fn run(matches: &ArgMatches, ranks: &dyn Ranks) -> Result<()> {
         Error::usage("isa-missing").arg("asked", error.asked).arg("present", error.present.join(", "))
     })?;
     match matches.subcommand().expect("a command is required") {
-        ("new", m) => commands::new(m),
+        ("new", m) => new::new(m),
         ("machine", m) => commands::machine(m),
         ("bench", m) => commands::bench(m),
         ("plan", m) => commands::plan(m, ranks),
@@ -73,7 +76,7 @@ fn run(matches: &ArgMatches, ranks: &dyn Ranks) -> Result<()> {
         ("export", m) => exchange::export(m),
         ("eval", m) => exchange::eval(m),
         ("inspect", m) => exchange::inspect(m),
-        ("corpus", m) => commands::corpus(m),
+        ("corpus", m) => corpus::corpus(m),
         ("extract-worker", _) => kwaya_text::extract::worker_main(std::io::stdin().lock(), std::io::stdout().lock()),
         (other, _) => unreachable!("clap knows no command {other}"),
     }

@@ -56,8 +56,10 @@ pub(super) fn ends_in_word(text: &str, words: &[&str]) -> bool {
 
 /// At most `count` characters at the end.
 pub(super) fn last(text: &str, count: usize) -> &str {
-    let mut characters = text.char_indices().rev().take(count);
-    characters.next_back().map_or("", |(at, _)| &text[at..])
+    match count.checked_sub(1) {
+        None => "",
+        Some(before) => text.char_indices().rev().nth(before).map_or(text, |(at, _)| &text[at..]),
+    }
 }
 
 /// At most `count` characters at the beginning.

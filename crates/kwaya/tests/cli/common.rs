@@ -14,6 +14,22 @@ use serde_json::Value;
 pub(crate) const TINY: &str =
     "[train]\nsteps = 12\nvocabulary = 300\nhidden_size = 32\nlayers = 1\ncontext = 32\nlearning_rate = 0.004\n";
 
+/// What a recipe says of the rights to a source.
+pub(crate) const CONSENT: &str = "licence = \"CC0-1.0\"\nallowed_by = \"Chama cha wakulima\"\n\
+    allowed_on = \"2026-01-01\"\nallowed_for = [\"any\"]\nallowed_until = \"no-end\"\n";
+
+/// A command that writes the recipe `m` for the documents in `from`, with all
+/// that it would ask for.
+pub(crate) fn new(from: &str) -> Vec<&str> {
+    new_in("m", from)
+}
+
+/// The same for the recipe `folder`.
+pub(crate) fn new_in<'a>(folder: &'a str, from: &'a str) -> Vec<&'a str> {
+    let typed = "--language sw --licence CC0-1.0 --allowed-by wakulima --allowed-on 2026-01-01 --use research";
+    ["new", folder, "--from", from].into_iter().chain(typed.split(' ')).collect()
+}
+
 /// An empty folder that goes away with the test.
 pub(crate) struct Place(tempfile::TempDir);
 
@@ -44,7 +60,7 @@ impl Place {
     /// Writes `m/kwaya.toml` with `train` as its end.
     pub(crate) fn recipe(&self, train: &str) {
         let recipe = format!(
-            "name = \"m\"\nlanguages = [\"sw\"]\n[[source]]\npath = \"documents\"\nlicence = \"CC0-1.0\"\n{train}"
+            "name = \"m\"\nlanguages = [\"sw\"]\nuse = [\"research\"]\n[[source]]\npath = \"documents\"\n{CONSENT}{train}"
         );
         self.write("m/kwaya.toml", recipe);
     }

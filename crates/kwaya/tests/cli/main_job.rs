@@ -3,7 +3,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt};
 
-use crate::common::{Place, TINY, document, ledger, scratch, write_documents};
+use crate::common::{Place, TINY, document, ledger, new, scratch, write_documents};
 
 /// The stages in order, with whether each was skipped.
 fn skipped(built: &serde_json::Value) -> Vec<(String, bool)> {
@@ -19,8 +19,8 @@ fn ran(built: &serde_json::Value) -> Vec<String> {
 fn a_newcomer_gets_from_documents_to_a_model_with_the_commands_that_are_shown() {
     let place = Place::new();
     write_documents(&place.path("documents"), 0..30);
-    let new = place.run(["new", "m", "--from", "documents", "--language", "sw", "--licence", "CC0-1.0"]).good();
-    assert!(new.out.contains("kwaya plan m"), "{}", new.out);
+    let wrote = place.run(new("documents")).good();
+    assert!(wrote.out.contains("kwaya plan m"), "{}", wrote.out);
     // The recipe that `new` writes, with a training that takes a moment.
     let recipe = place.text("m/kwaya.toml");
     assert!(recipe.starts_with("# ") && recipe.contains("CC0-1.0"), "{recipe}");
@@ -40,7 +40,7 @@ fn a_newcomer_gets_from_documents_to_a_model_with_the_commands_that_are_shown() 
     for name in ["report.html", "tokenizer.json", "corpus/documents.parquet", "corpus/dropped.parquet"] {
         assert!(!place.bytes(&format!("m/build/{name}")).is_empty(), "{name}");
     }
-    assert_eq!(ledger(&place).len(), 5);
+    assert_eq!(ledger(&place).len(), 6);
     assert_eq!(scratch(&place.path("m")), Vec::<std::path::PathBuf>::new());
 
     let text = place.run(["generate", "m", "Mahindi", "--tokens", "20"]).good();
@@ -59,7 +59,7 @@ fn every_command_gives_programs_json_and_nothing_else() {
     let place = Place::new();
     write_documents(&place.path("documents"), 0..30);
     place.write("documents/empty.txt", "");
-    let recipe = place.run(["new", "m", "--from", "documents", "--language", "sw", "--json"]).good().json();
+    let recipe = place.run([&new("documents")[..], &["--json"]].concat()).good().json();
     assert_eq!(recipe["languages"][0], "sw");
     let text = place.text("m/kwaya.toml").replace("[train]\nseed = 0\n", TINY);
     place.write("m/kwaya.toml", text);
@@ -157,7 +157,7 @@ fn a_changed_choice_of_documents_is_noticed() {
 fn the_recipe_may_lie_among_the_documents() {
     let place = Place::new();
     write_documents(&place.path("m"), 0..30);
-    place.run(["new", "m", "--from", "m", "--language", "sw"]).good();
+    place.run(new("m")).good();
     let recipe = place.text("m/kwaya.toml").replace("[train]\nseed = 0\n", TINY);
     place.write("m/kwaya.toml", recipe);
     place.run(["build", "m"]).good();

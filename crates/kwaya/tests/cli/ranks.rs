@@ -65,7 +65,7 @@ mod with_mpirun {
             assert_eq!(place.model_hash(), alone.model_hash(), "{ranks} processes");
             assert_eq!(built["training"]["ranks"], ranks);
             assert_eq!(built["training"]["bytes_per_step"].as_u64().unwrap() > 0, ranks > 1);
-            assert_eq!((ledger(&place).len(), scratch(&place.path("m"))), (5, vec![]));
+            assert_eq!((ledger(&place).len(), scratch(&place.path("m"))), (6, vec![]));
             let page = place.text("m/build/report.html");
             assert_eq!(page.contains(&format!("{ranks} processes")), ranks > 1);
             // Nothing is left to do: the others must not wait for ever.
@@ -166,7 +166,7 @@ mod with_mpirun {
         assert!(ran.code == Some(1) && ran.err.contains("Stopped on request"), "{ran:?}");
         run(&place, 2, &["build", "m"]).good();
         assert_eq!(place.model_hash(), alone.model_hash());
-        assert_eq!(ledger(&place).len(), 5);
+        assert_eq!(ledger(&place).len(), 6);
     }
 
     /// The program on two processes, each with a folder of its own.

@@ -47,7 +47,7 @@ fn adapters_are_learned_and_merged() {
     let [trained, untrained] = bits(&built);
     assert!(trained < untrained - 0.1, "{trained} after {untrained}");
     assert_eq!(place.bytes("base/model.safetensors"), base, "the base stays as it is");
-    assert_eq!(stages(&place), ["corpus", "tokenizer", "tokenize", "train", "merge", "evaluate"]);
+    assert_eq!(stages(&place), ["corpus", "rights", "tokenizer", "tokenize", "train", "merge", "evaluate"]);
     assert!(place.run(["build", "m"]).good().out.contains("nothing has changed"));
     let status = place.run(["status", "m", "--json"]).good().json();
     assert!(status.as_array().unwrap().iter().all(|stage| stage["seconds"].is_number()), "{status}");
@@ -96,7 +96,7 @@ fn all_weights_can_be_taught() {
         let place = place(&format!("{QUICK}method = \"{method}\"\n").replace("0.01", "0.004"));
         let [trained, untrained] = bits(&place.run(["build", "m", "--json"]).good().json());
         assert!(trained < untrained - 0.1, "{method}: {trained} after {untrained}");
-        assert_eq!(stages(&place), ["corpus", "tokenizer", "tokenize", "train", "evaluate"]);
+        assert_eq!(stages(&place), ["corpus", "rights", "tokenizer", "tokenize", "train", "evaluate"]);
         assert!(!place.path("m/build/adapter").exists());
     }
 }
@@ -131,7 +131,7 @@ fn a_vocabulary_is_extended() {
             place.run(arguments).good().json()["text"].clone()
         };
         assert_eq!(text("m"), text("m.gguf"));
-        assert_eq!(stages(&place).len(), if method == "lora" { 8 } else { 7 });
+        assert_eq!(stages(&place).len(), if method == "lora" { 9 } else { 8 });
         assert!(place.run(["build", "m"]).good().out.contains("nothing has changed"));
     }
 }
