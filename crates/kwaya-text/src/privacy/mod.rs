@@ -17,6 +17,7 @@ mod email;
 mod names;
 mod near;
 mod network;
+mod numbering;
 mod pack;
 mod phone;
 mod place;

@@ -1,11 +1,13 @@
-//! Telephone numbers. Which numbers exist is known by `phonenumber`, with the
-//! tables of Google's libphonenumber; what is asked here is whether digits in
-//! a text are meant as one.
+//! Telephone numbers. Which there are is known by [`numbering`]; what is asked
+//! here is whether digits in a text are meant as one.
 
 use kwaya_base::{Error, Result};
-use phonenumber::{Type, country::Id};
 
-use super::{near, run::Run};
+use super::{
+    near,
+    numbering::{self, Plan},
+    run::Run,
+};
 
 /// Digits of a number with its country (ITU-T E.164).
 const DIGITS_MAX: usize = 15;
@@ -73,7 +75,7 @@ const COUNTRIES: &[(&str, &[&str])] = &[
 /// What is known of the countries of a corpus.
 pub(super) struct Phones {
     names: Vec<String>,
-    countries: Vec<(Id, String)>,
+    countries: Vec<Plan>,
 }
 
 /// Digits in groups.
@@ -102,20 +104,18 @@ impl Phones {
                 }
             }
             // A tag may name a country that the tables do not have.
-            names.retain(|name| name.parse::<Id>().is_ok());
+            names.retain(|name| Plan::of_country(name).is_some());
         } else {
             names.extend(countries.iter().map(|name| name.to_ascii_uppercase()));
         }
         let mut seen = std::collections::BTreeSet::new();
         names.retain(|name| seen.insert(name.clone()));
         names.truncate(COUNTRIES_MAX);
-        let mut found = Vec::new();
-        for name in &names {
-            let id: Id = name.parse().map_err(|_| Error::usage("privacy-country").arg("country", name))?;
-            let code = phonenumber::metadata::DATABASE.by_id(name).map(|metadata| metadata.country_code().to_string());
-            found.push((id, code.ok_or_else(|| Error::usage("privacy-country").arg("country", name))?));
-        }
-        Ok(Self { names, countries: found })
+        let plan = |name: &String| {
+            Plan::of_country(name).ok_or_else(|| Error::usage("privacy-country").arg("country", name))
+        };
+        let countries = names.iter().map(plan).collect::<Result<_>>()?;
+        Ok(Self { names, countries })
     }
 
     pub(super) fn countries(&self) -> &[String] {
@@ -167,7 +167,7 @@ impl Phones {
 
     /// A number that begins with the code of its country, after `skip` digits.
     fn with_country(&self, run: &Run<'_>, groups: &Groups, skip: usize) -> Option<usize> {
-        groups.longest(run, 7 + skip, DIGITS_MAX + skip, |digits| exists(None, &format!("+{}", &digits[skip..])))
+        groups.longest(run, 7 + skip, DIGITS_MAX + skip, |digits| numbering::exists(&digits[skip..]))
     }
 
     /// A number that begins with the code of a country of the corpus, or of
@@ -177,12 +177,12 @@ impl Phones {
         let digits = groups.digits.as_str();
         let african = digits.starts_with("2") && !digits.starts_with("20") && !digits.starts_with("27");
         let fits = |code: &str| digits.starts_with(code) && (first == code.len() || first >= code.len() + 7);
-        let own = self.countries.iter().any(|(_, code)| code.len() >= 2 && fits(code));
+        let own = self.countries.iter().any(|plan| plan.code.len() >= 2 && fits(&plan.code));
         let known = african && (first == 3 || first >= 11) || own && (first >= 11 || !groups.is_figure());
         if !known {
             return None;
         }
-        groups.longest(run, 11, 13, |digits| exists(None, &format!("+{digits}")))
+        groups.longest(run, 11, 13, numbering::exists)
     }
 
     /// A number as it is written within a country of the corpus, with the zero
@@ -191,7 +191,7 @@ impl Phones {
     fn national(&self, run: &Run<'_>, groups: &Groups) -> Option<usize> {
         let twos = groups.counts().take(5).all(|count| count == 2);
         let good = groups.counts().all(|count| count >= 2) && (twos || groups.ends[0].0 > 2);
-        let exists = |digits: &str| self.countries.iter().any(|(country, _)| exists(Some(*country), digits));
+        let exists = |digits: &str| self.countries.iter().any(|plan| plan.has(digits));
         if good { groups.longest(run, NATIONAL_MIN, NATIONAL_MAX, exists) } else { None }
     }
 
@@ -199,7 +199,7 @@ impl Phones {
     /// groups that people make where no zero is dialled.
     fn mobile(&self, run: &Run<'_>, groups: &Groups) -> Option<usize> {
         let counts: Vec<usize> = groups.counts().collect();
-        let exists = |digits: &str| self.countries.iter().any(|(country, _)| is_mobile(*country, digits));
+        let exists = |digits: &str| self.countries.iter().any(|plan| plan.has_mobile(digits));
         let good = MOBILE_GROUPS.contains(&&counts[..]) && exists(&groups.digits);
         groups.ends.last().map(|(_, end)| *end).filter(|end| good && run.ends(*end))
     }
@@ -234,18 +234,6 @@ fn is_told(before: &str) -> bool {
         rest = rest[..rest.len() - filler.len()].trim_end_matches(signs);
     }
     false
-}
-
-/// Whether there is such a number.
-fn exists(country: Option<Id>, number: &str) -> bool {
-    phonenumber::parse(country, number).is_ok_and(|number| number.is_valid())
-}
-
-fn is_mobile(country: Id, number: &str) -> bool {
-    phonenumber::parse(Some(country), number).is_ok_and(|number| {
-        number.is_valid()
-            && matches!(number.number_type(&phonenumber::metadata::DATABASE), Type::Mobile | Type::FixedLineOrMobile)
-    })
 }
 
 impl Groups {
@@ -338,6 +326,6 @@ impl Groups {
         let end = self.ends[skip + 2].1;
         let sign = run.text.as_bytes()[self.ends[skip].1];
         let good = matches!(sign, b'-' | b')' | b'.') && run.ends(end);
-        (good && exists(None, &format!("+1{}", &self.digits[skip..skip + 10]))).then_some(end)
+        (good && numbering::exists(&format!("1{}", &self.digits[skip..skip + 10]))).then_some(end)
     }
 }
