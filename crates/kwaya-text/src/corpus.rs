@@ -59,7 +59,7 @@ impl Default for Options {
             max_file_bytes: 64 << 20,
             near_duplicate: 0.8,
             held_out: 0.02,
-            privacy: Some(Arc::default()),
+            privacy: Some(Privacy::plain()),
             withdrawn: Withdrawn::default(),
             keep_out: KeepOut::default(),
             unique_paragraphs: true,

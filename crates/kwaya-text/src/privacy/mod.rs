@@ -30,6 +30,7 @@ use std::{
     fs::File,
     io::Read,
     path::{Path, PathBuf},
+    sync::{Arc, LazyLock},
 };
 
 use kwaya_base::{Error, Result, error::At};
@@ -167,14 +168,15 @@ impl fmt::Debug for Privacy {
     }
 }
 
-impl Default for Privacy {
-    /// The rules that come with Kwaya, in no particular country.
-    fn default() -> Self {
-        Self::new(&Settings::default()).expect("the packs of Kwaya are well formed")
-    }
-}
-
 impl Privacy {
+    /// The rules that come with Kwaya, in no particular country.
+    pub fn plain() -> Arc<Self> {
+        static PLAIN: LazyLock<Arc<Privacy>> = LazyLock::new(|| {
+            Arc::new(Privacy::new(&Settings::default()).expect("the packs of Kwaya are well formed"))
+        });
+        Arc::clone(&PLAIN)
+    }
+
     /// The rules for `settings`. Every example in every pack is tried.
     ///
     /// # Errors
@@ -319,11 +321,7 @@ impl Privacy {
         if let Some(end) = account::card(run, start) {
             return here(end, Kind::Card);
         }
-        let matches = self.packs.matches(run, start);
-        if let Some((end, kind)) = self.packs.find(&matches, run, start, true) {
-            return here(end, kind);
-        }
-        if let Some((end, kind)) = self.packs.find(&matches, run, start, false) {
+        if let Some((end, kind)) = self.packs.find(run, start) {
             return here(end, kind);
         }
         let after_phone = last.is_some_and(|last| last.kind == Kind::Phone && run.follows(last.end, start));

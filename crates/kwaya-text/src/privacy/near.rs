@@ -1,43 +1,69 @@
 //! Words that must stand near a number for it to be what it looks like.
 
+use std::collections::BTreeMap;
+
 use aho_corasick::{AhoCorasick, BuildError};
 use unicode_normalization::UnicodeNormalization;
 
 use super::lower;
 
-/// Words of which one has to stand near.
+/// The words of all rules, each with its number: one search tells which of
+/// them stand near.
+#[derive(Default)]
 pub(super) struct Words {
-    search: AhoCorasick,
-    /// For each word, whether it is the beginning of words.
+    /// Small letters, and whether it is the beginning of words.
+    numbers: BTreeMap<(String, bool), usize>,
+    search: Option<AhoCorasick>,
     beginnings: Vec<bool>,
 }
 
+/// A word that stands near a place, and how many characters reach from there to
+/// its other end; those after the place count double.
+pub(super) struct Near {
+    pub(super) word: usize,
+    pub(super) characters: usize,
+}
+
 impl Words {
-    /// `words` in any case; with `*` at its end, one is the beginning of words.
-    pub(super) fn new<'a>(words: impl Iterator<Item = &'a str>) -> Result<Self, BuildError> {
-        let (texts, beginnings): (Vec<String>, Vec<bool>) = words
-            .map(|word| match word.trim().strip_suffix('*') {
-                Some(beginning) => (normal(beginning), true),
-                None => (normal(word.trim()), false),
-            })
-            .unzip();
-        Ok(Self { search: AhoCorasick::new(texts)?, beginnings })
+    /// The number of a word in any case; with `*` at its end, it is the
+    /// beginning of words.
+    pub(super) fn number(&mut self, word: &str) -> usize {
+        let key = match word.trim().strip_suffix('*') {
+            Some(beginning) => (normal(beginning), true),
+            None => (normal(word.trim()), false),
+        };
+        let next = self.numbers.len();
+        *self.numbers.entry(key).or_insert(next)
     }
 
-    /// Whether one stands within so many characters before, or half of them
+    /// To be done when each word has its number.
+    pub(super) fn build(&mut self) -> Result<(), BuildError> {
+        let mut words: Vec<_> = self.numbers.iter().map(|((word, beginning), number)| (number, word, beginning)).collect();
+        words.sort_unstable();
+        self.beginnings = words.iter().map(|(_, _, beginning)| **beginning).collect();
+        self.search = Some(AhoCorasick::new(words.iter().map(|(_, word, _)| word))?);
+        Ok(())
+    }
+
+    /// Those that stand within so many characters before, or half of them
     /// after.
-    pub(super) fn stand(&self, within: usize, before: &str, after: &str) -> bool {
-        self.are_in(&lower(last(before, within))) || self.are_in(&lower(first(after, within / 2)))
+    pub(super) fn near(&self, within: usize, before: &str, after: &str) -> Vec<Near> {
+        let mut near = Vec::new();
+        let (before, after) = (lower(last(before, within)), lower(first(after, within / 2)));
+        self.each(&before, |word, range| near.push(Near { word, characters: before[range.start..].chars().count() }));
+        self.each(&after, |word, range| near.push(Near { word, characters: 2 * after[..range.end].chars().count() }));
+        near
     }
 
-    /// Whether one stands in a text in small letters.
-    fn are_in(&self, text: &str) -> bool {
-        self.search.find_overlapping_iter(text).any(|found| {
-            let word = &text[found.range()];
-            is_edge(text[..found.start()].chars().next_back(), word.chars().next())
-                && (self.beginnings[found.pattern().as_usize()]
-                    || is_edge(text[found.end()..].chars().next(), word.chars().next_back()))
-        })
+    fn each(&self, text: &str, mut found: impl FnMut(usize, std::ops::Range<usize>)) {
+        for hit in self.search.iter().flat_map(|search| search.find_overlapping_iter(text)) {
+            let (word, number) = (&text[hit.range()], hit.pattern().as_usize());
+            let whole = is_edge(text[..hit.start()].chars().next_back(), word.chars().next())
+                && (self.beginnings[number] || is_edge(text[hit.end()..].chars().next(), word.chars().next_back()));
+            if whole {
+                found(number, hit.range());
+            }
+        }
     }
 }
 

@@ -14,14 +14,14 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use kwaya_base::{Error, Result};
-use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder, SetMatches};
+use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use serde::Deserialize;
 use unicode_normalization::UnicodeNormalization;
 
 use super::{
     Kind,
     checksum::Checksum,
-    near::Words,
+    near::{Near, Words},
     run::{self, Run, Stop},
 };
 
@@ -89,12 +89,16 @@ fn within() -> usize {
 pub(super) struct Packs {
     rules: Vec<Rule>,
     patterns: RegexSet,
+    words: Words,
+    /// The most that any rule asks for.
+    within: usize,
 }
 
 struct Rule {
     kind: Kind,
     pattern: Regex,
-    near: Option<Words>,
+    /// The numbers of the words, sorted; none where nothing has to stand near.
+    near: Vec<usize>,
     within: usize,
     checks: Vec<Checksum>,
 }
@@ -102,16 +106,17 @@ struct Rule {
 impl Packs {
     /// The rules of `packs`, texts with their paths.
     pub(super) fn new(packs: &[(PathBuf, String)]) -> Result<Self> {
-        let mut words: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut lists: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut words = Words::default();
         let mut rules = Vec::new();
-        let mut patterns = Vec::new();
+        let mut examples = Vec::new();
         let mut files = Vec::new();
         for (path, text) in packs {
             let file: File = toml::from_str(text).map_err(|error| {
                 Error::usage("privacy-file").path(path).arg("cause", error.to_string().trim_end())
             })?;
             for (name, list) in file.words {
-                words.entry(name).or_default().extend(list);
+                lists.entry(name).or_default().extend(list);
             }
             files.push((path, file.rule));
         }
@@ -121,38 +126,79 @@ impl Packs {
             if rules.len() == RULES_MAX {
                 return Err(wrong(format!("more than {RULES_MAX} rules")));
             }
-            patterns.push((!entry.near.is_empty(), anchored(&entry.pattern)));
-            let examples = [(true, entry.matches.clone()), (false, entry.no_match.clone())];
-            let rule = Rule::new(entry, &words).map_err(wrong)?;
-            for (expected, examples) in examples {
-                if let Some(example) = examples.iter().find(|example| rule.is_in(example) != expected) {
+            let said = [(true, entry.matches.clone()), (false, entry.no_match.clone())];
+            examples.push((path, name.clone(), said));
+            rules.push(Rule::new(entry, &lists, &mut words).map_err(wrong)?);
+        }
+        let whole = |cause: &dyn std::fmt::Display| {
+            Error::usage("privacy-file").path(&packs[packs.len() - 1].0).arg("cause", cause)
+        };
+        words.build().map_err(|error| whole(&error))?;
+        let within = rules.iter().map(|rule| rule.within).max().unwrap_or(0);
+        let mut packs = Self { rules, patterns: RegexSet::empty(), words, within };
+        for (rule, (path, name, said)) in packs.rules.iter().zip(examples) {
+            for (expected, examples) in said {
+                if let Some(example) = examples.iter().find(|example| packs.is_in(rule, example) != expected) {
                     let key = if expected { "privacy-example-missed" } else { "privacy-example-found" };
                     return Err(Error::usage(key).path(path).arg("rule", &name).arg("example", example));
                 }
             }
-            rules.push(rule);
         }
         // Stable, so that the order within the files counts.
-        rules.sort_by_key(|rule| rule.near.is_none());
-        patterns.sort_by_key(|(near, _)| !near);
-        let patterns = RegexSetBuilder::new(patterns.iter().map(|(_, pattern)| pattern))
+        packs.rules.sort_by_key(|rule| rule.near.is_empty());
+        packs.patterns = RegexSetBuilder::new(packs.rules.iter().map(|rule| rule.pattern.as_str()))
             .unicode(false)
             .size_limit(ALL_COMPILED_BYTES_MAX)
             .build()
-            .map_err(|error| Error::usage("privacy-file").arg("path", "packs").arg("cause", error))?;
-        Ok(Self { rules, patterns })
+            .map_err(|error| whole(&error))?;
+        Ok(packs)
     }
 
-    /// Which rules' patterns begin at `start` of the run.
-    pub(super) fn matches(&self, run: &Run<'_>, start: usize) -> SetMatches {
-        self.patterns.matches(&run.text[start..])
+    /// The end and the kind of what the first rule finds at `start` of the run.
+    pub(super) fn find(&self, run: &Run<'_>, start: usize) -> Option<(usize, Kind)> {
+        let matches = self.patterns.matches(&run.text[start..]);
+        let mut near = None;
+        let mut found = matches.iter().map(|index| &self.rules[index]);
+        found.find_map(|rule| Some((self.end(rule, run, start, &mut near)?, rule.kind)))
     }
 
-    /// The end and the kind of what the first of these rules finds, among those
-    /// that ask for words or among the others.
-    pub(super) fn find(&self, matches: &SetMatches, run: &Run<'_>, start: usize, near: bool) -> Option<(usize, Kind)> {
-        let rules = matches.iter().map(|index| &self.rules[index]).filter(|rule| rule.near.is_some() == near);
-        rules.filter_map(|rule| Some((rule.find(run, start)?, rule.kind))).next()
+    /// The end of what a rule finds at `start` of the run. The words that stand
+    /// near are kept with the end that they were looked for with: most rules
+    /// find the same.
+    fn end(&self, rule: &Rule, run: &Run<'_>, start: usize, near: &mut Option<(usize, Vec<Near>)>) -> Option<usize> {
+        let end = rule.find(run, start)?;
+        if rule.near.is_empty() {
+            return Some(end);
+        }
+        let stands = |near: &Near| near.characters <= rule.within && rule.near.binary_search(&near.word).is_ok();
+        if near.as_ref().is_none_or(|(of, _)| *of != end) {
+            *near = Some((end, self.words.near(self.within, run.before(start), run.after(end))));
+        }
+        near.iter().flat_map(|(_, near)| near).any(stands).then_some(end)
+    }
+
+    /// Whether a rule finds anything in a text.
+    fn is_in(&self, rule: &Rule, text: &str) -> bool {
+        // As the texts of a corpus are.
+        let text = &text.nfc().collect::<String>();
+        let mut at = 0;
+        while let Some(stop) = run::stop(text, at) {
+            at = match stop {
+                Stop::At(at) => at + 1,
+                Stop::Digit(at) => {
+                    let extent = run::extent(text, at, 0);
+                    let found = extent.is_candidate() && {
+                        let run = Run::new(text, &extent, 0);
+                        run.numbers().iter().any(|(start, _)| self.end(rule, &run, *start, &mut None).is_some())
+                    };
+                    if found {
+                        return true;
+                    }
+                    extent.end
+                }
+            };
+        }
+        false
     }
 }
 
@@ -161,7 +207,7 @@ fn anchored(pattern: &str) -> String {
 }
 
 impl Rule {
-    fn new(entry: Entry, words: &BTreeMap<String, Vec<String>>) -> Result<Self, String> {
+    fn new(entry: Entry, lists: &BTreeMap<String, Vec<String>>, words: &mut Words) -> Result<Self, String> {
         let Entry { name, pattern, near, within, checksum, matches, no_match, kind, .. } = entry;
         if name.trim().is_empty() || pattern.is_empty() || pattern.len() > PATTERN_BYTES_MAX {
             return Err(format!("a name, and a pattern of at most {PATTERN_BYTES_MAX} bytes"));
@@ -183,21 +229,19 @@ impl Rule {
         let mut list = Vec::new();
         for word in &near {
             match word.strip_prefix('@') {
-                Some(name) => list.extend(words.get(name).ok_or_else(|| format!("no words @{name}"))?.iter()),
+                Some(name) => list.extend(lists.get(name).ok_or_else(|| format!("no words @{name}"))?.iter()),
                 None => list.push(word),
             }
         }
         if list.len() > WORDS_MAX || list.iter().any(|word| word.trim_matches(['*', ' ']).is_empty()) {
             return Err(format!("near: at most {WORDS_MAX} words, none empty"));
         }
-        let near = match list.is_empty() {
-            true => None,
-            false => Some(Words::new(list.into_iter().map(String::as_str)).map_err(|error| error.to_string())?),
-        };
+        let mut near: Vec<usize> = list.into_iter().map(|word| words.number(word)).collect();
+        near.sort_unstable();
         Ok(Self { kind, pattern, near, within, checks: checksum })
     }
 
-    /// The end of what it finds at `start`.
+    /// The end of what it finds at `start`, whatever stands near.
     fn find(&self, run: &Run<'_>, start: usize) -> Option<usize> {
         let found = self.pattern.find(&run.text[start..])?;
         let end = start + found.end();
@@ -207,32 +251,7 @@ impl Rule {
             && (self.checks.is_empty() || {
                 let value: String = found.as_str().chars().filter(char::is_ascii_alphanumeric).collect();
                 self.checks.iter().all(|check| check.holds(&value))
-            })
-            && self.near.as_ref().is_none_or(|words| words.stand(self.within, run.before(start), run.after(end)));
+            });
         holds.then_some(end)
-    }
-
-    /// Whether it finds anything in a text.
-    fn is_in(&self, text: &str) -> bool {
-        // As the texts of a corpus are.
-        let text = &text.nfc().collect::<String>();
-        let mut at = 0;
-        while let Some(stop) = run::stop(text, at) {
-            at = match stop {
-                Stop::At(at) => at + 1,
-                Stop::Digit(at) => {
-                    let extent = run::extent(text, at, 0);
-                    let found = extent.is_candidate() && {
-                        let run = Run::new(text, &extent, 0);
-                        run.numbers().iter().any(|(start, _)| self.find(&run, *start).is_some())
-                    };
-                    if found {
-                        return true;
-                    }
-                    extent.end
-                }
-            };
-        }
-        false
     }
 }

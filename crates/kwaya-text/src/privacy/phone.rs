@@ -1,6 +1,8 @@
 //! Telephone numbers. Which there are is known by [`numbering`]; what is asked
 //! here is whether digits in a text are meant as one.
 
+use std::{collections::HashMap, sync::LazyLock};
+
 use kwaya_base::{Error, Result};
 
 use super::{
@@ -47,8 +49,10 @@ const FILLERS: &[&str] = &[
     "no", "nos", "nr", "num", "number", "numbers", "namba", "nambari", "número", "numéro", "nº", "n°", "nomor", "is",
     "us", "on", "at", "me", "him", "her", "them", "or", "ni", "kwa", "ya", "za", "hii", "yangu", "yake", "yao", "zetu",
     "yetu", "my", "our", "your", "his", "line", "au", "ou", "o", "est", "es", "é", "al", "le", "ቁጥር", "नंबर", "নম্বর",
-    "নাম্বার", "نمبر", "رقم", "number", "номер", "号码", "番号", "addu", "nọmba", "lambar", "lamba",
+    "নাম্বার", "نمبر", "رقم", "номер", "号码", "番号", "addu", "nọmba", "lambar", "lamba",
 ];
+/// More is a sentence about something else.
+const FILLERS_MAX: usize = 2;
 /// Where a language is spoken, in order of speakers; a language that is spoken
 /// in more countries than these tells nothing.
 const COUNTRIES: &[(&str, &[&str])] = &[
@@ -207,10 +211,12 @@ impl Phones {
 
 /// A number after a word such as `tel`, or after another number.
 fn told(run: &Run<'_>, groups: &Groups, start: usize, after: bool) -> Option<usize> {
-    let before = super::lower(near::last(run.before(start), BEFORE)).into_owned();
+    if groups.counts().any(|count| count < 2) {
+        return None;
+    }
+    let before = near::last(run.before(start), BEFORE);
     let sign = before.trim_end_matches([' ', '(', '\n']).ends_with([':', '.', '-', '=', '#']);
-    let (first, _) = groups.ends[0];
-    if !(after || is_told(&before)) || first < 2 || groups.counts().any(|count| count < 2) {
+    if !(after || is_told(&super::lower(before))) {
         return None;
     }
     groups.last(run, if sign { TOLD_MIN } else { TOLD_PLAIN_MIN }, NATIONAL_MAX)
@@ -218,20 +224,32 @@ fn told(run: &Run<'_>, groups: &Groups, start: usize, after: bool) -> Option<usi
 
 /// Whether a text, in small letters, announces a telephone number.
 fn is_told(before: &str) -> bool {
+    /// Both lists by the last character of a word, and whether it is a filler.
+    static BY_END: LazyLock<HashMap<char, Vec<(&str, bool)>>> = LazyLock::new(|| {
+        let mut words: HashMap<char, Vec<(&str, bool)>> = HashMap::new();
+        for (list, filler) in [(WORDS, false), (FILLERS, true)] {
+            for word in list {
+                words.entry(word.chars().next_back().expect("no word is empty")).or_default().push((word, filler));
+            }
+        }
+        words
+    });
     let signs = |c: char| !c.is_alphanumeric() && !unicode_normalization::char::is_combining_mark(c) && c != '°';
     let mut rest = before.trim_end_matches(signs);
-    for _ in 0..3 {
-        let ends = |word: &&&str| {
-            rest.ends_with(**word) && {
-                let start = rest.len() - word.len();
-                near::is_edge(rest[..start].chars().next_back(), word.chars().next())
-            }
+    for _ in 0..=FILLERS_MAX {
+        let Some(words) = rest.chars().next_back().and_then(|last| BY_END.get(&last)) else { return false };
+        let ends = |word: &str| {
+            let inner = rest.strip_suffix(word);
+            inner.is_some_and(|inner| near::is_edge(inner.chars().next_back(), word.chars().next()))
         };
-        if WORDS.iter().any(|word| ends(&word)) {
-            return true;
+        let mut found = words.iter().filter(|(word, _)| ends(word));
+        match found.clone().any(|(_, filler)| !filler) {
+            true => return true,
+            false => match found.next() {
+                Some((filler, _)) => rest = rest[..rest.len() - filler.len()].trim_end_matches(signs),
+                None => return false,
+            },
         }
-        let Some(filler) = FILLERS.iter().filter(ends).max_by_key(|word| word.len()) else { return false };
-        rest = rest[..rest.len() - filler.len()].trim_end_matches(signs);
     }
     false
 }

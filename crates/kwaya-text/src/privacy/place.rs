@@ -1,11 +1,11 @@
 //! Coordinates on the earth, as far as they tell a house from its neighbours:
-//! pairs of degrees with three decimals or more, or with seconds. Those of a
+//! pairs of degrees with four decimals or more, or with seconds. Those of a
 //! town stay.
 
 use super::near;
 
-/// Decimals by which a pair with signs of its kind is told (about 100 m).
-const DECIMALS_MIN: usize = 3;
+/// Decimals by which a pair with signs of its kind is told (about 10 m).
+const DECIMALS_MIN: usize = 4;
 /// Decimals by which a bare pair is told from figures: what a GPS prints.
 const BARE_DECIMALS_MIN: usize = 5;
 /// Words before a pair; `@`, `q` and `ll` are from links to maps.

@@ -5,7 +5,7 @@
 //! `GHA-123456789-0`. Its digits may be of any script and its dashes of any
 //! length; rules see them as ASCII.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::Cell};
 
 use super::near;
 
@@ -212,6 +212,8 @@ pub(super) struct Run<'t> {
     offsets: Vec<usize>,
     numbers: Vec<(usize, usize)>,
     floor: usize,
+    /// The last answer of [`Run::begins`]: each rule asks.
+    begins: Cell<Option<(usize, bool)>>,
 }
 
 impl<'t> Run<'t> {
@@ -235,7 +237,7 @@ impl<'t> Run<'t> {
                 at += 1;
             }
         }
-        Self { document, start: extent.start, text, offsets, numbers, floor }
+        Self { document, start: extent.start, text, offsets, numbers, floor, begins: Cell::new(None) }
     }
 
     /// The words of letters and digits: where each begins and ends.
@@ -277,6 +279,15 @@ impl<'t> Run<'t> {
 
     /// Whether nothing before `start` belongs to it.
     pub(super) fn begins(&self, start: usize) -> bool {
+        if let Some((_, begins)) = self.begins.get().filter(|(asked, _)| *asked == start) {
+            return begins;
+        }
+        let begins = self.is_beginning(start);
+        self.begins.set(Some((start, begins)));
+        begins
+    }
+
+    fn is_beginning(&self, start: usize) -> bool {
         let before = self.before(start);
         let mut characters = before.chars().rev();
         let Some(last) = characters.next() else { return true };
@@ -337,8 +348,11 @@ fn is_after_number(before: &str) -> bool {
 
 /// Whether the text ends within the address of a page.
 fn is_in_link(before: &str) -> bool {
-    let last = near::last(before, LINK_BYTES_MAX);
+    let last = &before[before.ceil_char_boundary(before.len().saturating_sub(LINK_BYTES_MAX))..];
     let word = last.rsplit(char::is_whitespace).next().unwrap_or(last);
+    if !word.contains('.') && !word.contains(':') {
+        return false;
+    }
     let host = word.split_once('/').and_then(|(host, _)| host.rsplit_once('.'));
     let named = host.is_some_and(|(_, top)| top.len() >= 2 && top.bytes().all(|byte| byte.is_ascii_alphabetic()));
     named || word.contains("://") || word.contains("www.")

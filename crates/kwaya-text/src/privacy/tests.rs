@@ -18,7 +18,7 @@ fn redact(privacy: &Privacy, text: &str) -> String {
 
 #[test]
 fn each_kind_is_replaced_in_the_forms_people_write() {
-    let privacy = Privacy::default();
+    let privacy = Privacy::plain();
     for (before, after) in [
         ("Piga +255 712 345 678 leo", "Piga <phone> leo"),
         ("Simu: 0712-345-678.", "Simu: <phone>."),
@@ -84,7 +84,7 @@ fn numbers_without_a_zero_are_of_the_countries_of_the_corpus() {
 #[test]
 fn other_numbers_stay() {
     let all = ["TZ", "KE", "IN", "BD", "FR", "SN", "CI", "BR", "US", "MZ", "ET", "NG"];
-    for privacy in [Privacy::default(), in_countries(&all)] {
+    for privacy in [Privacy::plain(), in_countries(&all)] {
         for text in [
             "mwaka 1999-2004 na 2010",
             "01 02 2020, 12/05/2021, 2021-05-12, 12-05-2021, 2021 05 12",
@@ -111,7 +111,7 @@ fn other_numbers_stay() {
 
 #[test]
 fn counts_are_by_kind_and_nothing_else_changes() {
-    let redacted = Privacy::default().redact("a@b.co na c@d.co, +255 712 345 678: habari".into());
+    let redacted = Privacy::plain().redact("a@b.co na c@d.co, +255 712 345 678: habari".into());
     assert_eq!(redacted.text, "<email> na <email>, <phone>: habari");
     assert_eq!(redacted.counts, [(Kind::Email, 2), (Kind::Phone, 1)].into());
     assert_eq!(serde_json::to_string(&redacted.counts).unwrap(), r#"{"email":2,"phone":1}"#);
@@ -147,9 +147,9 @@ fn a_pack_of_ones_own_counts_into_the_hash() {
     let privacy = of_pack(own.path()).unwrap();
     assert_eq!(redact(&privacy, "Mwanachama wetu UM-12345"), "Mwanachama wetu <id>");
     assert_eq!(redact(&privacy, "Basi UM-12345"), "Basi UM-12345");
-    assert_ne!(privacy.hash(), Privacy::default().hash());
-    assert_eq!(Privacy::default().hash(), Privacy::default().hash());
-    assert_ne!(in_countries(&["TZ"]).hash(), Privacy::default().hash());
+    assert_ne!(privacy.hash(), Privacy::plain().hash());
+    assert_eq!(Privacy::plain().hash(), Privacy::plain().hash());
+    assert_ne!(in_countries(&["TZ"]).hash(), Privacy::plain().hash());
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn nothing_panics_and_a_second_time_changes_nothing() {
 
 #[test]
 fn hostile_texts_take_time_in_proportion() {
-    let privacy = Privacy::default();
+    let privacy = Privacy::plain();
     for piece in ["1", "a1", "1 ", "1-", "@", "a@", "(at", "1.2345, ", "GHA-", "1°2′", "2a00:", "+2", "১", "é1"] {
         let began = std::time::Instant::now();
         privacy.redact(piece.repeat((2 << 20) / piece.len()));
