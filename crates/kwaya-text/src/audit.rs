@@ -1,24 +1,30 @@
 //! What was replaced in a corpus, and what may have been missed: counts, and
 //! the same few places of each each time.
 //!
-//! What was replaced is not stored anywhere, so a place shows the words around
-//! the placeholder. What may have been missed is found by patterns looser than
-//! those that replace; most of it is harmless, and a person has to look.
+//! What was replaced is stored nowhere. For the documents that are drawn it is
+//! read again out of the files they came from ([`originals`]); where these are
+//! gone or have changed, the words around the placeholder are shown. What may
+//! have been missed is found by patterns looser than those that replace; most of
+//! it is harmless, and a person has to look.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, BinaryHeap},
     path::Path,
     sync::OnceLock,
 };
 
-use kwaya_base::Result;
+use kwaya_base::{Error, Progress, Result, Unit};
 use regex::Regex;
 use serde::Serialize;
 
 use crate::{
     chat,
-    corpus::{Document, Step, documents},
-    privacy::Kind,
+    corpus::{Document, Options, Step},
+    originals::originals,
+    privacy::{Counts, Found, Kind},
+    sources::Source,
+    table::Reader,
 };
 
 /// Characters of a text around a place.
@@ -91,7 +97,9 @@ impl Suspicion {
             Self::Birth => {
                 r"(?i)(?:\bborn(?: on)?|date of birth|\bdob|alizaliwa|amezaliwa|nilizaliwa|tarehe ya kuzaliwa|\bnée? le|nacid[oa] el|nascid[oa] em|fecha de nacimiento|data de nascimento|dhashay|an haife)\W{1,3}(?:\p{L}+ ){0,3}(\d{1,2}[ ./-]\p{L}{0,10}[ .\d/-]{3,9}\d)"
             }
-            Self::PostBox => r"(?i)\b(?:p\.? ?o\.? ?box|s\.? ?l\.? ?p|b\.? ?p|apartado|caixa postal)\b\.?[ :]{1,3}(\d{1,7})",
+            Self::PostBox => {
+                r"(?i)\b(?:p\.? ?o\.? ?box|s\.? ?l\.? ?p|b\.? ?p|apartado|caixa postal)\b\.?[ :]{1,3}(\d{1,7})"
+            }
             Self::Place => {
                 r"\d{1,3}(?:\.\d+)? ?[°º] ?[\d′'’.]*|(?i:\bgps|coordinates|lat|latitude|majira)\b\W{1,4}(-?\d{1,3}\.\d{2,}\W{1,3}-?\d{1,3}\.\d{2,})"
             }
@@ -122,7 +130,7 @@ pub struct Sampled {
 }
 
 /// A place in a document.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {
     /// The name of the file.
     pub source: String,
@@ -130,97 +138,187 @@ pub struct Place {
     pub id: String,
     /// Some words before.
     pub before: String,
-    /// The placeholder, or what may be personal.
+    /// What was replaced or may be personal; the placeholder where the file is
+    /// gone or has changed.
     pub what: String,
     /// Some words after.
     pub after: String,
+    /// Whether this was read out of the file, as the corpus does not have it.
+    pub read_again: bool,
 }
 
 /// Looks through the corpus at `path` (`documents.parquet`), with `sample`
-/// places for each kind.
+/// places for each kind. `sources` and `options` are those that it was made
+/// with.
 ///
 /// # Errors
-/// As [`documents`].
-pub fn audit(path: &Path, sample: usize) -> Result<Audit> {
+/// When the file is not there or is no corpus; `interrupted`.
+pub fn audit(
+    path: &Path,
+    sample: usize,
+    sources: &[Source],
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Audit> {
     let mut found = 0;
-    let mut replaced = BTreeMap::new();
-    let mut missed = BTreeMap::new();
-    for document in documents(path)? {
+    let mut replaced: BTreeMap<Kind, Drawn> = BTreeMap::new();
+    let mut missed: BTreeMap<Suspicion, Drawn> = BTreeMap::new();
+    let table = Reader::<Document>::open(path)?;
+    progress.begin("audit-documents", table.total(), Unit::Documents);
+    for document in table {
         let document = document?;
         found += 1;
-        let text = document.messages().map_or_else(|| document.text.clone(), |messages| chat::words(&messages));
-        for step in &document.history {
-            let Step::Redact { replaced: counts } = step else { continue };
-            for (&kind, &count) in counts {
-                let places = text.match_indices(kind.placeholder()).map(|(at, what)| (at, at + what.len()));
-                let gathering: &mut Gathering = replaced.entry(kind).or_default();
-                gathering.add(&document, &text, kind.name(), count, places, sample);
-            }
+        progress.at(found);
+        if progress.stopped() {
+            return Err(Error::new("interrupted"));
         }
+        for (kind, count) in counts(&document) {
+            replaced.entry(kind).or_default().add(&document, kind.name(), count, sample);
+        }
+        let text = words(&document);
         for suspicion in Suspicion::ALL {
-            let places = suspicion.places(&text);
-            if !places.is_empty() {
-                let gathering: &mut Gathering = missed.entry(suspicion).or_default();
-                let count = places.len() as u64;
-                gathering.add(&document, &text, suspicion.name(), count, places.into_iter(), sample);
+            let count = suspicion.places(&text).len() as u64;
+            if count > 0 {
+                missed.entry(suspicion).or_default().add(&document, suspicion.name(), count, sample);
             }
         }
     }
-    Ok(Audit { documents: found, replaced: finish(replaced), missed: finish(missed) })
-}
-
-fn finish<K: Ord>(gathered: BTreeMap<K, Gathering>) -> BTreeMap<K, Sampled> {
-    let finish = |(key, Gathering { mut sampled, lowest })| {
-        sampled.places = lowest.into_sorted_vec().into_iter().map(|(_, place)| place).collect();
-        (key, sampled)
-    };
-    gathered.into_iter().map(finish).collect()
-}
-
-/// Counts, and the places of the lowest hashes.
-#[derive(Default)]
-struct Gathering {
-    sampled: Sampled,
-    lowest: BinaryHeap<(u64, Place)>,
-}
-
-impl Gathering {
-    /// Adds a document with its places, of which that of the lowest hash
-    /// stands for it.
-    fn add(
-        &mut self,
-        document: &Document,
-        text: &str,
-        kind: &str,
-        count: u64,
-        places: impl Iterator<Item = (usize, usize)>,
-        sample: usize,
-    ) {
-        self.sampled.count += count;
-        self.sampled.documents += 1;
-        let rank = |at: usize| {
-            let hash = blake3::hash(format!("{kind} {} {at}", document.id).as_bytes());
-            u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("a hash has 32 bytes"))
+    progress.end();
+    let drawn: Vec<&Document> = replaced.values().flat_map(Drawn::documents).collect();
+    let originals = originals(&drawn, sources, options, progress)?;
+    let replaced = replaced.into_iter().map(|(kind, drawn)| {
+        let place = |document: &Document| {
+            let original = originals.get(&document.letters).and_then(|text| replaced_in(text, document, options));
+            match original {
+                Some((text, found)) => {
+                    let places =
+                        found.into_iter().filter(|found| found.kind == kind).map(|found| (found.start, found.end));
+                    place(document, text, kind.name(), places, true)
+                }
+                None => {
+                    let text = words(document);
+                    let places = text.match_indices(kind.placeholder()).map(|(at, what)| (at, at + what.len()));
+                    place(document, &text, kind.name(), places, false)
+                }
+            }
         };
-        let Some((rank, (start, end))) = places.map(|place| (rank(place.0), place)).min() else { return };
+        (kind, drawn.sampled(place))
+    });
+    let missed = missed.into_iter().map(|(suspicion, drawn)| {
+        let place = |document: &Document| {
+            let text = words(document);
+            place(document, &text, suspicion.name(), suspicion.places(&text).into_iter(), false)
+        };
+        (suspicion, drawn.sampled(place))
+    });
+    Ok(Audit { documents: found, replaced: replaced.collect(), missed: missed.collect() })
+}
+
+/// What is said in a document.
+fn words(document: &Document) -> String {
+    document.messages().map_or_else(|| document.text.clone(), |messages| chat::words(&messages))
+}
+
+/// How much of each kind was replaced in a document.
+fn counts(document: &Document) -> Counts {
+    let steps = document.history.iter();
+    steps
+        .filter_map(|step| if let Step::Redact { replaced } = step { Some(replaced.clone()) } else { None })
+        .next()
+        .unwrap_or_default()
+}
+
+/// What the rules find in the text that a document was made of, if that is
+/// what they found then.
+fn replaced_in<'t>(text: &'t str, document: &Document, options: &Options) -> Option<(&'t str, Vec<Found>)> {
+    let found = options.privacy.as_ref()?.find(text);
+    let mut counted = Counts::new();
+    found.iter().for_each(|found| *counted.entry(found.kind).or_default() += 1);
+    (counted == counts(document)).then_some((text, found))
+}
+
+/// The place of the lowest hash among those in a text.
+fn place(
+    document: &Document,
+    text: &str,
+    kind: &str,
+    places: impl Iterator<Item = (usize, usize)>,
+    read_again: bool,
+) -> Option<Place> {
+    let lowest = places.enumerate().min_by_key(|(index, _)| rank(&format!("{kind} {} {index}", document.id)));
+    let (_, (start, end)) = lowest?;
+    let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let before = text[..start].char_indices().rev().nth(CONTEXT - 1).map_or(0, |(at, _)| at);
+    let after = text[end..].char_indices().nth(CONTEXT).map_or(text.len(), |(at, _)| end + at);
+    Some(Place {
+        source: document.source.clone(),
+        id: document.id.clone(),
+        before: line(&text[before..start]),
+        what: line(&text[start..end]).chars().take(SHOWN_MAX).collect(),
+        after: line(&text[end..after]),
+        read_again,
+    })
+}
+
+fn rank(what: &str) -> u64 {
+    let hash = blake3::hash(what.as_bytes());
+    u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("a hash has 32 bytes"))
+}
+
+/// Counts, and the documents of the lowest hashes.
+#[derive(Default)]
+struct Drawn {
+    count: u64,
+    documents: u64,
+    lowest: BinaryHeap<Ranked>,
+}
+
+/// A document by its hash.
+struct Ranked(u64, Document);
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.0, &self.1.id).cmp(&(other.0, &other.1.id))
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Ranked {}
+
+impl Drawn {
+    fn add(&mut self, document: &Document, kind: &str, count: u64, sample: usize) {
+        self.count += count;
+        self.documents += 1;
+        let rank = rank(&format!("{kind} {}", document.id));
         let full = self.lowest.len() >= sample;
-        if sample == 0 || (full && self.lowest.peek().is_some_and(|(highest, _)| *highest <= rank)) {
+        if full && self.lowest.peek().is_none_or(|highest| highest.0 <= rank) {
             return;
         }
-        let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let before = text[..start].char_indices().rev().nth(CONTEXT - 1).map_or(0, |(at, _)| at);
-        let after = text[end..].char_indices().nth(CONTEXT).map_or(text.len(), |(at, _)| end + at);
-        let place = Place {
-            source: document.source.clone(),
-            id: document.id.clone(),
-            before: line(&text[before..start]),
-            what: line(&text[start..end]).chars().take(SHOWN_MAX).collect(),
-            after: line(&text[end..after]),
-        };
-        self.lowest.push((rank, place));
         if full {
             self.lowest.pop();
         }
+        self.lowest.push(Ranked(rank, document.clone()));
+    }
+
+    fn documents(&self) -> impl Iterator<Item = &Document> {
+        self.lowest.iter().map(|Ranked(_, document)| document)
+    }
+
+    fn sampled(self, place: impl Fn(&Document) -> Option<Place>) -> Sampled {
+        let Self { count, documents, lowest } = self;
+        let lowest = lowest.into_sorted_vec();
+        Sampled { count, documents, places: lowest.iter().filter_map(|Ranked(_, document)| place(document)).collect() }
     }
 }
 
@@ -232,7 +330,8 @@ impl Suspicion {
             let pattern = |suspicion: Self| Regex::new(suspicion.pattern()).expect("the patterns are well formed");
             Self::ALL.map(pattern).into()
         });
-        let found = patterns[self as usize].captures_iter(text).filter_map(|captures| captures.get(1).or(captures.get(0)));
+        let found =
+            patterns[self as usize].captures_iter(text).filter_map(|captures| captures.get(1).or(captures.get(0)));
         found.filter(|found| self.is_likely(found.as_str())).map(|found| (found.start(), found.end())).collect()
     }
 

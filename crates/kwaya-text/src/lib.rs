@@ -26,6 +26,7 @@ pub mod keep_out;
 pub mod language;
 mod lines;
 pub mod look;
+mod originals;
 mod paragraphs;
 mod parallel;
 mod pipeline;

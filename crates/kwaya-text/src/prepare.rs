@@ -26,8 +26,8 @@ use crate::{
     language::Identifier,
     lines::{self, Line},
     paragraphs, parallel,
-    records::{self, Disk, Record, Task, Watch},
     privacy::Counts,
+    records::{self, Disk, Record, Task, Watch},
     sources::{self, Source},
     spool::Refused,
     withdrawn::Letters,
@@ -99,10 +99,10 @@ impl Prepared {
         }
         let mut dropped = Self::dropped((reason, detail.to_owned()), bytes);
         if let Self::Dropped(refused) = &mut dropped {
-            let start = start(text);
             refused.start = match &options.privacy {
-                Some(privacy) => privacy.redact(start).text,
-                None => start,
+                // More is looked at than is kept: no number is cut in two.
+                Some(privacy) => start(&privacy.redact(text.chars().take(16 * START_CHARACTERS).collect()).text),
+                None => start(text),
             };
             refused.letters = letters.to_string();
         }

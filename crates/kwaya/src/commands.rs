@@ -88,6 +88,12 @@ pub(crate) fn json_line(m: &ArgMatches, row: impl FnOnce() -> serde_json::Value)
     asked
 }
 
+/// What takes documents apart: this program, in a process of its own.
+pub(crate) fn worker() -> Result<Worker> {
+    let program = std::env::current_exe().map_err(|e| Error::io(Path::new("kwaya"), e))?;
+    Ok(Worker::Child { program, arguments: vec!["extract-worker".into()], time_limit: EXTRACTION_LIMIT })
+}
+
 fn with_context<T>(m: &ArgMatches, ranks: &dyn Ranks, work: impl FnOnce(&Context<'_>) -> Result<T>) -> Result<T> {
     let folder = folder(m);
     let progress = Bar::new();
@@ -96,13 +102,12 @@ fn with_context<T>(m: &ArgMatches, ranks: &dyn Ranks, work: impl FnOnce(&Context
         Ok(true) => time(m, "checkpoint-every")?,
         _ => CHECKPOINT_EVERY,
     };
-    let program = std::env::current_exe().map_err(|e| Error::io(Path::new("kwaya"), e))?;
     work(&Context {
         folder: &folder,
         threads: machine::threads(m.get_one("threads").copied()),
         training_threads: together::threads(m.get_one("threads").copied(), ranks),
         ranks,
-        worker: Worker::Child { program, arguments: vec!["extract-worker".into()], time_limit: EXTRACTION_LIMIT },
+        worker: worker()?,
         progress: &progress,
         checkpoint_every,
         memory: memory(m)?,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use kwaya_base::{Error, Result, messages, say};
 use kwaya_recipe::{
-    build, card,
+    build, card, machine, personal,
     recipe::Recipe,
     rights::{self, SourceRights},
     withdraw::{self, Taken},
@@ -13,12 +13,14 @@ use kwaya_recipe::{
 };
 use kwaya_text::{
     Reason,
+    audit::{Place, Sampled},
     corpus::{self, Document, Dropped, Stats, Step},
     look::{self, Wanted},
 };
 use serde_json::{Value, json};
 
-use crate::commands::{folder, json, json_line, print, text};
+use crate::bar::Bar;
+use crate::commands::{folder, json, json_line, print, text, worker};
 
 /// Characters of a text that a line shows.
 const LINE_CHARACTERS: usize = 200;
@@ -47,6 +49,7 @@ pub(crate) fn corpus(m: &ArgMatches) -> Result<()> {
         },
         "dropped" => dropped(m, &folder),
         "sample" => sample(m, &folder),
+        "audit" => audit(m, &folder),
         "card" => card(m, &folder),
         _ => withdraw(m, &folder),
     }
@@ -180,7 +183,7 @@ fn told(step: &Step) -> String {
         Step::Identify { detected, sure: true } => say!("history-language", detected = detected),
         Step::Identify { detected, sure: false } => say!("history-language-unsure", detected = detected),
         Step::Repeated { paragraphs } => say!("history-repeated", paragraphs = paragraphs),
-        Step::Redact { emails, phones } => say!("history-redact", emails = emails, phones = phones),
+        Step::Redact { replaced } => say!("history-redact", list = words::replaced(replaced)),
     }
 }
 
@@ -234,9 +237,10 @@ fn show_stats(stats: &Stats) {
         documents = words::count(stats.documents),
         bytes = words::bytes(stats.bytes),
         dropped = words::count(stats.dropped.values().sum()),
-        emails = words::count(stats.emails_redacted),
-        phones = words::count(stats.phones_redacted),
     ));
+    if !stats.replaced.is_empty() {
+        print(&say!("corpus-replaced", list = words::replaced(&stats.replaced)));
+    }
     for (language, figures) in &stats.languages {
         print(&say!(
             "corpus-language",
@@ -256,6 +260,36 @@ fn show_stats(stats: &Stats) {
     }
     for (reason, files) in &stats.dropped {
         print(&say!("corpus-dropped", why = say!(&reason.message()), files = words::count(*files)));
+    }
+}
+
+/// What was replaced and what may have been missed; it prints personal data.
+fn audit(m: &ArgMatches, folder: &Path) -> Result<()> {
+    let threads = machine::threads(m.get_one("threads").copied());
+    let audit = personal::audit(folder, number(m, "limit"), worker()?, threads, &Bar::new())?;
+    if json(m, &audit) {
+        return Ok(());
+    }
+    print(&say!("audit-replaced", documents = words::count(audit.documents)));
+    audit.replaced.iter().for_each(|(kind, sampled)| show_places(&say!(&format!("privacy-{kind}")), sampled));
+    print(&format!("\n{}", say!("audit-missed")));
+    for (suspicion, sampled) in &audit.missed {
+        show_places(&say!(&format!("missed-{}", suspicion.name())), sampled);
+    }
+    if audit.replaced.values().flat_map(|sampled| &sampled.places).any(|place| !place.read_again) {
+        print(&format!("\n{}", say!("audit-not-read-again")));
+    }
+    Ok(())
+}
+
+fn show_places(what: &str, sampled: &Sampled) {
+    let (count, documents) = (words::count(sampled.count), words::count(sampled.documents));
+    print(&format!("\n{}", say!("audit-kind", what = what, count = count, documents = documents)));
+    for Place { source, id, before, what, after, .. } in &sampled.places {
+        print(&format!(
+            "  {}  {source}\n      {before} \u{2770}{what}\u{2771} {after}",
+            id.get(..ID_DIGITS).unwrap_or(id)
+        ));
     }
 }
 

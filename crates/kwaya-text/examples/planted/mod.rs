@@ -59,16 +59,8 @@ pub(super) struct Item {
     pub(super) after: &'static str,
 }
 
-pub(super) const KINDS: [Kind; 8] = [
-    Kind::Email,
-    Kind::Phone,
-    Kind::Card,
-    Kind::Iban,
-    Kind::Ip,
-    Kind::Coordinates,
-    Kind::Id,
-    Kind::Money,
-];
+pub(super) const KINDS: [Kind; 8] =
+    [Kind::Email, Kind::Phone, Kind::Card, Kind::Iban, Kind::Ip, Kind::Coordinates, Kind::Id, Kind::Money];
 
 const AFTER: [&str; 6] = ["", ".", ",", ";", ")", " "];
 
@@ -89,12 +81,24 @@ pub(super) fn item(kind: Kind, random: &mut Random) -> Item {
 }
 
 const NAMES: [&str; 16] = [
-    "juma", "asha", "wanjiku", "chidi", "adaeze", "thabo", "nomsa", "amina", "tesfaye", "rahim", "priya", "josé", "maría",
-    "siti", "okello", "mugisha",
+    "juma", "asha", "wanjiku", "chidi", "adaeze", "thabo", "nomsa", "amina", "tesfaye", "rahim", "priya", "josé",
+    "maría", "siti", "okello", "mugisha",
 ];
 const HOSTS: [&str; 14] = [
-    "gmail.com", "yahoo.com", "outlook.com", "udsm.ac.tz", "kenet.or.ke", "mak.ac.ug", "unilag.edu.ng", "uct.ac.za",
-    "afya.go.tz", "mfano.co.ke", "exemplo.com.br", "correo.mx", "mail.org.in", "ushirika.africa",
+    "gmail.com",
+    "yahoo.com",
+    "outlook.com",
+    "udsm.ac.tz",
+    "kenet.or.ke",
+    "mak.ac.ug",
+    "unilag.edu.ng",
+    "uct.ac.za",
+    "afya.go.tz",
+    "mfano.co.ke",
+    "exemplo.com.br",
+    "correo.mx",
+    "mail.org.in",
+    "ushirika.africa",
 ];
 
 type Made = (&'static str, String, String);
@@ -112,7 +116,15 @@ fn email(random: &mut Random) -> Made {
     };
     let before = *random.of(&["", "barua pepe: ", "email ", "mailto:", "<"]);
     match random.below(12) {
-        0 => ("hidden", before.into(), format!("{local} [at] {} [dot] {}", &host[..host.find('.').unwrap_or(0)], &host[host.find('.').unwrap_or(0) + 1..])),
+        0 => (
+            "hidden",
+            before.into(),
+            format!(
+                "{local} [at] {} [dot] {}",
+                &host[..host.find('.').unwrap_or(0)],
+                &host[host.find('.').unwrap_or(0) + 1..]
+            ),
+        ),
         1 => ("hidden", before.into(), format!("{local}(at){host}")),
         _ => ("plain", before.into(), format!("{local}@{host}")),
     }
@@ -164,8 +176,20 @@ fn native(text: &str, zero: u32) -> String {
 }
 
 const PHONE_WORDS: [&str; 14] = [
-    "simu: ", "Tel. ", "piga ", "namba ya simu ", "WhatsApp ", "call ", "phone no. ", "téléphone : ", "teléfono ", "foonu ",
-    "essimu ", "telefone: ", "ucingo ", "taleefan ",
+    "simu: ",
+    "Tel. ",
+    "piga ",
+    "namba ya simu ",
+    "WhatsApp ",
+    "call ",
+    "phone no. ",
+    "téléphone : ",
+    "teléfono ",
+    "foonu ",
+    "essimu ",
+    "telefone: ",
+    "ucingo ",
+    "taleefan ",
 ];
 
 fn phone(random: &mut Random) -> Made {
@@ -199,7 +223,9 @@ fn phone(random: &mut Random) -> Made {
             ("0, in groups", before, grouped(&digits, &groups, separator))
         }
         6 if *zero => ("0, together", before, format!("0{digits}")),
-        5 | 6 if *code == "1" => ("United States", before, format!("({}) {}-{}", &digits[..3], &digits[3..6], &digits[6..])),
+        5 | 6 if *code == "1" => {
+            ("United States", before, format!("({}) {}-{}", &digits[..3], &digits[3..6], &digits[6..]))
+        }
         5 | 6 => ("no zero, after a word", said(random), spaced),
         _ => {
             let zeros = [0x09e6, 0x0966, 0x0660, 0x06f0];
@@ -305,14 +331,27 @@ fn coordinates(random: &mut Random) -> Made {
         0 | 1 => ("decimal pair", (*random.of(&["", "GPS ", "eneo: "])).into(), format!("{sign}{lat:.6}, {lon:.6}")),
         2 => ("link to a map", "https://www.google.com/maps/@".into(), format!("{sign}{lat:.7},{lon:.7}")),
         3 => ("decimal with letters", String::new(), format!("{lat:.4}° {half}, {lon:.4}° E")),
-        4 => ("degrees, minutes, seconds", String::new(), format!("{d1}°{m1:02}′{s1:04.1}″{half} {d2}°{m2:02}′{s2:04.1}″E")),
-        _ => ("degrees, minutes, seconds", String::new(), format!("{d1}° {m1}' {s1:.0}\" {half}, {d2}° {m2}' {s2:.0}\" E").replace(" 60\"", " 59\"")),
+        4 => (
+            "degrees, minutes, seconds",
+            String::new(),
+            format!("{d1}°{m1:02}′{s1:04.1}″{half} {d2}°{m2:02}′{s2:04.1}″E"),
+        ),
+        _ => (
+            "degrees, minutes, seconds",
+            String::new(),
+            format!("{d1}° {m1}' {s1:.0}\" {half}, {d2}° {m2}' {s2:.0}\" E").replace(" 60\"", " 59\""),
+        ),
     }
 }
 
 /// Appends the check digit that `rule` gives for the rest of the sum of
 /// products.
-fn weighted(mut digits: String, weights: impl Iterator<Item = u32>, modulo: u32, rule: impl Fn(u32) -> String) -> String {
+fn weighted(
+    mut digits: String,
+    weights: impl Iterator<Item = u32>,
+    modulo: u32,
+    rule: impl Fn(u32) -> String,
+) -> String {
     let sum: u32 = digits.bytes().zip(weights).map(|(byte, weight)| u32::from(byte - b'0') * weight).sum();
     digits += &rule(sum % modulo);
     digits
@@ -330,7 +369,9 @@ fn verhoeff(digits: String) -> String {
     let step = |digit: u32| [1, 5, 7, 6, 2, 8, 3, 0, 9, 4][digit as usize];
     let check = |text: &str| {
         let digits = text.bytes().rev().enumerate();
-        digits.fold(0, |sum, (place, byte)| times(sum, (0..place % 8).fold(u32::from(byte - b'0'), |digit, _| step(digit))))
+        digits.fold(0, |sum, (place, byte)| {
+            times(sum, (0..place % 8).fold(u32::from(byte - b'0'), |digit, _| step(digit)))
+        })
     };
     let right = (0..10).map(|digit| format!("{digits}{digit}")).find(|text| check(text) == 0);
     right.unwrap_or(digits)
@@ -341,7 +382,9 @@ fn id(random: &mut Random) -> Made {
     let year = random.between(1950, 2005);
     let day = random.day("");
     match random.below(20) {
-        0 => ("Kenya", (*random.of(&["ID No. ", "Kitambulisho namba ", "National ID "])).into(), random.fill("%#######")),
+        0 => {
+            ("Kenya", (*random.of(&["ID No. ", "Kitambulisho namba ", "National ID "])).into(), random.fill("%#######"))
+        }
         1 => ("Kenya, tax", String::new(), random.fill("{A}#########A")),
         2 => ("Tanzania", String::new(), format!("{year}{day}-{}", random.fill("#####-#####-##"))),
         3 => ("Uganda", String::new(), random.fill("{CM}##{0}##{1}XXXXXX")),
@@ -365,16 +408,45 @@ fn id(random: &mut Random) -> Made {
             let all = weighted(one, (2..=11).rev(), 11, by_eleven);
             format!("{}.{}.{}-{}", &all[..3], &all[3..6], &all[6..9], &all[9..])
         }),
-        14 => ("Indonesia", String::new(), format!("31{}{:02}{:02}{}", random.fill("####"), random.between(1, 28), random.between(1, 12), random.fill("######"))),
-        15 => ("Egypt", String::new(), format!("2{:02}{day}{:02}{}", year % 100, random.between(1, 4), random.fill("#####"))),
-        16 => ("Thailand", "เลขประจำตัวประชาชน ".into(), weighted(random.fill("1###########"), (2..=13).rev(), 11, |rest| ((11 - rest) % 10).to_string())),
+        14 => (
+            "Indonesia",
+            String::new(),
+            format!(
+                "31{}{:02}{:02}{}",
+                random.fill("####"),
+                random.between(1, 28),
+                random.between(1, 12),
+                random.fill("######")
+            ),
+        ),
+        15 => (
+            "Egypt",
+            String::new(),
+            format!("2{:02}{day}{:02}{}", year % 100, random.between(1, 4), random.fill("#####")),
+        ),
+        16 => (
+            "Thailand",
+            "เลขประจำตัวประชาชน ".into(),
+            weighted(random.fill("1###########"), (2..=13).rev(), 11, |rest| ((11 - rest) % 10).to_string()),
+        ),
         17 => ("China", String::new(), {
             let weights = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2].into_iter();
-            let rule = |rest: u32| match (12 - rest) % 11 { 10 => "X".to_owned(), digit => digit.to_string() };
+            let rule = |rest: u32| match (12 - rest) % 11 {
+                10 => "X".to_owned(),
+                digit => digit.to_string(),
+            };
             weighted(format!("{}{year}{day}{}", random.fill("11####"), random.fill("###")), weights, 11, rule)
         }),
-        18 => ("passport", (*random.of(&["Passport No. ", "pasipoti ", "passaporte nº "])).into(), random.fill("A#######")),
-        _ => ("United States", String::new(), format!("{}-{}-{}", random.between(100, 599), random.between(10, 99), random.between(1000, 9999))),
+        18 => (
+            "passport",
+            (*random.of(&["Passport No. ", "pasipoti ", "passaporte nº "])).into(),
+            random.fill("A#######"),
+        ),
+        _ => (
+            "United States",
+            String::new(),
+            format!("{}-{}-{}", random.between(100, 599), random.between(10, 99), random.between(1000, 9999)),
+        ),
     }
 }
 
@@ -382,8 +454,22 @@ fn money(random: &mut Random) -> Made {
     match random.below(6) {
         0 | 1 => ("M-Pesa, Kenya", String::new(), random.fill("{S}AX#AX#XXA")).with_after(),
         2 => ("M-Pesa, Tanzania", "M-PESA ".into(), random.fill("9A##A##AX#X")),
-        3 => ("Airtel Money", "Trans ID: ".into(), format!("PP{:02}{}.{}.A{}", random.between(18, 25), random.day(""), random.fill("####"), random.fill("#####"))),
-        4 => ("MTN, bKash", (*random.of(&["Financial Transaction Id: ", "TrxID ", "Transaction ID "])).into(), random.fill("X%#X#A#X##")),
+        3 => (
+            "Airtel Money",
+            "Trans ID: ".into(),
+            format!(
+                "PP{:02}{}.{}.A{}",
+                random.between(18, 25),
+                random.day(""),
+                random.fill("####"),
+                random.fill("#####")
+            ),
+        ),
+        4 => (
+            "MTN, bKash",
+            (*random.of(&["Financial Transaction Id: ", "TrxID ", "Transaction ID "])).into(),
+            random.fill("X%#X#A#X##"),
+        ),
         _ => ("account", (*random.of(&["Account No: ", "akaunti namba ", "A/C "])).into(), random.fill("0###########")),
     }
 }
@@ -400,30 +486,105 @@ impl Confirmation for Made {
 }
 
 pub(super) const OTHERS: [&str; 18] = [
-    "dates", "prices", "books", "years", "scores", "laws", "versions", "times", "figures", "tables", "populations", "links",
-    "time stamps", "bar codes", "plates and flights", "verses", "measures", "identifiers of machines",
+    "dates",
+    "prices",
+    "books",
+    "years",
+    "scores",
+    "laws",
+    "versions",
+    "times",
+    "figures",
+    "tables",
+    "populations",
+    "links",
+    "time stamps",
+    "bar codes",
+    "plates and flights",
+    "verses",
+    "measures",
+    "identifiers of machines",
 ];
 
 pub(super) fn other(sort: &str, random: &mut Random) -> String {
     let form = match sort {
-        "dates" => *random.of(&["##/1#/19##", "1#.0%.201#", "201#-0%-1#", "1# 0% 202#", "2#-1#-199#", "1# Januari 201#"]),
-        "prices" => *random.of(&["Sh %,###,###", "KSh%##,###.00", "$%.## bilioni", "Tsh %#.###.###", "₦%##,###", "%## ### ### FCFA", "USD %######"]),
-        "books" => *random.of(&["ISBN {978}-%-####-####-#", "ISBN {978}9976######", "ISBN 0-####-####-#", "ISSN 1###-####", "ISBN 0#########"]),
+        "dates" => {
+            *random.of(&["##/1#/19##", "1#.0%.201#", "201#-0%-1#", "1# 0% 202#", "2#-1#-199#", "1# Januari 201#"])
+        }
+        "prices" => *random.of(&[
+            "Sh %,###,###",
+            "KSh%##,###.00",
+            "$%.## bilioni",
+            "Tsh %#.###.###",
+            "₦%##,###",
+            "%## ### ### FCFA",
+            "USD %######",
+        ]),
+        "books" => *random.of(&[
+            "ISBN {978}-%-####-####-#",
+            "ISBN {978}9976######",
+            "ISBN 0-####-####-#",
+            "ISSN 1###-####",
+            "ISBN 0#########",
+        ]),
         "years" => *random.of(&["19##-20##", "199#–201#", "201#/201#", "20## 20## 20##", "(18##-19##)"]),
         "scores" => *random.of(&["2-1", "21-1# 21-1#", "%-% %-%", "6-4 7-6 6-3", "1##-##"]),
-        "laws" => *random.of(&["Sheria Na. 1# ya 20##", "GN. %##/20##", "Section 1#.%.%.%", "Art. 1##(2)(a)", "Cap. %## R.E 20##"]),
-        "versions" => *random.of(&["v%.%#.%", "version 1#.%.%.%#", "toleo %.0.%.1#", "Android 1#.%", "%.%#.1###-rc%", "Chrome 9#.0.4###.1##"]),
+        "laws" => *random.of(&[
+            "Sheria Na. 1# ya 20##",
+            "GN. %##/20##",
+            "Section 1#.%.%.%",
+            "Art. 1##(2)(a)",
+            "Cap. %## R.E 20##",
+        ]),
+        "versions" => *random.of(&[
+            "v%.%#.%",
+            "version 1#.%.%.%#",
+            "toleo %.0.%.1#",
+            "Android 1#.%",
+            "%.%#.1###-rc%",
+            "Chrome 9#.0.4###.1##",
+        ]),
         "times" => *random.of(&["saa 1#:##", "0%:##:##", "20%%-1#-1#T0%:##:##Z", "1#.##-1#.## EAT", "0%00"]),
-        "figures" => *random.of(&["%,###,###,###", "%#.###.###.###", "%## ### ###", "%#,###.##", "0.######", "%.######e-#", "1 2## ### ###"]),
-        "tables" => *random.of(&["%## %## %## %##", "%#.# %#.# %#.#", "%### %### %###", "%## ### %## ###", "%#% %#% %#%", "12 3## 4# 5## 6#"]),
+        "figures" => *random.of(&[
+            "%,###,###,###",
+            "%#.###.###.###",
+            "%## ### ###",
+            "%#,###.##",
+            "0.######",
+            "%.######e-#",
+            "1 2## ### ###",
+        ]),
+        "tables" => *random.of(&[
+            "%## %## %## %##",
+            "%#.# %#.# %#.#",
+            "%### %### %###",
+            "%## ### %## ###",
+            "%#% %#% %#%",
+            "12 3## 4# 5## 6#",
+        ]),
         "populations" => *random.of(&["watu %#######", "%######", "%#####", "kura %,###,### kati ya %#,###,###"]),
-        "links" => *random.of(&["https://habari.co.tz/a/%###############", "bbc.com/swahili/habari-%#######", "http://x.org/?id=%###########&p=%", "t.co/X#X#X#X#X#", "#habari20##"]),
+        "links" => *random.of(&[
+            "https://habari.co.tz/a/%###############",
+            "bbc.com/swahili/habari-%#######",
+            "http://x.org/?id=%###########&p=%",
+            "t.co/X#X#X#X#X#",
+            "#habari20##",
+        ]),
         "time stamps" => *random.of(&["202%1%1#1#2#3#", "16########", "202%0%1#", "1#########.###"]),
         "bar codes" => *random.of(&["6161########", "60090########", "5000###########"]),
         "plates and flights" => *random.of(&["KAA ###B", "T ### ABC", "ET 8##", "Boeing 737-800", "KQ100", "A380-8##"]),
         "verses" => *random.of(&["Mathayo 5:3-12", "Zab. 1##:1-#", "Sura 2:255", "1 Kor 13:4-#"]),
-        "measures" => *random.of(&["1##.### km", "%#.##°C", "1,### mm", "%##x%##", "4x100m", "36.%°C na 37.%°C", "1 050 ### m³"]),
-        _ => *random.of(&["{550e8400-e29b-41d4-a716-4466554}4####", "00:1{a}:2{b}:3{c}:4{d}:#{e}", "192.168.1.1##", "127.0.0.1", "10.0.#.1##", "{d41d8cd98f00b204e980}0998####"]),
+        "measures" => {
+            *random.of(&["1##.### km", "%#.##°C", "1,### mm", "%##x%##", "4x100m", "36.%°C na 37.%°C", "1 050 ### m³"])
+        }
+        _ => *random.of(&[
+            "{550e8400-e29b-41d4-a716-4466554}4####",
+            "00:1{a}:2{b}:3{c}:4{d}:#{e}",
+            "192.168.1.1##",
+            "127.0.0.1",
+            "10.0.#.1##",
+            "{d41d8cd98f00b204e980}0998####",
+        ]),
     };
     random.fill(form)
 }

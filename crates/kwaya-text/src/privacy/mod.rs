@@ -36,6 +36,7 @@ use std::{
 use kwaya_base::{Error, Result, error::At};
 use serde::{Deserialize, Serialize};
 
+pub use self::phone::COUNTRIES_MAX;
 use self::{names::Names, pack::Packs, phone::Phones, run::Run};
 
 /// Raised when the rules of this module change what they replace; packs and
@@ -171,9 +172,8 @@ impl fmt::Debug for Privacy {
 impl Privacy {
     /// The rules that come with Kwaya, in no particular country.
     pub fn plain() -> Arc<Self> {
-        static PLAIN: LazyLock<Arc<Privacy>> = LazyLock::new(|| {
-            Arc::new(Privacy::new(&Settings::default()).expect("the packs of Kwaya are well formed"))
-        });
+        static PLAIN: LazyLock<Arc<Privacy>> =
+            LazyLock::new(|| Arc::new(Privacy::new(&Settings::default()).expect("the packs of Kwaya are well formed")));
         Arc::clone(&PLAIN)
     }
 

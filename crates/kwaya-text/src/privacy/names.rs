@@ -6,7 +6,7 @@ use aho_corasick::AhoCorasick;
 use kwaya_base::{Error, Result};
 use unicode_normalization::UnicodeNormalization;
 
-use super::{Kind, Found, near};
+use super::{Found, Kind, near};
 
 /// Names in all lists: what an automaton of some hundred megabytes holds.
 const NAMES_MAX: usize = 200_000;

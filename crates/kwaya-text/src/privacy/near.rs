@@ -38,7 +38,8 @@ impl Words {
 
     /// To be done when each word has its number.
     pub(super) fn build(&mut self) -> Result<(), BuildError> {
-        let mut words: Vec<_> = self.numbers.iter().map(|((word, beginning), number)| (number, word, beginning)).collect();
+        let mut words: Vec<_> =
+            self.numbers.iter().map(|((word, beginning), number)| (number, word, beginning)).collect();
         words.sort_unstable();
         self.beginnings = words.iter().map(|(_, _, beginning)| **beginning).collect();
         self.search = Some(AhoCorasick::new(words.iter().map(|(_, word, _)| word))?);

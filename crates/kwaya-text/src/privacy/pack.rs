@@ -112,9 +112,8 @@ impl Packs {
         let mut examples = Vec::new();
         let mut files = Vec::new();
         for (path, text) in packs {
-            let file: File = toml::from_str(text).map_err(|error| {
-                Error::usage("privacy-file").path(path).arg("cause", error.to_string().trim_end())
-            })?;
+            let file: File = toml::from_str(text)
+                .map_err(|error| Error::usage("privacy-file").path(path).arg("cause", error.to_string().trim_end()))?;
             for (name, list) in file.words {
                 lists.entry(name).or_default().extend(list);
             }

@@ -15,8 +15,20 @@ use super::{
 const DIGITS_MAX: usize = 15;
 /// How mobile numbers are written without a zero.
 const MOBILE_GROUPS: &[&[usize]] = &[
-    &[10], &[11], &[5, 5], &[3, 7], &[4, 6], &[2, 3, 4], &[2, 4, 4], &[2, 5, 4], &[3, 3, 4], &[3, 4, 3], &[3, 4, 4],
-    &[2, 3, 2, 2], &[3, 2, 2, 2], &[3, 3, 2, 2],
+    &[10],
+    &[11],
+    &[5, 5],
+    &[3, 7],
+    &[4, 6],
+    &[2, 3, 4],
+    &[2, 4, 4],
+    &[2, 5, 4],
+    &[3, 3, 4],
+    &[3, 4, 3],
+    &[3, 4, 4],
+    &[2, 3, 2, 2],
+    &[3, 2, 2, 2],
+    &[3, 3, 2, 2],
 ];
 /// More groups are a table.
 const GROUPS_MAX: usize = 8;
@@ -26,55 +38,39 @@ const NATIONAL_MAX: usize = 13;
 /// Digits after a word such as `tel`, and without a sign between.
 const TOLD_MIN: usize = 6;
 const TOLD_PLAIN_MIN: usize = 7;
-/// Countries that are asked, at most.
-const COUNTRIES_MAX: usize = 12;
+/// Countries in whose ways telephone numbers are looked for, at most.
+pub const COUNTRIES_MAX: usize = 12;
 /// Bytes before a number that are looked at for words.
 const BEFORE: usize = 40;
 
 /// Words before a telephone number.
-const WORDS: &[&str] = &[
-    "tel", "telephone", "telephones", "phone", "phones", "telno", "mobile", "mob", "cell", "cellphone", "call", "dial",
-    "sms", "text", "whatsapp", "telegram", "viber", "signal", "fax", "hotline", "helpline", "toll-free", "contact",
-    "contacts", "ph", "msisdn", "simu", "rununu", "piga", "watsapp", "telefono", "teléfono", "teléfonos", "móvil",
-    "celular", "cel", "llame", "llamar", "telefone", "telemóvel", "contacto", "contato", "ligue", "téléphone", "tél",
-    "portable", "appelez", "contactez", "telefon", "handy", "telefoon", "taleefan", "taleefoon", "tilifoon", "telp",
-    "hp", "hubungi", "foonu", "waya", "ekwentị", "ifowuni", "ifoni", "ucingo", "umnxeba", "inombolo", "essimu",
-    "finday", "bilbilaa", "telefoni", "nimero", "telefòn", "тел", "телефон", "هاتف", "الهاتف", "جوال", "موبايل", "اتصل",
-    "تلفن", "فون", "موبائل", "رابطہ", "ስልክ", "ስ.ቁ", "ሞባይል", "ፎን", "फोन", "मोबाइल", "दूरभाष", "संपर्क", "ফোন", "মোবাইল", "যোগাযোগ",
-    "தொலைபேசி", "ఫోన్", "ಫೋನ್", "ഫോൺ", "โทร", "โทรศัพท์", "ទូរស័ព្ទ", "ໂທ", "ဖုန်း", "điện thoại", "sđt", "đt", "电话", "手机", "電話",
-    "전화",
-];
+const WORDS: &str = "\
+    tel, telephone, telephones, phone, phones, telno, mobile, mob, cell, cellphone, call, dial, sms, text, \
+    whatsapp, telegram, viber, signal, fax, hotline, helpline, toll-free, contact, contacts, ph, msisdn, simu, \
+    rununu, piga, watsapp, telefono, teléfono, teléfonos, móvil, celular, cel, llame, llamar, telefone, \
+    telemóvel, contacto, contato, ligue, téléphone, tél, portable, appelez, contactez, telefon, handy, telefoon, \
+    taleefan, taleefoon, tilifoon, telp, hp, hubungi, foonu, waya, ekwentị, ifowuni, ifoni, ucingo, umnxeba, \
+    inombolo, essimu, finday, bilbilaa, telefoni, nimero, telefòn, тел, телефон, هاتف, الهاتف, جوال, موبايل, \
+    اتصل, تلفن, فون, موبائل, رابطہ, ስልክ, ስ.ቁ, ሞባይል, ፎን, फोन, मोबाइल, दूरभाष, संपर्क, ফোন, মোবাইল, যোগাযোগ, \
+    தொலைபேசி, ఫోన్, ಫೋನ್, ഫോൺ, โทร, โทรศัพท์, ទូរស័ព្ទ, ໂທ, ဖုန်း, điện thoại, sđt, đt, 电话, 手机, 電話, 전화";
 /// Words that may stand between such a word and the number.
-const FILLERS: &[&str] = &[
-    "no", "nos", "nr", "num", "number", "numbers", "namba", "nambari", "número", "numéro", "nº", "n°", "nomor", "is",
-    "us", "on", "at", "me", "him", "her", "them", "or", "ni", "kwa", "ya", "za", "hii", "yangu", "yake", "yao", "zetu",
-    "yetu", "my", "our", "your", "his", "line", "au", "ou", "o", "est", "es", "é", "al", "le", "ቁጥር", "नंबर", "নম্বর",
-    "নাম্বার", "نمبر", "رقم", "номер", "号码", "番号", "addu", "nọmba", "lambar", "lamba",
-];
+const FILLERS: &str = "\
+    no, nos, nr, num, number, numbers, namba, nambari, número, numéro, nº, n°, nomor, is, us, on, at, me, him, \
+    her, them, or, ni, kwa, ya, za, hii, yangu, yake, yao, zetu, yetu, my, our, your, his, line, au, ou, o, est, \
+    es, é, al, le, ቁጥር, नंबर, নম্বর, নাম্বার, نمبر, رقم, номер, 号码, 番号, addu, nọmba, lambar, lamba";
 /// More is a sentence about something else.
 const FILLERS_MAX: usize = 2;
 /// Where a language is spoken, in order of speakers; a language that is spoken
 /// in more countries than these tells nothing.
-const COUNTRIES: &[(&str, &[&str])] = &[
-    ("sw", &["TZ", "KE", "UG", "CD", "RW", "BI"]), ("am", &["ET"]), ("om", &["ET", "KE"]), ("ti", &["ET", "ER"]),
-    ("so", &["SO", "ET", "KE", "DJ"]), ("lg", &["UG"]), ("rw", &["RW"]), ("rn", &["BI"]), ("ln", &["CD", "CG"]),
-    ("ha", &["NG", "NE", "GH"]), ("yo", &["NG", "BJ"]), ("ig", &["NG"]), ("pcm", &["NG"]), ("ak", &["GH"]),
-    ("tw", &["GH"]), ("ee", &["GH", "TG"]), ("wo", &["SN"]), ("ff", &["SN", "GN", "NG"]), ("bm", &["ML"]),
-    ("mg", &["MG"]), ("ny", &["MW", "ZM", "MZ"]), ("bem", &["ZM"]), ("sn", &["ZW"]), ("nd", &["ZW"]),
-    ("zu", &["ZA"]), ("xh", &["ZA"]), ("af", &["ZA", "NA"]), ("st", &["ZA", "LS"]), ("tn", &["BW", "ZA"]),
-    ("ts", &["ZA", "MZ"]), ("ss", &["SZ", "ZA"]), ("ve", &["ZA"]), ("nso", &["ZA"]), ("luo", &["KE", "TZ"]),
-    ("ki", &["KE"]), ("hi", &["IN"]), ("mr", &["IN"]), ("gu", &["IN"]), ("te", &["IN"]), ("kn", &["IN"]),
-    ("ml", &["IN"]), ("or", &["IN"]), ("as", &["IN"]), ("pa", &["IN", "PK"]), ("bn", &["BD", "IN"]),
-    ("ta", &["IN", "LK"]), ("ur", &["PK", "IN"]), ("sd", &["PK"]), ("ps", &["AF", "PK"]), ("si", &["LK"]),
-    ("ne", &["NP"]), ("dv", &["MV"]), ("id", &["ID"]), ("jv", &["ID"]), ("su", &["ID"]), ("ms", &["MY", "SG"]),
-    ("tl", &["PH"]), ("fil", &["PH"]), ("ceb", &["PH"]), ("th", &["TH"]), ("lo", &["LA"]), ("km", &["KH"]),
-    ("my", &["MM"]), ("vi", &["VN"]), ("mn", &["MN"]), ("fa", &["IR"]), ("ku", &["TR", "IQ"]), ("tr", &["TR"]),
-    ("uz", &["UZ"]), ("kk", &["KZ"]), ("ky", &["KG"]), ("tg", &["TJ"]), ("he", &["IL"]), ("qu", &["PE", "BO", "EC"]),
-    ("ay", &["BO", "PE"]), ("gn", &["PY"]), ("ht", &["HT"]), ("nah", &["MX"]), ("yua", &["MX"]),
-    ("pt", &["BR", "MZ", "AO", "PT"]), ("uk", &["UA"]), ("pl", &["PL"]), ("it", &["IT"]), ("ro", &["RO"]),
-    ("mi", &["NZ"]), ("sm", &["WS"]), ("to", &["TO"]), ("fj", &["FJ"]), ("tpi", &["PG"]), ("ja", &["JP"]),
-    ("ko", &["KR"]),
-];
+const COUNTRIES: &str = "\
+    sw TZ KE UG CD RW BI, am ET, om ET KE, ti ET ER, so SO ET KE DJ, lg UG, rw RW, rn BI, ln CD CG, ha NG NE GH, \
+    yo NG BJ, ig NG, pcm NG, ak GH, tw GH, ee GH TG, wo SN, ff SN GN NG, bm ML, mg MG, ny MW ZM MZ, bem ZM, \
+    sn ZW, nd ZW, zu ZA, xh ZA, af ZA NA, st ZA LS, tn BW ZA, ts ZA MZ, ss SZ ZA, ve ZA, nso ZA, luo KE TZ, \
+    ki KE, hi IN, mr IN, gu IN, te IN, kn IN, ml IN, or IN, as IN, pa IN PK, bn BD IN, ta IN LK, ur PK IN, sd PK, \
+    ps AF PK, si LK, ne NP, dv MV, id ID, jv ID, su ID, ms MY SG, tl PH, fil PH, ceb PH, th TH, lo LA, km KH, \
+    my MM, vi VN, mn MN, fa IR, ku TR IQ, tr TR, uz UZ, kk KZ, ky KG, tg TJ, he IL, qu PE BO EC, ay BO PE, gn PY, \
+    ht HT, nah MX, yua MX, pt BR MZ AO PT, uk UA, pl PL, it IT, ro RO, mi NZ, sm WS, to TO, fj FJ, tpi PG, ja JP, \
+    ko KR";
 
 /// What is known of the countries of a corpus.
 pub(super) struct Phones {
@@ -102,8 +98,9 @@ impl Phones {
                 match region {
                     Some(region) => names.push(region.to_ascii_uppercase()),
                     None => {
-                        let spoken = COUNTRIES.iter().find(|(code, _)| *code == language);
-                        names.extend(spoken.into_iter().flat_map(|(_, list)| list.iter().map(|name| (*name).to_owned())));
+                        let spoken =
+                            COUNTRIES.split(", ").find_map(|entry| entry.strip_prefix(&*language)?.strip_prefix(' '));
+                        names.extend(spoken.into_iter().flat_map(|list| list.split(' ')).map(str::to_owned));
                     }
                 }
             }
@@ -115,9 +112,8 @@ impl Phones {
         let mut seen = std::collections::BTreeSet::new();
         names.retain(|name| seen.insert(name.clone()));
         names.truncate(COUNTRIES_MAX);
-        let plan = |name: &String| {
-            Plan::of_country(name).ok_or_else(|| Error::usage("privacy-country").arg("country", name))
-        };
+        let plan =
+            |name: &String| Plan::of_country(name).ok_or_else(|| Error::usage("privacy-country").arg("country", name));
         let countries = names.iter().map(plan).collect::<Result<_>>()?;
         Ok(Self { names, countries })
     }
@@ -140,7 +136,9 @@ impl Phones {
             return None;
         }
         let end = match plus {
-            true => self.with_country(run, &groups, 0).or_else(|| groups.last(run, 9, 13).filter(|_| !groups.is_figure())),
+            true => {
+                self.with_country(run, &groups, 0).or_else(|| groups.last(run, 9, 13).filter(|_| !groups.is_figure()))
+            }
             false => self.without_plus(run, &groups, start).or_else(|| told(run, &groups, start, after)),
         }?;
         let mut first = run.position(start);
@@ -228,7 +226,7 @@ fn is_told(before: &str) -> bool {
     static BY_END: LazyLock<HashMap<char, Vec<(&str, bool)>>> = LazyLock::new(|| {
         let mut words: HashMap<char, Vec<(&str, bool)>> = HashMap::new();
         for (list, filler) in [(WORDS, false), (FILLERS, true)] {
-            for word in list {
+            for word in list.split(", ") {
                 words.entry(word.chars().next_back().expect("no word is empty")).or_default().push((word, filler));
             }
         }

@@ -10,9 +10,32 @@ const DECIMALS_MIN: usize = 4;
 const BARE_DECIMALS_MIN: usize = 5;
 /// Words before a pair; `@`, `q` and `ll` are from links to maps.
 const BEFORE: &[&str] = &[
-    "coordinates", "coordinate", "coords", "gps", "location", "lat", "latitude", "geo", "at", "q", "ll", "loc", "pin",
-    "position", "majira", "viwianishi", "eneo", "latitud", "coordenadas", "coordonnées", "ubicación", "koordinat",
-    "localização", "longitude", "lon", "long",
+    "coordinates",
+    "coordinate",
+    "coords",
+    "gps",
+    "location",
+    "lat",
+    "latitude",
+    "geo",
+    "at",
+    "q",
+    "ll",
+    "loc",
+    "pin",
+    "position",
+    "majira",
+    "viwianishi",
+    "eneo",
+    "latitud",
+    "coordenadas",
+    "coordonnées",
+    "ubicación",
+    "koordinat",
+    "localização",
+    "longitude",
+    "lon",
+    "long",
 ];
 /// What may stand between the two numbers of a pair, beside signs.
 const BETWEEN: &[&str] =
@@ -59,7 +82,8 @@ pub(super) fn find(text: &str, at: usize, floor: usize) -> Option<(usize, usize)
 
 fn angle(text: &str, at: usize, floor: usize) -> Option<Angle> {
     let bytes = text.as_bytes();
-    let digits = |at: usize| bytes.get(at..).map_or(0, |rest| rest.iter().take(24).take_while(|b| b.is_ascii_digit()).count());
+    let digits =
+        |at: usize| bytes.get(at..).map_or(0, |rest| rest.iter().take(24).take_while(|b| b.is_ascii_digit()).count());
     let whole = digits(at);
     if !(1..=3).contains(&whole) {
         return None;

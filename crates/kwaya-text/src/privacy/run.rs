@@ -7,8 +7,6 @@
 
 use std::{borrow::Cow, cell::Cell};
 
-use super::near;
-
 /// A run is cut here; rules look at less.
 const RUN_BYTES_MAX: usize = 96;
 /// A run that is still longer ends in something endless, such as base64.
