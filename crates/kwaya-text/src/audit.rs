@@ -82,26 +82,27 @@ impl Suspicion {
         }
     }
 
-    /// What is looked for. The first group, where there is one, is shown.
+    /// What is looked for. The first group, where there is one, is shown. No
+    /// Unicode word boundary is asked for: it makes a search ten times slower.
     const fn pattern(self) -> &'static str {
         match self {
             Self::At => r"[^\s<>@]*@[^\s<>@]+",
             Self::LongNumber => r"\d(?:[ .\-/–]?\d){6,30}",
             Self::AnnouncedNumber => {
-                r"(?i)\b(?:simu|tel|phone|mobile|whatsapp|telefone|teléfono|téléphone|nambari|namba|nida|passport|akaunti|account|a/c|id no|kitambulisho|ስልክ|فون|هاتف|फोन|মোবাইল|ফোন)\b\W{1,4}(?:\p{L}{1,7}\W{1,3}){0,2}(\d[\d \-]{2,20}\d)"
+                r"(?i)(?:^|[^\p{L}])(?:simu|tel|phone|mobile|whatsapp|telefone|teléfono|téléphone|nambari|namba|nida|passport|akaunti|account|a/c|id no|kitambulisho|ስልክ|فون|هاتف|फोन|মোবাইল|ফোন)\W{1,4}(?:\p{L}{1,7}\W{1,3}){0,2}(\d[\d \-]{2,20}\d)"
             }
-            Self::Code => r"\b[A-Z0-9]{8,20}\b",
+            Self::Code => r"(?-u:\b)[A-Z0-9]{8,20}(?-u:\b)",
             Self::NameAfterWords => {
-                r"(?i:\b(?:jina langu(?: ni)?|naitwa|ninaitwa|my name is|je m'appelle|mon nom est|me llamo|mi nombre es|meu nome é|me chamo|chamo-me|sunana|orúkọ mi(?: ni)?|aha m bụ|magacaygu(?: waa)?|igama lami|igama lam|maqaan koo|nama saya|ako si|erinnya lyange|ስሜ|मेरा नाम|আমার নাম|اسمي|میرا نام|نام من))[ :]{1,2}(\p{L}[\p{L}\p{M}'’-]+(?: [\p{Lu}\p{Lo}][\p{L}\p{M}'’-]+)?)"
+                r"(?i:(?:^|[^\p{L}])(?:jina langu(?: ni)?|naitwa|ninaitwa|my name is|je m'appelle|mon nom est|me llamo|mi nombre es|meu nome é|me chamo|chamo-me|sunana|orúkọ mi(?: ni)?|aha m bụ|magacaygu(?: waa)?|igama lami|igama lam|maqaan koo|nama saya|ako si|erinnya lyange|ስሜ|मेरा नाम|আমার নাম|اسمي|میرا نام|نام من))[ :]{1,2}(\p{L}[\p{L}\p{M}'’-]+(?: [\p{Lu}\p{Lo}][\p{L}\p{M}'’-]+)?)"
             }
             Self::Birth => {
-                r"(?i)(?:\bborn(?: on)?|date of birth|\bdob|alizaliwa|amezaliwa|nilizaliwa|tarehe ya kuzaliwa|\bnée? le|nacid[oa] el|nascid[oa] em|fecha de nacimiento|data de nascimento|dhashay|an haife)\W{1,3}(?:\p{L}+ ){0,3}(\d{1,2}[ ./-]\p{L}{0,10}[ .\d/-]{3,9}\d)"
+                r"(?i)(?:^|[^\p{L}])(?:born(?: on)?|date of birth|dob|alizaliwa|amezaliwa|nilizaliwa|tarehe ya kuzaliwa|née? le|nacid[oa] el|nascid[oa] em|fecha de nacimiento|data de nascimento|dhashay|an haife)\W{1,3}(?:\p{L}+ ){0,3}(\d{1,2}[ ./-]\p{L}{0,10}[ .\d/-]{3,9}\d)"
             }
             Self::PostBox => {
-                r"(?i)\b(?:p\.? ?o\.? ?box|s\.? ?l\.? ?p|b\.? ?p|apartado|caixa postal)\b\.?[ :]{1,3}(\d{1,7})"
+                r"(?i)(?:^|[^\p{L}])(?:p\.? ?o\.? ?box|s\.? ?l\.? ?p|b\.? ?p|apartado|caixa postal)\.?[ :]{1,3}(\d{1,7})"
             }
             Self::Place => {
-                r"\d{1,3}(?:\.\d+)? ?[°º] ?[\d′'’.]*|(?i:\bgps|coordinates|lat|latitude|majira)\b\W{1,4}(-?\d{1,3}\.\d{2,}\W{1,3}-?\d{1,3}\.\d{2,})"
+                r"\d{1,3}(?:\.\d+)? ?[°º] ?[\d′'’.]*|(?i:gps|coordinates|lat|latitude|majira)\W{1,4}(-?\d{1,3}\.\d{2,}\W{1,3}-?\d{1,3}\.\d{2,})"
             }
         }
     }
