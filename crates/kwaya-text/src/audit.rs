@@ -102,7 +102,7 @@ impl Suspicion {
                 r"(?i)(?:^|[^\p{L}])(?:p\.? ?o\.? ?box|s\.? ?l\.? ?p|b\.? ?p|apartado|caixa postal)\.?[ :]{1,3}(\d{1,7})"
             }
             Self::Place => {
-                r"\d{1,3}(?:\.\d+)? ?[°º] ?[\d′'’.]*|(?i:gps|coordinates|lat|latitude|majira)\W{1,4}(-?\d{1,3}\.\d{2,}\W{1,3}-?\d{1,3}\.\d{2,})"
+                r"\d{1,3}(?:\.\d+)? ?[°º] ?[\d′'’.]*|(?i:gps|coordinates|lat|latitude|majira)\W{1,4}?(-?\d{1,3}\.\d{2,}\W{1,3}-?\d{1,3}\.\d{2,})"
             }
         }
     }

@@ -115,6 +115,9 @@ fn angle(text: &str, at: usize, floor: usize) -> Option<Angle> {
     if letters.next().is_some_and(|c| "NSEWO".contains(c)) && !letters.next().is_some_and(word) {
         marked = true;
         end = text.len() - rest.len() + 1;
+    } else if text[end..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
+        // `9.141517e-9`
+        return None;
     }
     // A letter or a sign before it.
     let before = &text[floor..at];
