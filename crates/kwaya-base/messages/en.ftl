@@ -29,11 +29,13 @@ recipe-value = The recipe { $path } says { $key } = { $value }, which cannot be 
 recipe-together = The recipe { $path } says { $key }, which does not go with the rest: { $needs ->
         [base] it is about teaching a model that exists, and no base is named
         [lora] it is about adapters, and the method is another
+        [redact] it is about finding personal data, and redact = false leaves all of it in the text
        *[other] the sizes are those of the base
     }
     .remedy = { $needs ->
         [base] Write base = "MODEL" under [train], or take { $key } away.
         [lora] Write method = "lora" under [train], or take { $key } away.
+        [redact] Write redact = true under [corpus], or take { $key } away.
        *[other] Take { $key } away, or take base away to train a model from nothing. For a larger vocabulary: new_tokens.
     }
 recipe-exists = There is already a recipe in { $path }
@@ -706,7 +708,7 @@ report-memory = Memory, at most
 report-disk = Disk, at most
 report-machine = Measured on { $processor }, { $threads } threads, { $instructions }, { $memory } of memory.
 report-corpus = What went in
-report-corpus-figures = { $files } files ({ $file_bytes }) were read. { $documents } documents with { $bytes } of text were kept, { $dropped } files or parts of files were left out. { $emails } e-mail addresses and { $phones } telephone numbers were replaced in the text.
+report-corpus-figures = { $files } files ({ $file_bytes }) were read. { $documents } documents with { $bytes } of text were kept, { $dropped } files or parts of files were left out.
 report-kept-out = Kept out of training
 report-format = Format
 report-dropped = What was left out, and why
@@ -844,7 +846,7 @@ history-language = the language was recognised as { $detected }; of a hundred su
 history-language-unsure = the language looked like { $detected }, which is right for { $percent } of a hundred such texts; it was filed as the recipe has it
 history-paragraphs = languages of its paragraphs: { $languages }; left out as unwanted: { $left_out }
 history-repeated = paragraphs that earlier documents have, left out: { $paragraphs }
-history-redact = personal data replaced: { $emails } e-mail addresses, { $phones } telephone numbers
+history-redact = personal data replaced: { $list }
 corpus-mended = { $characters } characters that were read in a wrong encoding once, and { $words } words broken at the end of a line, were mended.
 corpus-source = Source { $origin }: { $documents } documents, { $bytes }
 corpus-length = { $low } to { $high }: { $documents } documents
@@ -1222,3 +1224,48 @@ serve-token-wrong = The token is not known here
     .remedy = Check that it was copied whole, or ask whoever runs the server for another.
 serve-role = The token may { $role }; for this it would have to be allowed to { $needed }
     .remedy = Ask whoever runs the server.
+
+### Personal data
+privacy-email = e-mail addresses
+privacy-phone = telephone numbers
+privacy-card = numbers of payment cards
+privacy-iban = bank accounts (IBAN)
+privacy-ip = network addresses
+privacy-coordinates = coordinates
+privacy-id = numbers of identity
+privacy-money = codes and accounts of money
+privacy-name = names
+privacy-file = { $path } cannot be used to find personal data: { $cause }
+    .remedy = Correct that place in the file. A pack is TOML with [[rule]] entries; a list of names has one name a line.
+privacy-rule = The rule "{ $rule }" in { $path } is wrong: { $cause }
+    .remedy = Correct the rule, or remove it.
+privacy-example-missed = The rule "{ $rule }" in { $path } does not find what it should in: { $example }
+    .remedy = Correct the pattern, the words that must stand near, the checksum, or the example. The numbers that a rule finds have five digits or more, or are codes of eight letters and digits or more.
+privacy-example-found = The rule "{ $rule }" in { $path } finds something where it should not: { $example }
+    .remedy = Make the pattern narrower, ask for words that must stand near, or correct the example.
+privacy-country = { $country } is no country whose telephone numbers are known
+    .remedy = Write two letters as in ISO 3166, such as TZ or IN.
+recipe-entries = { $count } entries
+corpus-replaced = Personal data was replaced in the text: { $list }.
+help-audit = Show what personal data was replaced, and what may have been missed
+help-audit-examples =
+    Examples:
+      kwaya corpus audit mymodel
+      kwaya corpus audit mymodel -n 20 --json
+
+    The places are drawn by hash, so they are the same every time. What was replaced is read again out of the documents,
+    and personal data is printed: keep it to yourself.
+audit-documents = Looking through the corpus
+audit-sources = Reading what was replaced out of the documents
+audit-replaced = Replaced in { $documents } documents:
+audit-missed = What may have been missed: most of this is harmless. To have more of it replaced, write a pack of rules or a list of names, and name it in the recipe: personal_packs, personal_names under [corpus].
+audit-kind = { $what }: { $count } in { $documents } documents
+audit-not-read-again = Where a placeholder is shown, the document is gone, has changed, or the rules are others now: what was replaced is stored nowhere.
+missed-at = with an at-sign
+missed-long-number = numbers of seven digits and more
+missed-announced-number = numbers after a word such as tel or account
+missed-code = codes of capitals and digits
+missed-name-after-words = names after words such as my name is
+missed-birth = days of birth
+missed-post-box = post boxes
+missed-place = places on earth

@@ -25,6 +25,7 @@ use crate::{
     lock::Lock,
     machine,
     memory::{self, Room, Way},
+    personal,
     plan::{self, CorpusSize, Rung},
     recipe::{Method, Recipe},
     report,
@@ -180,6 +181,7 @@ fn figures<T: DeserializeOwned>(done: &Done) -> Result<T> {
 
 /// Reads the documents and brings the corpus up to date.
 fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result<(sources::Listing, Done)> {
+    let privacy = personal::rules(recipe, context.folder)?;
     let sources = recipe.sources(context.folder);
     let withdrawn = Withdrawn::read(context.folder)?;
     let mut listing = sources::scan(&sources, recipe.corpus.max_file_mb * 1_000_000, context.progress)?;
@@ -203,7 +205,7 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
         max_file_bytes: recipe.corpus.max_file_mb * 1_000_000,
         near_duplicate: recipe.corpus.near_duplicate,
         held_out: recipe.corpus.held_out,
-        redact: recipe.corpus.redact,
+        privacy: privacy.clone(),
         unique_paragraphs: recipe.corpus.unique_paragraphs,
         keep_out: KeepOut::read(&keep_out)?,
         quality: recipe.corpus.quality.clone(),
@@ -219,11 +221,16 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
         let both = listing.hash + &options.keep_out.hash();
         listing.hash = blake3::hash(both.as_bytes()).to_hex().to_string();
     }
+    let privacy = privacy.map(|rules| rules.hash().to_owned());
+    if let Some(hash) = privacy.as_ref().filter(|_| personal::has_files(recipe)) {
+        // So are rules that are somebody's own.
+        listing.hash = blake3::hash((listing.hash + hash).as_bytes()).to_hex().to_string();
+    }
     let inputs = [Named { name: "documents".into(), hash: listing.hash.clone() }];
     let stage = Stage {
         name: "corpus",
-        revision: 5,
-        options: &(&recipe.languages, &recipe.corpus, ocr_version),
+        revision: 6,
+        options: &(&recipe.languages, &recipe.corpus, ocr_version, privacy),
         inputs: &inputs,
         outputs: &["documents.parquet", "dropped.parquet"],
     };

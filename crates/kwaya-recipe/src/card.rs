@@ -21,6 +21,7 @@ use crate::{
     recipe::Recipe,
     report,
     rights::{self, Day, SourceRights, Until},
+    words,
 };
 
 /// The card for people and for the Hub.
@@ -272,6 +273,7 @@ impl Facts<'_> {
             stats => Value::from(Serde(&self.stats)),
             sources => Value::from(Serde(&self.sources)),
             dropped => self.stats.dropped.values().sum::<u64>(),
+            replaced => words::replaced(&self.stats.replaced),
             uses => rights::words(&uses),
             terms => Value::from(Serde(rights::duo(&uses, self.until()))),
             entry => Value::from(Serde(self.entry)),

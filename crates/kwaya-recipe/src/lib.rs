@@ -22,6 +22,7 @@ pub mod machine;
 pub mod measure_text;
 pub mod memory;
 pub mod parity;
+pub mod personal;
 pub mod plan;
 pub mod recipe;
 pub mod report;

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kwaya_base::{Error, Result, error::At};
+use kwaya_base::{Error, Result, error::At, say};
 use kwaya_model::Target;
 use kwaya_text::{
     language::{LEARNED_MAX, Learned},
@@ -27,6 +27,8 @@ const RECIPE_BYTES_MAX: u64 = 1 << 20;
 const OCR_LANGUAGES_MAX: usize = 8;
 /// A list of words is no larger than this.
 const WORD_LIST_BYTES_MAX: u64 = 256 << 20;
+/// Packs of rules, and lists of names: all are read before anything is done.
+const PERSONAL_FILES_MAX: usize = 100;
 
 /// What to build. Unknown keys are refused, so that a typing error never
 /// passes for a default.
@@ -133,7 +135,7 @@ pub struct CorpusWishes {
     pub keep_out: Vec<PathBuf>,
     /// The share of documents kept out of training, to measure on.
     pub held_out: f64,
-    /// Whether e-mail addresses and telephone numbers are replaced.
+    /// Whether personal data is replaced.
     pub redact: bool,
     /// The languages in which Tesseract reads pictures of text, as it names
     /// them; without any it is not used, whether it is there or not.
@@ -153,6 +155,17 @@ pub struct CorpusWishes {
     /// recognised too; absolute, or relative to the recipe's folder.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub languages_learned: Vec<PathBuf>,
+    /// Packs of more rules for personal data and lists of names, absolute or
+    /// relative to the recipe's folder.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub personal_packs: Vec<PathBuf>,
+    /// See `personal_packs`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub personal_names: Vec<PathBuf>,
+    /// In which countries' ways telephone numbers are written (ISO 3166, two
+    /// letters); left out, in those where the languages are spoken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub personal_countries: Vec<String>,
 }
 
 impl Default for CorpusWishes {
@@ -170,6 +183,9 @@ impl Default for CorpusWishes {
             word_lists: Vec::new(),
             paragraphs: false,
             languages_learned: Vec::new(),
+            personal_packs: Vec::new(),
+            personal_names: Vec::new(),
+            personal_countries: Vec::new(),
         }
     }
 }
@@ -368,6 +384,19 @@ impl Recipe {
         }
         if corpus.languages_learned.len() > LEARNED_MAX {
             return wrong("corpus.languages_learned", &corpus.languages_learned.len(), &format!("0 – {LEARNED_MAX}"));
+        }
+        let personal = [
+            ("corpus.personal_packs", corpus.personal_packs.len(), PERSONAL_FILES_MAX),
+            ("corpus.personal_names", corpus.personal_names.len(), PERSONAL_FILES_MAX),
+            ("corpus.personal_countries", corpus.personal_countries.len(), kwaya_text::privacy::COUNTRIES_MAX),
+        ];
+        for (key, count, most) in personal.into_iter().filter(|(_, count, _)| *count > 0) {
+            if !corpus.redact {
+                return Err(Error::usage("recipe-together").path(path).arg("key", key).arg("needs", "redact"));
+            }
+            if count > most {
+                return wrong(key, &say!("recipe-entries", count = count), &say!("recipe-entries", count = most));
+            }
         }
         let train = &self.train;
         let ranges: [(&str, Option<u64>, u64, u64); 8] = [

@@ -102,6 +102,7 @@ pub fn write(built: &Built, machine: &Machine, ledger: &[Entry], folder: &Path) 
         ledger => Value::from(Serde(ledger)),
         dropped => Value::from(Serde(&dropped)),
         dropped_count => dropped_count,
+        replaced => words::replaced(&built.corpus.replaced),
         kept => Value::from(Serde(kept.collect::<Vec<Sample>>())),
         left_out => Value::from(Serde(left_out.collect::<Vec<(&str, Vec<Sample>)>>())),
         rights => Value::from(Serde(rights::of_sources(&built.recipe, &built.corpus))),

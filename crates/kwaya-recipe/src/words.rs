@@ -1,5 +1,8 @@
 //! Figures as people read them.
 
+use kwaya_base::messages;
+use kwaya_text::privacy::Counts;
+
 /// Bytes with a unit: `1.5 MB` (10^6 bytes).
 pub fn bytes(n: u64) -> String {
     let value = n as f64;
@@ -9,6 +12,15 @@ pub fn bytes(n: u64) -> String {
         1_000_000..1_000_000_000 => format!("{:.1} MB", value / 1e6),
         _ => format!("{:.2} GB", value / 1e9),
     }
+}
+
+/// What was replaced, by kind: `e-mail addresses: 12, names: 3`.
+pub fn replaced(counts: &Counts) -> String {
+    let kinds = counts.iter().map(|(kind, number)| {
+        let words = messages::format(&format!("privacy-{kind}"), &[]);
+        format!("{words}: {}", count(*number))
+    });
+    kinds.collect::<Vec<_>>().join(", ")
 }
 
 /// A whole number with its thousands apart: `1,234,567`.

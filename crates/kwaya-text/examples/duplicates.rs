@@ -58,7 +58,7 @@ fn main() -> Result<()> {
     let options = Options {
         near_duplicate: THRESHOLD,
         unique_paragraphs: false,
-        redact: false,
+        privacy: None,
         max_file_bytes: u64::MAX,
         threads: 2,
         ..Options::default()

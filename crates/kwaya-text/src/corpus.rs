@@ -1,6 +1,6 @@
 //! From a listing of files to `documents.parquet` and `dropped.parquet`.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use kwaya_base::Result;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use crate::{
     extract::Format,
     keep_out::KeepOut,
     language::Learned,
+    privacy::{Counts, Privacy},
     quality::{LineRule, Thresholds, Wishes, WordLists},
     table::{self, Cell, Cells, Reader, Row},
     withdrawn::Withdrawn,
@@ -45,8 +46,8 @@ pub struct Options {
     /// The share of the documents of each language, 0 to 1, to hold out from
     /// training, chosen by the hash of the text; not more than about 2 MB.
     pub held_out: f64,
-    /// Whether to replace e-mail addresses and telephone numbers.
-    pub redact: bool,
+    /// What replaces personal data; without it all stays.
+    pub privacy: Option<Arc<Privacy>>,
     /// What is asked of a text, and lists of words that few may have.
     pub quality: Wishes,
     /// See [`Self::quality`].
@@ -77,7 +78,7 @@ impl Default for Options {
             max_file_bytes: 64 << 20,
             near_duplicate: 0.8,
             held_out: 0.02,
-            redact: true,
+            privacy: Some(Privacy::plain()),
             quality: Wishes::default(),
             word_lists: WordLists::default(),
             withdrawn: Withdrawn::default(),
@@ -119,10 +120,9 @@ pub struct Stats {
     /// in characters, `hyphens` in words.
     #[serde(default)]
     pub mended: BTreeMap<String, u64>,
-    /// E-mail addresses replaced in the documents kept.
-    pub emails_redacted: u64,
-    /// Telephone numbers replaced in the documents kept.
-    pub phones_redacted: u64,
+    /// Pieces of personal data replaced in the documents kept, by kind.
+    #[serde(default)]
+    pub replaced: Counts,
     /// Paragraphs left out of the documents kept.
     #[serde(default)]
     pub repeated_paragraphs: u64,
@@ -291,10 +291,8 @@ pub enum Step {
     },
     /// Personal data was replaced.
     Redact {
-        /// E-mail addresses.
-        emails: u64,
-        /// Telephone numbers.
-        phones: u64,
+        /// How much of it, by kind.
+        replaced: Counts,
     },
     /// Paragraphs that an earlier document has were left out.
     Repeated {

@@ -3,7 +3,8 @@
 //! The path of a document: [`sources`] lists the files, `records` takes apart
 //! those that hold many, [`extract`] turns each into text, [`clean`],
 //! [`language`], [`keep_out`], [`withdrawn`], [`quality`] and [`duplicates`] decide
-//! what of it is kept, and [`corpus`] joins them and writes what was kept and what was not,
+//! what of it is kept, [`privacy`] replaces personal data, and [`corpus`] joins them
+//! and writes what was kept and what was not,
 //! with the [`Reason`]. [`tokenizer`] learns from the result and
 //! [`compressor`] gives a figure to measure a model against. Nothing here
 //! depends on the number of threads.
@@ -11,6 +12,7 @@
 //! Beside that path, [`vocabulary`] is a tokenizer as GGUF files describe it
 //! and [`chat`] turns the messages of a chat into one text.
 
+pub mod audit;
 pub mod chat;
 pub mod clean;
 pub mod compressor;
@@ -26,14 +28,15 @@ pub mod keep_out;
 pub mod language;
 mod lines;
 pub mod look;
+mod originals;
 mod paragraphs;
 mod parallel;
 mod pipeline;
 mod prepare;
+pub mod privacy;
 pub mod quality;
 mod reason;
 mod records;
-mod redact;
 mod sort;
 pub mod sources;
 mod spool;

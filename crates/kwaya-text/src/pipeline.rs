@@ -309,7 +309,7 @@ impl Writing<'_> {
     /// A document as it is kept, and counted.
     fn keep(&mut self, clean: Clean, key: &Key, text: String, without: Without, split: Split) -> Document {
         let Without { repeated, lines } = without;
-        let Clean { part, language, format, mut history, emails, phones, .. } = clean;
+        let Clean { part, language, format, mut history, .. } = clean;
         let mut id = blake3::Hash::from_bytes(key.hash);
         if repeated > 0 || lines.is_some() {
             id = blake3::hash(text.as_bytes());
@@ -327,8 +327,10 @@ impl Writing<'_> {
         let stats = &mut self.stats;
         stats.documents += 1;
         stats.bytes += bytes;
-        stats.emails_redacted += emails;
-        stats.phones_redacted += phones;
+        for step in &history {
+            let Step::Redact { replaced } = step else { continue };
+            replaced.iter().for_each(|(&kind, count)| *stats.replaced.entry(kind).or_default() += count);
+        }
         stats.repeated_paragraphs += repeated;
         *stats.lengths.entry(bytes.max(1).ilog2()).or_default() += 1;
         *stats.formats.entry(format).or_default() += 1;

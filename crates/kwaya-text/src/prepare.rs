@@ -26,8 +26,8 @@ use crate::{
     language::{Guess, Identifier, Wanted},
     lines::{self, Line},
     paragraphs, parallel,
+    privacy::Counts,
     records::{self, Disk, Record, Task, Watch},
-    redact,
     sources::{self, Source},
     spool::Refused,
     withdrawn::Letters,
@@ -65,8 +65,6 @@ pub(crate) struct Clean {
     pub(crate) format: String,
     pub(crate) history: Vec<Step>,
     pub(crate) letters: Letters,
-    pub(crate) emails: u64,
-    pub(crate) phones: u64,
     #[serde(skip)]
     pub(crate) text: String,
 }
@@ -101,8 +99,11 @@ impl Prepared {
         }
         let mut dropped = Self::dropped((reason, detail.to_owned()), bytes);
         if let Self::Dropped(refused) = &mut dropped {
-            let start = start(text);
-            refused.start = if options.redact { redact::redact(start).text } else { start };
+            refused.start = match &options.privacy {
+                // More is looked at than is kept: no number is cut in two.
+                Some(privacy) => start(&privacy.redact(text.chars().take(16 * START_CHARACTERS).collect()).text),
+                None => start(text),
+            };
             refused.letters = letters.to_string();
         }
         dropped
@@ -469,14 +470,11 @@ fn judge(
     drop(words);
     let Guess { language: detected, percent } = verdict.detected;
     history.push(Step::Identify { detected, sure: verdict.sure, percent });
-    let (mut emails, mut phones) = (0, 0);
+    let mut replaced = Counts::new();
     let mut plain = |text: String| {
-        if !options.redact {
-            return text;
-        }
-        let redacted = redact::redact(text);
-        emails += redacted.emails;
-        phones += redacted.phones;
+        let Some(privacy) = &options.privacy else { return text };
+        let redacted = privacy.redact(text);
+        redacted.counts.into_iter().for_each(|(kind, count)| *replaced.entry(kind).or_default() += count);
         redacted.text
     };
     let (text, signature, paragraphs) = match content {
@@ -493,11 +491,11 @@ fn judge(
             (chat::document(&messages), None, Vec::new())
         }
     };
-    if emails + phones > 0 {
-        history.push(Step::Redact { emails, phones });
+    if !replaced.is_empty() {
+        history.push(Step::Redact { replaced });
     }
     let hash = blake3::hash(text.as_bytes());
     let format = format.name().to_owned();
-    let document = Box::new(Clean { part: String::new(), language, format, history, letters, emails, phones, text });
+    let document = Box::new(Clean { part: String::new(), language, format, history, letters, text });
     Prepared::Clean { document, hash, signature, paragraphs }
 }

@@ -207,7 +207,8 @@ fn holds_many(file: &File) -> bool {
     OsFile::open(&file.path).and_then(|mut open| records::holds_many(&file.name, &mut open)).unwrap_or(false)
 }
 
-fn hash(path: &Path) -> std::io::Result<(blake3::Hash, u64)> {
+/// The hash of a file and its size.
+pub(crate) fn hash(path: &Path) -> std::io::Result<(blake3::Hash, u64)> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(OsFile::open(path)?)?;
     Ok((hasher.finalize(), hasher.count()))

@@ -176,6 +176,7 @@ fn write_group(file: &mut SerializedFileWriter<File>, columns: Vec<Vec<Cell>>) -
 /// Reads a table, row by row.
 pub(crate) struct Reader<R> {
     path: PathBuf,
+    total: u64,
     rows: RowIter<'static>,
     row: PhantomData<R>,
 }
@@ -189,7 +190,13 @@ impl<R: Row> Reader<R> {
         {
             return Err(Error::new("corpus-damaged").path(path).arg("cause", "columns"));
         }
-        Ok(Self { path: path.to_owned(), rows: RowIter::from_file_into(Box::new(reader)), row: PhantomData })
+        let total = metadata.file_metadata().num_rows().max(0) as u64;
+        Ok(Self { path: path.to_owned(), total, rows: RowIter::from_file_into(Box::new(reader)), row: PhantomData })
+    }
+
+    /// How many rows there are.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
     }
 }
 

@@ -46,7 +46,7 @@ impl Built {
 fn options() -> Options {
     // What the texts here say is said again and again.
     let quality = Wishes { level: Level::Off, ..Wishes::default() };
-    Options { min_characters: 5, near_duplicate: 2.0, redact: false, quality, ..Options::default() }
+    Options { min_characters: 5, near_duplicate: 2.0, privacy: None, quality, ..Options::default() }
 }
 
 fn try_build(folder: &Path, options: &Options, column: Option<&str>) -> kwaya_base::Result<Built> {

@@ -93,6 +93,11 @@ pub(crate) fn command() -> Command {
                         .arg(option("parallel", "TAG=FILE").action(ArgAction::Append).num_args(1..))
                         .arg(option("chart", "FILE")),
                 )
+                .subcommand(
+                    subcommand("audit")
+                        .arg(place("dir"))
+                        .arg(limit().short('n').value_parser(number(1_usize, 1000)).default_value("5")),
+                )
                 .subcommand(subcommand("card").arg(place("dir")))
                 .subcommand(
                     subcommand("withdraw")

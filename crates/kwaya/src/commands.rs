@@ -88,6 +88,12 @@ pub(crate) fn json_line(m: &ArgMatches, row: impl FnOnce() -> serde_json::Value)
     asked
 }
 
+/// What takes documents apart: this program, in a process of its own.
+pub(crate) fn worker() -> Result<Worker> {
+    let program = std::env::current_exe().map_err(|e| Error::io(Path::new("kwaya"), e))?;
+    Ok(Worker::Child { program, arguments: vec!["extract-worker".into()], time_limit: EXTRACTION_LIMIT })
+}
+
 fn with_context<T>(m: &ArgMatches, ranks: &dyn Ranks, work: impl FnOnce(&Context<'_>) -> Result<T>) -> Result<T> {
     let folder = folder(m);
     let progress = Bar::new();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use kwaya_base::{Error, Result, messages, say};
 use kwaya_recipe::{
-    build, card,
+    build, card, machine, personal,
     recipe::Recipe,
     rights::{self, SourceRights},
     withdraw::{self, Taken},
@@ -13,13 +13,15 @@ use kwaya_recipe::{
 };
 use kwaya_text::{
     Reason,
+    audit::{Place, Sampled},
     corpus::{self, Document, Dropped, Stats, Step},
     look::{self, Wanted},
     quality::LineRule,
 };
 use serde_json::{Value, json};
 
-use crate::commands::{folder, json, json_line, print, text};
+use crate::bar::Bar;
+use crate::commands::{folder, json, json_line, print, text, worker};
 
 /// Characters of a text that a line shows.
 const LINE_CHARACTERS: usize = 200;
@@ -48,6 +50,7 @@ pub(crate) fn corpus(m: &ArgMatches) -> Result<()> {
         },
         "dropped" => dropped(m, &folder),
         "sample" => sample(m, &folder),
+        "audit" => audit(m, &folder),
         "card" => card(m, &folder),
         _ => withdraw(m, &folder),
     }
@@ -193,7 +196,7 @@ fn told(step: &Step) -> String {
             say!("history-paragraphs", languages = found.join(", "), left_out = words::bytes(*left_out))
         }
         Step::Repeated { paragraphs } => say!("history-repeated", paragraphs = paragraphs),
-        Step::Redact { emails, phones } => say!("history-redact", emails = emails, phones = phones),
+        Step::Redact { replaced } => say!("history-redact", list = words::replaced(replaced)),
     }
 }
 
@@ -247,8 +250,6 @@ fn show_stats(stats: &Stats) {
         documents = words::count(stats.documents),
         bytes = words::bytes(stats.bytes),
         dropped = words::count(stats.dropped.values().sum()),
-        emails = words::count(stats.emails_redacted),
-        phones = words::count(stats.phones_redacted),
     ));
     if !stats.mended.is_empty() {
         let mended = |kind: &str| words::count(stats.mended.get(kind).copied().unwrap_or_default());
@@ -261,6 +262,9 @@ fn show_stats(stats: &Stats) {
         let rules: Vec<String> = stats.lines_removed.iter().map(rule).collect();
         let lines = words::count(stats.lines_removed.values().sum());
         print(&say!("corpus-lines", lines = lines, rules = rules.join(", ")));
+    }
+    if !stats.replaced.is_empty() {
+        print(&say!("corpus-replaced", list = words::replaced(&stats.replaced)));
     }
     for (language, figures) in &stats.languages {
         print(&say!(
@@ -295,6 +299,36 @@ fn show_stats(stats: &Stats) {
     }
     for (reason, files) in &stats.dropped {
         print(&say!("corpus-dropped", why = say!(&reason.message()), files = words::count(*files)));
+    }
+}
+
+/// What was replaced and what may have been missed; it prints personal data.
+fn audit(m: &ArgMatches, folder: &Path) -> Result<()> {
+    let threads = machine::threads(m.get_one("threads").copied());
+    let audit = personal::audit(folder, number(m, "limit"), worker()?, threads, &Bar::new())?;
+    if json(m, &audit) {
+        return Ok(());
+    }
+    print(&say!("audit-replaced", documents = words::count(audit.documents)));
+    audit.replaced.iter().for_each(|(kind, sampled)| show_places(&say!(&format!("privacy-{kind}")), sampled));
+    print(&format!("\n{}", say!("audit-missed")));
+    for (suspicion, sampled) in &audit.missed {
+        show_places(&say!(&format!("missed-{}", suspicion.name())), sampled);
+    }
+    if audit.replaced.values().flat_map(|sampled| &sampled.places).any(|place| !place.read_again) {
+        print(&format!("\n{}", say!("audit-not-read-again")));
+    }
+    Ok(())
+}
+
+fn show_places(what: &str, sampled: &Sampled) {
+    let (count, documents) = (words::count(sampled.count), words::count(sampled.documents));
+    print(&format!("\n{}", say!("audit-kind", what = what, count = count, documents = documents)));
+    for Place { source, id, before, what, after, .. } in &sampled.places {
+        print(&format!(
+            "  {}  {source}\n      {before} \u{2770}{what}\u{2771} {after}",
+            id.get(..ID_DIGITS).unwrap_or(id)
+        ));
     }
 }
 

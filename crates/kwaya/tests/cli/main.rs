@@ -14,6 +14,7 @@ mod look;
 mod main_job;
 mod messages;
 mod offline;
+mod personal;
 mod ranks;
 mod rights;
 mod same_bits;

@@ -129,6 +129,7 @@ fn every_command_has_help_and_an_example() {
         "corpus dropped",
         "corpus sample",
         "corpus parity",
+        "corpus audit",
         "corpus card",
         "corpus withdraw",
         "language",
