@@ -132,7 +132,8 @@ fn email(random: &mut Random) -> Made {
 
 /// Code of the country, prefixes of mobile numbers without the zero, digits
 /// that follow, whether a zero is dialled first, and the usual groups.
-const PLANS: &[(&str, &[&str], usize, bool, &[usize])] = &[
+type Plan = (&'static str, &'static [&'static str], usize, bool, &'static [usize]);
+const PLANS: &[Plan] = &[
     ("254", &["70", "71", "72", "11", "79"], 7, true, &[3, 3, 3]),
     ("255", &["71", "75", "65", "68", "78"], 7, true, &[3, 3, 3]),
     ("256", &["70", "75", "77", "78"], 7, true, &[3, 3, 3]),

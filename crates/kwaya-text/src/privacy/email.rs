@@ -27,13 +27,11 @@ pub(super) fn find(text: &str, at: usize, floor: usize) -> Option<(usize, usize)
 /// Where the mailbox begins that ends at `end`.
 fn local(text: &str, end: usize, floor: usize) -> Option<usize> {
     let mut start = end;
-    let mut characters = 0;
-    for (at, character) in text[floor..end].char_indices().rev() {
+    for (at, character) in text[floor..end].char_indices().rev().take(LOCAL_MAX) {
         let part = character.is_alphanumeric() || "._%+-'".contains(character);
-        if !part || characters == LOCAL_MAX {
+        if !part {
             break;
         }
-        characters += 1;
         start = floor + at;
     }
     // What cannot begin a mailbox is of the sentence: a dash, a quote.
