@@ -114,12 +114,6 @@ fn with_context<T>(m: &ArgMatches, ranks: &dyn Ranks, work: impl FnOnce(&Context
     })
 }
 
-/// This program, as the one that takes documents apart.
-pub(crate) fn worker() -> Result<Worker> {
-    let program = std::env::current_exe().map_err(|e| Error::io(Path::new("kwaya"), e))?;
-    Ok(Worker::Child { program, arguments: vec!["extract-worker".into()], time_limit: EXTRACTION_LIMIT })
-}
-
 pub(crate) fn machine(m: &ArgMatches) -> Result<()> {
     let threads = machine::threads(m.get_one("threads").copied());
     let measured = Measured::now(Path::new("."), threads, memory(m)?, &Bar::new())?;
