@@ -128,7 +128,10 @@ pub fn serve(
     log(
         "info",
         "listening",
-        json!({ "address": address, "model": name, "context": service.engine.context, "milliseconds": begun.elapsed().as_millis() as u64 }),
+        json!({
+            "address": address, "model": name, "context": service.engine.context,
+            "milliseconds": begun.elapsed().as_millis() as u64,
+        }),
     );
     started(&address, &name);
     let runtime =
@@ -197,12 +200,14 @@ async fn run(
                     look_at_files(&service, &files);
                 }
                 if let Some(since) = since {
-                    let quiet = !service.engine.is_running() && service.metrics.connections.load(Ordering::Relaxed) == 0;
+                    let connections = service.metrics.connections.load(Ordering::Relaxed);
+                    let quiet = !service.engine.is_running() && connections == 0;
                     if quiet || since.elapsed() > service.settings.stop_time {
                         return Ok(());
                     }
                 } else if stopped() {
-                    log("info", "stopping", json!({ "writing": service.engine.figures().writing.load(Ordering::Relaxed) }));
+                    let writing = service.engine.figures().writing.load(Ordering::Relaxed);
+                    log("info", "stopping", json!({ "writing": writing }));
                     service.stopping.store(true, Ordering::Relaxed);
                     service.engine.stop();
                     let _ = stop.send(true);
