@@ -219,7 +219,7 @@ const PLAIN: [&str; 24] = [
     "ISBN 978-%-####-####-#, ISBN 978%#########, ISSN %###-####, doi:10.%###/%#######",
     "Sheria Na. 1# ya 20##, GN. %## ya 20##, Section 1#.%.%.%, Art. 1##(2)(a), Cap. %## R.E 20##",
     "v%.%#.%, version 1#.%.%.%#, toleo %.0.%.1#, Android 1#.%, Chrome 9#.0.4###.1##",
-    "%,###,###,###; %#.###.###.###; %## ### ###; %#,###.##; 0.######; %.######e-#",
+    "%,###,###,###; %#.###.###.9##; %## ### ###; %#,###.##; 0.######; %.######e-#",
     "2-1, 21-1# 21-1#, %-% %-%, 6-4 7-6 6-3, 1##-##",
     "1##.### km, %#.##°C, 36.%°C na 37.%°C, %##x%##, 4x100m, 1 050 ### m³",
     "watu %,###,### kati ya %#,###,###, asilimia %#.%#, kura %######",
@@ -330,7 +330,7 @@ fn hostile_texts_take_time_in_proportion() {
     let privacy = Privacy::plain();
     for piece in ["1", "a1", "1 ", "1-", "@", "a@", "(at", "1.2345, ", "GHA-", "1°2′", "2a00:", "+2", "১", "é1"] {
         let began = std::time::Instant::now();
-        privacy.redact(piece.repeat((2 << 20) / piece.len()));
+        privacy.redact(piece.repeat((1 << 19) / piece.len()));
         assert!(began.elapsed().as_secs() < 10, "{piece}: {:?}", began.elapsed());
     }
 }
