@@ -52,8 +52,14 @@ pub fn audit(folder: &Path, sample: usize, worker: Worker, threads: usize, progr
     if !path.exists() {
         return Err(Error::new("corpus-missing").path(folder));
     }
+    let learned = recipe.learned(folder)?.into_iter().map(|(learned, _)| learned).collect();
+    // Where it is missing, what was read by it is not read again.
+    let ocr = Some(&recipe.corpus.ocr).filter(|ocr| !ocr.is_empty()).and_then(|ocr| corpus::Ocr::find(ocr).ok());
     let options = corpus::Options {
         languages: recipe.languages.clone(),
+        learned,
+        paragraphs: recipe.corpus.paragraphs,
+        ocr,
         min_characters: recipe.corpus.min_characters,
         max_file_bytes: recipe.corpus.max_file_mb * 1_000_000,
         privacy: rules(&recipe, folder)?,
