@@ -63,7 +63,7 @@ pub(crate) fn temperature(scores: &[Vec<f32>], truths: &[u32]) -> f64 {
 
 /// The lowest probability from which on `wanted` of the answers are right; where
 /// there is none, that from which on most are. At least a tenth of the rows
-/// lies above it.
+/// lies above it. Of answers less likely than any of the rows nothing is known.
 pub(crate) fn unsure_below(judged: &[Judged], wanted: f64) -> f64 {
     let mut sorted: Vec<(f64, bool)> = judged.iter().map(|row| (row.probability, row.truth == row.answer)).collect();
     sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -78,7 +78,7 @@ pub(crate) fn unsure_below(judged: &[Judged], wanted: f64) -> f64 {
         }
         let accuracy = right as f64 / rows as f64;
         if accuracy >= wanted {
-            lowest = Some(if rows == sorted.len() { 0.0 } else { *probability });
+            lowest = Some(*probability);
         }
         if accuracy > best.0 {
             best = (accuracy, *probability);
@@ -132,6 +132,7 @@ mod tests {
         let right = above.iter().filter(|row| row.truth == row.answer).count() as f64 / above.len() as f64;
         assert!((0.9..0.91).contains(&right) && above.len() > 600, "{found} {right} {}", above.len());
         assert_eq!(unsure_below(&judged, 0.5), 0.0);
+        assert_eq!(unsure_below(&judged[300..], 0.5), 0.3);
         // What cannot be had is come near to.
         let wrong: Vec<Judged> = (0..100).map(|i| row(f64::from(i) / 100.0, i % 2 == 0)).collect();
         assert!(unsure_below(&wrong, 0.99) > 0.0);

@@ -19,7 +19,7 @@ pub(crate) struct Fault {
 
 /// The status of each mistake, and the code that programs know it by. All
 /// others are the server's own.
-const KNOWN: [(&str, StatusCode, &str); 24] = [
+const KNOWN: [(&str, StatusCode, &str); 25] = [
     ("chat-template", StatusCode::BAD_REQUEST, "invalid_messages"),
     ("form-without-end", StatusCode::BAD_REQUEST, "unsupported_parameter"),
     ("form-wrong", StatusCode::BAD_REQUEST, "invalid_schema"),
@@ -35,6 +35,7 @@ const KNOWN: [(&str, StatusCode, &str); 24] = [
     ("serve-missing", StatusCode::BAD_REQUEST, "missing_required_parameter"),
     ("serve-model-changed", StatusCode::SERVICE_UNAVAILABLE, "model_changed"),
     ("serve-model-unknown", StatusCode::NOT_FOUND, "model_not_found"),
+    ("serve-no-classifier", StatusCode::NOT_FOUND, "classifier_not_found"),
     ("serve-path", StatusCode::NOT_FOUND, "not_found"),
     ("serve-queue-full", StatusCode::TOO_MANY_REQUESTS, "queue_full"),
     ("serve-rate", StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),

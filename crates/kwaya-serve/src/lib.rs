@@ -14,6 +14,7 @@ mod access;
 mod answer;
 mod api;
 mod chance;
+mod classify;
 mod connection;
 mod engine;
 mod fault;
@@ -43,6 +44,7 @@ use std::{
 };
 
 use kwaya_base::{Error, Result};
+use kwaya_classify::Classifier;
 use kwaya_recipe::{
     machine,
     text_model::{self, TextModel},
@@ -99,6 +101,7 @@ pub fn serve(
     // All that can be wrong is told before the model is read.
     let access = Access::open(&folder, settings.listen, settings.rate)?;
     let tls = tls::acceptor(&settings)?;
+    let classifier = settings.classifier.as_deref().map(Classifier::read).transpose()?;
     let (listener, listen) = listen(settings.listen)?;
     let access = access.at(listen);
     let files = Files::of(&place);
@@ -116,6 +119,7 @@ pub fn serve(
     let service = Arc::new(Service {
         engine: Engine::start(Arc::clone(&model), room),
         model,
+        classifier,
         name: name.clone(),
         started: log::now(),
         metrics: Metrics::default(),

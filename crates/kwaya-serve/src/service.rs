@@ -20,6 +20,7 @@ use axum::{
 };
 use http_body_util::{BodyExt, Limited};
 use kwaya_base::{Error, Result};
+use kwaya_classify::Classifier;
 use kwaya_recipe::text_model::TextModel;
 use serde_json::{Value, json};
 
@@ -41,6 +42,7 @@ const REST_TIME_MAX: Duration = Duration::from_secs(10);
 /// All that requests share.
 pub(crate) struct Service {
     pub(crate) model: Arc<TextModel>,
+    pub(crate) classifier: Option<Classifier>,
     /// What the model is called.
     pub(crate) name: String,
     /// Seconds since 1970.
@@ -67,6 +69,7 @@ pub(crate) fn router(service: &Arc<Service>) -> Router {
     Router::new()
         .merge(crate::operate::routes())
         .merge(crate::api::routes())
+        .merge(crate::classify::routes())
         .fallback(|| async { Fault::from(Error::new("serve-path")) })
         .method_not_allowed_fallback(|| async { Fault::from(Error::new("serve-method")) })
         .with_state(Arc::clone(service))

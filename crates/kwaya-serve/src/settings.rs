@@ -20,9 +20,10 @@ pub const PREFIX: &str = "KWAYA_SERVE_";
 const FILE_BYTES_MAX: u64 = 1 << 16;
 
 /// All settings by name, as the command line and the file have them.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 15] = [
     "listen",
     "name",
+    "classifier",
     "answers",
     "queue",
     "tokens",
@@ -44,6 +45,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// What the model is called; the name of its folder or file otherwise.
     pub name: Option<String>,
+    /// A classifier that gives texts labels, as `kwaya classify train` writes it.
+    pub classifier: Option<PathBuf>,
     /// Answers that are written at once.
     pub answers: usize,
     /// Requests that wait for their turn.
@@ -75,6 +78,7 @@ impl Default for Settings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             name: None,
+            classifier: None,
             answers: 16,
             queue: 64,
             tokens: 1024,
@@ -156,6 +160,7 @@ impl Settings {
             }
             "name" if !value.is_empty() && value.len() <= 200 => self.name = Some(value.to_owned()),
             "name" => return Err(wrong("1-200")),
+            "classifier" => self.classifier = Some(value.into()),
             "answers" => self.answers = whole(1, 256)?,
             "queue" => self.queue = whole(1, 10_000)?,
             "tokens" => self.tokens = whole(1, 1 << 24)?,

@@ -148,7 +148,7 @@ fn serving(command: Command) -> Command {
         let value = match name {
             "listen" => "ADDRESS",
             "name" => "NAME",
-            "tls-certificate" | "tls-key" => "FILE",
+            "classifier" | "tls-certificate" | "tls-key" => "FILE",
             "body" | "cache" | "keep" => "BYTES",
             _ if name.ends_with("-time") => "TIME",
             _ => "N",

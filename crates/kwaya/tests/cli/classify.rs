@@ -32,7 +32,7 @@ fn table(numbers: std::ops::Range<u64>) -> String {
 const TRAIN: [&str; 9] =
     ["classify", "train", "--data", "train.tsv", "--label", "topic", "--text", "title,text", "m.safetensors"];
 
-fn trained() -> Place {
+pub(crate) fn trained() -> Place {
     let place = Place::new();
     place.write("train.tsv", table(0..300));
     place.write("test.tsv", table(300..420));

@@ -466,9 +466,9 @@ fn a_build_is_served_and_its_files_may_change_under_it() {
 
 #[test]
 fn the_description_says_what_the_server_does() {
-    let place = Place::new();
+    let place = crate::classify::trained();
     model(&place);
-    let server = Server::start(&place, "llama2.gguf", &[]);
+    let server = Server::start(&place, "llama2.gguf", &["--classifier", "m.safetensors"]);
     let description = server.get("/openapi.json").json();
     let schemas = &description["components"]["schemas"];
     let mut tried = 0;
@@ -481,7 +481,9 @@ fn the_description_says_what_the_server_does() {
             }
             let schema = &way["requestBody"]["content"]["application/json"]["schema"]["$ref"];
             let schema = &schemas[schema.as_str().unwrap().rsplit('/').next().unwrap()];
-            assert_eq!(schema["properties"]["model"]["enum"], json!(["llama2"]));
+            if path != "/v1/classify" {
+                assert_eq!(schema["properties"]["model"]["enum"], json!(["llama2"]));
+            }
             let good = json!({
                 "model": "llama2", "max_tokens": 1, "prompt": "t5", "input": "t5",
                 "messages": [{ "role": "user", "content": "t5" }],
@@ -512,4 +514,29 @@ fn the_description_says_what_the_server_does() {
         }
     }
     assert!(tried > 20, "{tried}");
+}
+
+#[test]
+fn a_classifier_answers_beside_the_model() {
+    let place = crate::classify::trained();
+    model(&place);
+    let ask = |server: &Server, body: Value| server.post("/v1/classify", &body);
+    let without = Server::start(&place, "llama2.gguf", &[]);
+    ask(&without, json!({ "input": "mpira" })).refused(404, "classifier_not_found");
+    let server = Server::start(&place, "llama2.gguf", &["--classifier", "m.safetensors"]);
+    let texts = ["timu goli mpira uwanja kocha", "mahindi shamba mbegu mvua mavuno", "leo"];
+    let answer = ask(&server, json!({ "input": texts, "explain": true })).json();
+    let data = answer["data"].as_array().unwrap();
+    let labels: Vec<&str> = data.iter().map(|found| found["label"].as_str().unwrap()).collect();
+    assert_eq!(labels[..2], ["michezo", "kilimo"]);
+    assert_eq!(data[2]["unsure"], true, "{answer}");
+    for found in &data[..2] {
+        let sum: f64 = found["probabilities"].as_object().unwrap().values().map(|p| p.as_f64().unwrap()).sum();
+        assert!((sum - 1.0).abs() < 1e-9 && found["unsure"] == false, "{answer}");
+    }
+    assert!(texts[0].contains(data[0]["because"][0]["word"].as_str().unwrap()), "{answer}");
+    assert_eq!(ask(&server, json!({ "input": "timu goli mpira uwanja kocha" })).json()["data"][0]["label"], "michezo");
+    for wrong in [json!([]), json!([1]), json!(7), json!(vec!["a"; 257])] {
+        assert_eq!(ask(&server, json!({ "input": wrong })).refused(400, "invalid_value"), "input");
+    }
 }
