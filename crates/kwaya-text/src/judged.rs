@@ -21,7 +21,7 @@ use crate::{
     extract::Format,
     parallel,
     prepare::Clean,
-    quality::{Distribution, Fault, Knowledge, Learner, Level, Measures, Thresholds},
+    quality::{DOCUMENTS_MIN, Distribution, Fault, Knowledge, Learner, Level, Measures, Thresholds},
     sources::{self, Listing},
     spool::{Entry, Key, Spool},
 };
@@ -92,17 +92,24 @@ impl<'a> Judged<'a> {
     }
 
     fn learn(&mut self, spool: &Spool, progress: &dyn Progress) -> Result<()> {
-        let mut bytes: BTreeMap<String, u64> = BTreeMap::new();
+        let mut amounts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         for key in spool.keys()? {
             let (_, key) = key?;
-            *bytes.entry(key.language).or_default() += key.bytes;
+            let (documents, bytes) = amounts.entry(key.language).or_default();
+            (*documents, *bytes) = (*documents + 1, *bytes + key.bytes);
         }
+        // What is usual among fewer is not asked of them, and a large corpus has a
+        // few documents in every language. At the strict level it is asked whether
+        // lines end as sentences do.
+        let strict = self.options.quality.level == Level::Strict;
+        let enough = |documents: u64| strict || documents >= DOCUMENTS_MIN;
         let learner = Learner::default();
         let learn = |document: &Document| {
             let Document { key, site, judged: true, text, .. } = document else { return };
             let draw = u64::from_le_bytes(key.hash[..8].try_into().expect("a hash has 32 bytes"));
-            let of = bytes.get(&key.language).copied().unwrap_or_default();
-            match u128::from(draw) * u128::from(of) <= u128::from(LEARNED_BYTES) << 64 {
+            let (documents, of) = amounts.get(&key.language).copied().unwrap_or_default();
+            let drawn = u128::from(draw) * u128::from(of) <= u128::from(LEARNED_BYTES) << 64;
+            match drawn && enough(documents) {
                 true => learner.add(&key.language, *site, text),
                 false => learner.add_lines(*site, text),
             }

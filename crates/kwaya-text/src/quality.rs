@@ -38,6 +38,7 @@ pub use lines::{Cleaned, LineRule, SiteLines};
 pub use lists::{PHRASES_MAX, WordLists};
 pub use measures::Measures;
 pub use model::{Model, Yardstick};
+pub(crate) use thresholds::DOCUMENTS_MIN;
 pub use thresholds::{Fault, Limit, Origin, Thresholds};
 
 /// What a recipe says of quality: the table `[corpus.quality]`.

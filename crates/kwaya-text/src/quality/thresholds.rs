@@ -20,7 +20,7 @@ use super::{
 };
 
 /// With fewer documents, what is usual is not known.
-const DOCUMENTS_MIN: u64 = 300;
+pub(crate) const DOCUMENTS_MIN: u64 = 300;
 /// How many quartile distances from the median a learned limit is, gentle and
 /// strict. The quartile of a normal distribution is at 0.67 deviations.
 const DISTANCE: [u32; 2] = [9, 6];
