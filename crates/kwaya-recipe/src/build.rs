@@ -186,14 +186,18 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
     let withdrawn = Withdrawn::read(context.folder)?;
     let mut listing = sources::scan(&sources, recipe.corpus.max_file_mb * 1_000_000, context.progress)?;
     listing.hash = withdrawn.without(&listing.hash);
-    let (learned, mut hashes): (Vec<_>, Vec<_>) = recipe.learned(context.folder)?.into_iter().unzip();
+    // What files beside the recipe say decides what is kept, as the documents do.
+    let (learned, mut beside): (Vec<_>, Vec<_>) = recipe.learned(context.folder)?.into_iter().unzip();
     let (word_lists, of_lists) = recipe.word_lists(context.folder)?;
-    hashes.extend(of_lists);
-    if !hashes.is_empty() {
-        // What is recognised and what is asked for decides what is kept, as the documents do.
-        listing.hash = blake3::hash(format!("{}\n{}", listing.hash, hashes.join("\n")).as_bytes()).to_string();
+    beside.extend(of_lists);
+    let paths: Vec<PathBuf> = recipe.corpus.keep_out.iter().map(|path| context.folder.join(path)).collect();
+    let keep_out = KeepOut::read(&paths)?;
+    beside.extend((!paths.is_empty()).then(|| keep_out.hash()));
+    let privacy_hash = privacy.as_ref().map(|rules| rules.hash().to_owned());
+    beside.extend(privacy_hash.clone().filter(|_| personal::has_files(recipe)));
+    if !beside.is_empty() {
+        listing.hash = blake3::hash(format!("{}\n{}", listing.hash, beside.join("\n")).as_bytes()).to_string();
     }
-    let keep_out: Vec<PathBuf> = recipe.corpus.keep_out.iter().map(|path| context.folder.join(path)).collect();
     let ocr = &recipe.corpus.ocr;
     let ocr = if ocr.is_empty() { None } else { Some(corpus::Ocr::find(ocr)?) };
     let ocr_version = ocr.as_ref().map(corpus::Ocr::describe);
@@ -205,9 +209,9 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
         max_file_bytes: recipe.corpus.max_file_mb * 1_000_000,
         near_duplicate: recipe.corpus.near_duplicate,
         held_out: recipe.corpus.held_out,
-        privacy: privacy.clone(),
+        privacy,
         unique_paragraphs: recipe.corpus.unique_paragraphs,
-        keep_out: KeepOut::read(&keep_out)?,
+        keep_out,
         quality: recipe.corpus.quality.clone(),
         word_lists,
         withdrawn,
@@ -216,21 +220,11 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result
         worker: context.worker.clone(),
         ..corpus::Options::default()
     };
-    if !keep_out.is_empty() {
-        // What was kept out is as much of the documents as they are.
-        let both = listing.hash + &options.keep_out.hash();
-        listing.hash = blake3::hash(both.as_bytes()).to_hex().to_string();
-    }
-    let privacy = privacy.map(|rules| rules.hash().to_owned());
-    if let Some(hash) = privacy.as_ref().filter(|_| personal::has_files(recipe)) {
-        // So are rules that are somebody's own.
-        listing.hash = blake3::hash((listing.hash + hash).as_bytes()).to_hex().to_string();
-    }
     let inputs = [Named { name: "documents".into(), hash: listing.hash.clone() }];
     let stage = Stage {
         name: "corpus",
         revision: 6,
-        options: &(&recipe.languages, &recipe.corpus, ocr_version, privacy),
+        options: &(&recipe.languages, &recipe.corpus, ocr_version, privacy_hash),
         inputs: &inputs,
         outputs: &["documents.parquet", "dropped.parquet"],
     };

@@ -15,6 +15,7 @@ mod main_job;
 mod messages;
 mod offline;
 mod personal;
+mod quality;
 mod ranks;
 mod rights;
 mod same_bits;
