@@ -1,21 +1,21 @@
 //! Words and sentences of a text in any script, to count by.
 
-use unicode_segmentation::UnicodeSegmentation;
+use crate::quality::words::{sentences, words};
 
 /// What a text consists of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Units {
-    /// Words, by the rules of Unicode (UAX #29).
+    /// Words, by the rules of Unicode (UAX #29) and by dictionaries where a script
+    /// puts no space between them.
     pub words: u64,
-    /// Sentences, by the same; the end of a line ends one.
+    /// Sentences, by the rules of Unicode; the end of a line ends one.
     pub sentences: u64,
 }
 
-/// Counts the words and sentences of `text`. The rules know no dictionary:
-/// where a script puts no space between words, as in Thai, Lao and Khmer, each
-/// stretch of letters is one or each letter is.
+/// Counts the words and sentences of `text`.
 pub fn count(text: &str) -> Units {
-    Units { words: text.unicode_words().count() as u64, sentences: text.unicode_sentences().count() as u64 }
+    let spoken = sentences(text).filter(|sentence| sentence.contains(char::is_alphanumeric));
+    Units { words: words(text).len() as u64, sentences: spoken.count() as u64 }
 }
 
 #[cfg(test)]
@@ -29,6 +29,7 @@ mod tests {
             ("ሰላም ለዓለም። እንዴት ነህ?", 4, 2),
             ("नमस्ते दुनिया। कैसे हो?", 4, 2),
             (" \n. — !", 0, 0),
+            ("ฉันกินกล้วยทุกวัน", 5, 1),
         ] {
             assert_eq!(count(text), Units { words, sentences }, "{text}");
         }
