@@ -13,6 +13,7 @@
 mod access;
 mod answer;
 mod api;
+mod ask;
 mod chance;
 mod classify;
 mod connection;
@@ -56,6 +57,7 @@ pub use settings::Settings;
 
 use crate::{
     access::Access,
+    ask::Documents,
     engine::{Engine, Room},
     log::log,
     metrics::Metrics,
@@ -110,6 +112,8 @@ pub fn serve(
     machine::trim_memory();
     let model = Arc::new(model);
     let name = settings.name.clone().unwrap_or_else(|| name(named));
+    // A model that was put somewhere else has left its documents behind.
+    let of_build = named.join("build/corpus/documents.parquet").exists();
     let room = Room {
         answers: settings.answers,
         queue: settings.queue,
@@ -120,6 +124,7 @@ pub fn serve(
         engine: Engine::start(Arc::clone(&model), room),
         model,
         classifier,
+        documents: Documents::new(of_build),
         name: name.clone(),
         started: log::now(),
         metrics: Metrics::default(),
@@ -128,6 +133,10 @@ pub fn serve(
         stopping: AtomicBool::new(false),
         changed: AtomicBool::new(false),
     });
+    if of_build {
+        let (service, folder) = (Arc::clone(&service), named.to_owned());
+        std::thread::spawn(move || ask::open(&service, &folder));
+    }
     let address = format!("{}://{listen}", if tls.is_some() { "https" } else { "http" });
     log(
         "info",
