@@ -88,7 +88,10 @@ fn main() {
         five += usize::from(found.iter().any(|found| found.passage.document == *document));
     }
     times.sort_by(f64::total_cmp);
-    let bytes: u64 = fs::read_dir(&place).expect("the index").map(|entry| entry.and_then(|e| e.metadata()).map_or(0, |m| m.len())).sum();
+    let bytes: u64 = fs::read_dir(&place)
+        .expect("the index")
+        .map(|entry| entry.and_then(|e| e.metadata()).map_or(0, |m| m.len()))
+        .sum();
     let at = |share: usize| times[(times.len() - 1) * share / 100];
     println!(
         "{}",

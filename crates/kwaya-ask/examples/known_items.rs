@@ -74,7 +74,10 @@ fn main() {
         let own = if all.is_none() { Some(library(name, &mut items.iter())) } else { None };
         measure(name, items, all.as_ref().or(own.as_ref()).expect("one of them"), &mut covers);
     }
-    println!("\n{:>6} {:>10} {:>10}   of questions that are answered, and that nothing answers", "cover", "answered", "answered");
+    println!(
+        "\n{:>6} {:>10} {:>10}   of questions that are answered, and that nothing answers",
+        "cover", "answered", "answered"
+    );
     let (known, unknown): (Vec<_>, Vec<_>) = covers.into_iter().partition(|(known, _)| *known);
     for percent in (20..=80).step_by(4) {
         let share = |covers: &[(bool, f32)]| {

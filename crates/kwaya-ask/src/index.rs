@@ -28,9 +28,7 @@ use serde::{Deserialize, Serialize};
 use tantivy::{
     Index, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, TantivyError,
     indexer::NoMergePolicy,
-    schema::{
-        Field, IndexRecordOption, NumericOptions, STORED, STRING, Schema, TextFieldIndexing, TextOptions, Value,
-    },
+    schema::{Field, IndexRecordOption, NumericOptions, STORED, STRING, Schema, TextFieldIndexing, TextOptions, Value},
     tokenizer::{PreTokenizedString, Token},
 };
 
@@ -199,7 +197,8 @@ fn schema() -> Schema {
 fn renew(corpus: &Path, withdrawn: &Withdrawn, place: &Path, progress: &dyn Progress) -> Result<()> {
     let making = place.with_file_name("making");
     progress.begin("ask-indexing", corpus::count(corpus)?, Unit::Documents);
-    let taken_back = |document: &Document| document.letters.parse().is_ok_and(|letters: Letters| withdrawn.text(&letters));
+    let taken_back =
+        |document: &Document| document.letters.parse().is_ok_and(|letters: Letters| withdrawn.text(&letters));
     let documents = (1..).zip(corpus::documents(corpus)?).filter_map(|(done, document)| {
         progress.at(done);
         match document {

@@ -61,11 +61,7 @@ impl Question {
 }
 
 /// Each term once, with its weight: the inverse document frequency of BM25.
-fn weigh<E>(
-    terms: Vec<String>,
-    passages: u64,
-    with: impl Fn(&str) -> Result<u64, E>,
-) -> Result<Vec<Weighted>, E> {
+fn weigh<E>(terms: Vec<String>, passages: u64, with: impl Fn(&str) -> Result<u64, E>) -> Result<Vec<Weighted>, E> {
     let terms: BTreeSet<String> = terms.into_iter().collect();
     let weigh = |text: String| {
         let with = with(&text)?;

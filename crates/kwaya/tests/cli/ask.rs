@@ -124,7 +124,9 @@ fn what_cannot_be_asked_is_told() {
     {
         fails(place, &["ask", "m", question], 2, key, &[]);
     }
-    for odd in ["\u{0}x", "\u{202e}mahindi\u{202c}", "\u{1f9d1}\u{200d}\u{1f33e} a", &"ạ̈".repeat(800), "a'b’c\"d[1](x)^2 AND"] {
+    for odd in
+        ["\u{0}x", "\u{202e}mahindi\u{202c}", "\u{1f9d1}\u{200d}\u{1f33e} a", &"ạ̈".repeat(800), "a'b’c\"d[1](x)^2 AND"]
+    {
         if !odd.contains('\0') {
             place.run(["ask", "m", odd]).good();
         }
@@ -136,7 +138,7 @@ fn what_cannot_be_asked_is_told() {
         assert_eq!(ran.code, Some(2), "{ran:?}");
     }
     let empty = Place::with_documents(1);
-    fails(&empty, &["ask", "m", "mahindi"], 1, "corpus-missing", &["kwaya build m"]);
+    fails(&empty, &["ask", "m", "mahindi"], 1, "corpus-missing", &["kwaya plan m"]);
     fails(place, &["ask", "m", "mahindi", "--model", "m"], 2, "ask-model-no-chat", &["--model"]);
 }
 
@@ -211,7 +213,10 @@ fn answers_are_measured_on_questions_whose_document_is_known() {
     assert!(measured["mrr"].as_f64().unwrap() > 0.6 && measured["refused"].as_u64().unwrap() >= 12, "{measured}");
     assert_eq!(measured["supported"], measured["answers"], "what is quoted is supported");
     let words = place.run(["eval", "m", "--ask", &questions]).good().out;
-    assert!(words.contains("mean reciprocal rank") && words.contains("16 questions that no document answers"), "{words}");
+    assert!(
+        words.contains("mean reciprocal rank") && words.contains("16 questions that no document answers"),
+        "{words}"
+    );
 
     let own = own_maize();
     for (name, text, words) in [
@@ -226,7 +231,7 @@ fn answers_are_measured_on_questions_whose_document_is_known() {
     own.write("none.jsonl", "\n");
     fails(&own, &["eval", "m", "--ask", "none.jsonl"], 2, "ask-questions-none", &["none.jsonl"]);
     fails(&own, &["eval", "m", "--ask", "missing.jsonl"], 1, "io-not-found", &["missing.jsonl"]);
-    fails(&own, &["eval", "m", "--data", "a.jsonl", "--quote"], 2, "command-wrong", &[]);
+    assert_eq!(own.run(["eval", "m", "--data", "a.jsonl", "--quote"]).code, Some(2));
 }
 
 #[test]
@@ -264,7 +269,9 @@ fn a_server_of_a_build_answers_from_its_documents() {
     assert_eq!(ask(json!({ "question": ["mahindi"] })).refused(400, "invalid_value"), "question");
     assert_eq!(ask(json!({ "question": "mahindi", "model": "other" })).refused(404, "model_not_found"), "model");
     assert_eq!(ask(json!({ "question": "mahindi", "stream": true })).refused(400, "unsupported_parameter"), "stream");
-    server.raw("POST /v1/ask HTTP/1.0\r\nContent-Type: application/json", b"{\"question\": \"\xff\"}").refused(400, "invalid_json");
+    server
+        .raw("POST /v1/ask HTTP/1.0\r\nContent-Type: application/json", b"{\"question\": \"\xff\"}")
+        .refused(400, "invalid_json");
     is_as_described(&server, "m", |path| path == "/v1/ask");
 
     let alone = Server::start(&place, "m/build/model", &[]);
