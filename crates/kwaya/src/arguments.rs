@@ -80,7 +80,7 @@ pub(crate) fn command() -> Command {
             answering(subcommand("eval").arg(place("model")))
                 .arg(option("data", "FILE").required_unless_present("ask").action(ArgAction::Append).num_args(1..))
                 .arg(option("ask", "FILE"))
-                .mut_arg("data", |data| data.conflicts_with_all(["ask", "count", "quote"])),
+                .mut_arg("data", |data| data.conflicts_with_all(["ask", "count", "quote", "vectors"])),
         )
         .subcommand(
             subcommand("corpus")
@@ -268,7 +268,7 @@ fn limit() -> Arg {
 /// How questions about documents are answered.
 fn answering(command: Command) -> Command {
     let count = option("count", "N").value_parser(number(1_usize, 20)).default_value("5");
-    command.arg(count).arg(flag("quote"))
+    command.arg(count).arg(flag("quote")).arg(option("vectors", "MODEL"))
 }
 
 fn sampling(command: Command) -> Command {
