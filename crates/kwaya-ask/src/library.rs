@@ -36,6 +36,8 @@ const PIECES_MAX: usize = 40;
 /// the constant of reciprocal rank fusion (Cormack et al. 2009).
 const CANDIDATES: usize = 50;
 const RANK_CONSTANT: f32 = 60.0;
+/// What a rank by vectors counts beside one by words: small models know little.
+const VECTORS_WEIGHT: f32 = 0.3;
 
 /// In the folder of the index: the model that makes vectors.
 const MODEL: &str = "model";
@@ -182,9 +184,10 @@ impl Library {
         let by_words = self.best(question, CANDIDATES, Weights::default())?;
         let by_words = by_words.into_iter().map(|(_, at)| at.doc_id).collect();
         let mut scores = BTreeMap::<u32, f32>::new();
-        for list in [by_words, near.vectors.nearest(&near.model, text, CANDIDATES)?] {
+        for (list, weight) in [(by_words, 1.0), (near.vectors.nearest(&near.model, text, CANDIDATES)?, VECTORS_WEIGHT)]
+        {
             for (at, rank) in list.into_iter().zip(1_u8..) {
-                *scores.entry(at).or_default() += 1.0 / (RANK_CONSTANT + f32::from(rank));
+                *scores.entry(at).or_default() += weight / (RANK_CONSTANT + f32::from(rank));
             }
         }
         let mut best: Vec<(f32, u32)> = scores.into_iter().map(|(at, score)| (score, at)).collect();

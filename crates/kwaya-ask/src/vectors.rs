@@ -9,11 +9,12 @@
 //! ```text
 //! file = head mean row*
 //! head = JSON and a line end: format, width, passages
-//! mean = width × f32
-//! row  = scale: f32, width × i8, the first 4 bytes of the BLAKE3 of what is before
+//! mean = width × f32, check
+//! row  = scale: f32, width × i8, check
 //! ```
 //!
-//! Numbers are little-endian. A file on its way is called `vectors.part`, and is
+//! A check is the first 4 bytes of the BLAKE3 of what is before it in the mean or
+//! the row. Numbers are little-endian. A file on its way is called `vectors.part`, and is
 //! gone on with after the last row that is whole.
 
 use std::{
@@ -98,12 +99,12 @@ impl Vectors {
         if head != *wanted || head.width > WIDTH_MAX {
             return None;
         }
-        let start = end + 1 + 4 * head.width;
+        let start = end + 1 + 4 * head.width + CHECK_BYTES;
         let rows = usize::try_from(head.passages).ok()?.checked_mul(row_bytes(head.width))?;
         if bytes.len() != start.checked_add(rows)? {
             return None;
         }
-        let mean = numbers(&bytes[end + 1..start]);
+        let mean = numbers(&bytes[end + 1..start])?;
         let vectors = Self { bytes, start, mean };
         let whole = vectors.rows().all(is_whole);
         whole.then_some(vectors)
@@ -183,7 +184,7 @@ fn make(
             let mean = mean(head, states, &text, progress)?;
             let mut start = serde_json::to_vec(head).expect("a head is plain data");
             start.push(b'\n');
-            start.extend(mean.iter().flat_map(|x| x.to_le_bytes()));
+            start.extend(sealed(mean.iter().flat_map(|x| x.to_le_bytes()).collect()));
             fs::write(&part, start).at(&part)?;
             (mean, 0)
         }
@@ -236,11 +237,11 @@ fn resume(part: &Path, head: &Head, first: &[f32]) -> Result<Option<(Vec<f32>, u
     if serde_json::from_slice::<Head>(&line).ok().is_none_or(|found| found != *head) {
         return Ok(None);
     }
-    let mut bytes = vec![0; 4 * head.width];
+    let mut bytes = vec![0; 4 * head.width + CHECK_BYTES];
     if reader.read_exact(&mut bytes).is_err() {
         return Ok(None);
     }
-    let mean = numbers(&bytes);
+    let Some(mean) = numbers(&bytes) else { return Ok(None) };
     let (mut found, mut done) = (vec![0; row_bytes(head.width)], 0);
     while done < head.passages && reader.read_exact(&mut found).is_ok() && is_whole(&found) {
         if done == 0 && found != row(&small(first, &mean)) {
@@ -253,8 +254,10 @@ fn resume(part: &Path, head: &Head, first: &[f32]) -> Result<Option<(Vec<f32>, u
     Ok(Some((mean, done)))
 }
 
-fn numbers(bytes: &[u8]) -> Vec<f32> {
-    bytes.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().expect("four bytes"))).collect()
+/// Numbers with a check, if they are as they were written.
+fn numbers(bytes: &[u8]) -> Option<Vec<f32>> {
+    let four = |four: &[u8]| f32::from_le_bytes(four.try_into().expect("four bytes"));
+    is_whole(bytes).then(|| bytes[..bytes.len() - CHECK_BYTES].chunks_exact(4).map(four).collect())
 }
 
 fn row_bytes(width: usize) -> usize {
@@ -276,17 +279,101 @@ fn small(state: &[f32], mean: &[f32]) -> Small {
 fn row(small: &Small) -> Vec<u8> {
     let mut row = small.scale.to_le_bytes().to_vec();
     row.extend(small.numbers.iter().map(|number| number.cast_unsigned()));
-    let check = blake3::hash(&row);
-    row.extend(&check.as_bytes()[..CHECK_BYTES]);
-    row
+    sealed(row)
 }
 
-fn is_whole(row: &[u8]) -> bool {
-    let (row, check) = row.split_at(row.len() - CHECK_BYTES);
-    blake3::hash(row).as_bytes()[..CHECK_BYTES] == *check
+fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let check = blake3::hash(&bytes);
+    bytes.extend(&check.as_bytes()[..CHECK_BYTES]);
+    bytes
+}
+
+fn is_whole(bytes: &[u8]) -> bool {
+    let (bytes, check) = bytes.split_at(bytes.len() - CHECK_BYTES);
+    blake3::hash(bytes).as_bytes()[..CHECK_BYTES] == *check
 }
 
 /// The product of two vectors, exact: the bytes of one are signed numbers.
 fn dot(row: &[u8], other: &[i8]) -> i32 {
     row.iter().zip(other).map(|(a, b)| i32::from(a.cast_signed()) * i32::from(*b)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HEAD: &str = "{\"format\":\"kwaya-vectors-1\",\"width\":3,\"passages\":4}\n";
+
+    fn head() -> Head {
+        Head { format: FORMAT.to_owned(), width: 3, passages: 4 }
+    }
+
+    fn state(number: u8) -> [f32; 3] {
+        [f32::from(number), 1.0, -2.0]
+    }
+
+    fn file(rows: u8) -> Vec<u8> {
+        let mut bytes = HEAD.as_bytes().to_vec();
+        bytes.extend(sealed(vec![0; 12]));
+        (0..rows).for_each(|number| bytes.extend(row(&small(&state(number), &[0.0; 3]))));
+        bytes
+    }
+
+    #[test]
+    fn what_was_begun_is_gone_on_with_after_the_last_whole_row() {
+        let folder = tempfile::tempdir().unwrap();
+        let part = folder.path().join(PART);
+        let resumed = |bytes: &[u8], first: u8| {
+            fs::write(&part, bytes).unwrap();
+            let known = resume(&part, &head(), &state(first)).unwrap();
+            known.map(|(_, done)| (done, fs::read(&part).unwrap()))
+        };
+        assert_eq!(resumed(&file(2), 0), Some((2, file(2))));
+        // Cut within a row, with rubbish behind it, and with a row that was hurt.
+        assert_eq!(resumed(&file(3)[..file(3).len() - 1], 0), Some((2, file(2))));
+        assert_eq!(resumed(&[file(2), vec![0; 5]].concat(), 0), Some((2, file(2))));
+        let mut hurt = file(3);
+        let at = file(1).len() + 5;
+        hurt[at] ^= 1;
+        assert_eq!(resumed(&hurt, 0), Some((1, file(1))));
+        // Another model, other passages, no head.
+        assert_eq!(resumed(&file(2), 9), None);
+        assert_eq!(resumed(b"{}\n", 0), None);
+        assert_eq!(resumed(b"", 0), None);
+        assert_eq!(resumed(&HEAD.as_bytes()[..9], 0), None);
+        assert_eq!(resumed(HEAD.as_bytes(), 0), None);
+    }
+
+    #[test]
+    fn a_file_is_believed_when_every_row_of_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = |bytes: &[u8]| {
+            fs::write(folder.path().join(FILE), bytes).unwrap();
+            Vectors::check(folder.path(), &head()).is_some()
+        };
+        assert!(whole(&file(4)));
+        assert!(!whole(&file(3)) && !whole(&file(4)[1..]) && !whole(b"") && !whole(&[file(4), vec![0]].concat()));
+        for at in 0..file(4).len() {
+            let mut hurt = file(4);
+            hurt[at] ^= 1;
+            assert!(!whole(&hurt), "{at}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn small_numbers_point_where_the_large_ones_do(state in prop::collection::vec(-1e3_f32..1e3, 1..80)) {
+            let small = small(&state, &vec![0.0; state.len()]);
+            let length = state.iter().map(|x| x * x).sum::<f32>().sqrt();
+            for (number, x) in small.numbers.iter().zip(&state) {
+                prop_assert!((f32::from(*number) * small.scale - x / length.max(1e-9)).abs() <= 0.51 * small.scale + 1e-6);
+            }
+            prop_assert!(is_whole(&row(&small)));
+            let bytes: Vec<u8> = small.numbers.iter().map(|number| number.cast_unsigned()).collect();
+            let naive: i64 = small.numbers.iter().map(|number| i64::from(*number).pow(2)).sum();
+            prop_assert_eq!(i64::from(dot(&bytes, &small.numbers)), naive);
+        }
+    }
 }

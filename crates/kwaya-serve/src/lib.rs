@@ -112,8 +112,6 @@ pub fn serve(
     machine::trim_memory();
     let model = Arc::new(model);
     let name = settings.name.clone().unwrap_or_else(|| name(named));
-    // A model that was put somewhere else has left its documents behind.
-    let of_build = named.join("build/corpus/documents.parquet").exists();
     let room = Room {
         answers: settings.answers,
         queue: settings.queue,
@@ -124,7 +122,7 @@ pub fn serve(
         engine: Engine::start(Arc::clone(&model), room),
         model,
         classifier,
-        documents: Documents::new(of_build),
+        documents: Documents::of(named),
         name: name.clone(),
         started: log::now(),
         metrics: Metrics::default(),
@@ -133,10 +131,7 @@ pub fn serve(
         stopping: AtomicBool::new(false),
         changed: AtomicBool::new(false),
     });
-    if of_build {
-        let (service, folder) = (Arc::clone(&service), named.to_owned());
-        std::thread::spawn(move || ask::open(&service, &folder));
-    }
+    ask::open(&service);
     let address = format!("{}://{listen}", if tls.is_some() { "https" } else { "http" });
     log(
         "info",
@@ -233,7 +228,8 @@ async fn run(
     }
 }
 
-fn look_at_files(service: &Service, files: &Files) {
+fn look_at_files(service: &Arc<Service>, files: &Files) {
+    ask::renew(service);
     if files.have_changed() && !service.changed.swap(true, Ordering::Relaxed) {
         log("warning", "model-changed", json!({ "words": Error::new("serve-model-changed").to_string() }));
     }
