@@ -32,12 +32,11 @@ pub const QUESTION_BYTES_MAX: usize = 4096;
 const WORDS_MAX: usize = 24;
 const PIECES_MAX: usize = 40;
 
-/// Passages that are taken from each of two lists, by words and by vectors, and
-/// the constant of reciprocal rank fusion (Cormack et al. 2009).
+/// Passages that are taken from each of two lists, by words and by vectors.
 const CANDIDATES: usize = 50;
-const RANK_CONSTANT: f32 = 60.0;
-/// What a rank by vectors counts beside one by words: small models know little.
-const VECTORS_WEIGHT: f32 = 0.3;
+/// What vectors count of the sum, each list by its best. Ranks in the place of
+/// scores were worse: they make much of small differences (`docs/asking.md`).
+const VECTORS_WEIGHT: f32 = 0.2;
 
 /// In the folder of the index: the model that makes vectors.
 const MODEL: &str = "model";
@@ -182,12 +181,13 @@ impl Library {
     pub(crate) fn search_for(&self, question: &Question, text: &str, count: usize) -> Result<Vec<Found>> {
         let Some(near) = &self.near else { return self.search_by(question, count, Weights::default()) };
         let by_words = self.best(question, CANDIDATES, Weights::default())?;
-        let by_words = by_words.into_iter().map(|(_, at)| at.doc_id).collect();
+        let by_words = by_words.into_iter().map(|(score, at)| (score, at.doc_id)).collect();
+        let by_vectors = near.vectors.nearest(&near.model, text, CANDIDATES)?;
         let mut scores = BTreeMap::<u32, f32>::new();
-        for (list, weight) in [(by_words, 1.0), (near.vectors.nearest(&near.model, text, CANDIDATES)?, VECTORS_WEIGHT)]
-        {
-            for (at, rank) in list.into_iter().zip(1_u8..) {
-                *scores.entry(at).or_default() += weight / (RANK_CONSTANT + f32::from(rank));
+        for (list, weight) in [(by_words, 1.0 - VECTORS_WEIGHT), (by_vectors, VECTORS_WEIGHT)] {
+            let best = list.first().map_or(0.0, |(score, _)| *score);
+            for (score, at) in list.into_iter().filter(|(score, _)| *score > 0.0) {
+                *scores.entry(at).or_default() += weight * score / best;
             }
         }
         let mut best: Vec<(f32, u32)> = scores.into_iter().map(|(at, score)| (score, at)).collect();

@@ -119,25 +119,25 @@ impl Vectors {
         &self.bytes[self.start + number * bytes..][..bytes]
     }
 
-    /// The `count` passages that are nearest to `text`, nearest first; of equals
-    /// the first.
+    /// The `count` passages that are nearest to `text`, each with its cosine,
+    /// nearest first; of equals the first.
     ///
     /// # Errors
     /// Those of the model.
-    pub(crate) fn nearest(&self, model: &TextModel, text: &str, count: usize) -> Result<Vec<u32>> {
+    pub(crate) fn nearest(&self, model: &TextModel, text: &str, count: usize) -> Result<Vec<(f32, u32)>> {
         let question = self.small(&States { model, cache: model.conversations() }.of(text)?);
         let width = self.mean.len();
         let mut best: Vec<(f32, u32)> = Vec::with_capacity(count + 1);
         for (row, number) in self.rows().zip(0..) {
             let scale = f32::from_le_bytes(row[..4].try_into().expect("four bytes"));
-            let near = dot(&row[4..4 + width], &question.numbers) as f32 * scale;
+            let near = dot(&row[4..4 + width], &question.numbers) as f32 * scale * question.scale;
             if best.len() < count || best.last().is_some_and(|(least, _)| near > *least) {
                 let at = best.partition_point(|(other, _)| *other >= near);
                 best.insert(at, (near, number));
                 best.truncate(count);
             }
         }
-        Ok(best.into_iter().map(|(_, number)| number).collect())
+        Ok(best)
     }
 
     fn small(&self, state: &[f32]) -> Small {

@@ -58,7 +58,7 @@ pub use settings::Settings;
 use crate::{
     access::Access,
     ask::Documents,
-    engine::{Engine, Room},
+    engine::{Engine, REST_AFTER, Room},
     log::log,
     metrics::Metrics,
     service::Service,
@@ -109,7 +109,7 @@ pub fn serve(
     let files = Files::of(&place);
     let mut model = TextModel::load(&place, threads)?;
     model.let_go_of_files();
-    machine::trim_memory();
+    machine::release_memory();
     let model = Arc::new(model);
     let name = settings.name.clone().unwrap_or_else(|| name(named));
     let room = Room {
@@ -189,6 +189,7 @@ async fn run(
     look.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     let mut looked = 0_u32;
     let mut since: Option<Instant> = None;
+    let mut rest = Rest::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -207,6 +208,7 @@ async fn run(
                 if looked.is_multiple_of(LOOK_AT_FILES_EVERY) {
                     look_at_files(&service, &files);
                 }
+                rest.look(&service);
                 if let Some(since) = since {
                     let connections = service.metrics.connections.load(Ordering::Relaxed);
                     let quiet = !service.engine.is_running() && connections == 0;
@@ -224,6 +226,30 @@ async fn run(
                     return Err(Error::new("serve-engine-lost"));
                 }
             }
+        }
+    }
+}
+
+/// Gives memory back to the system after each time of work.
+struct Rest {
+    quiet_since: Instant,
+    rested: bool,
+}
+
+impl Rest {
+    fn new() -> Self {
+        Self { quiet_since: Instant::now(), rested: true }
+    }
+
+    fn look(&mut self, service: &Service) {
+        let busy = service.metrics.connections.load(Ordering::Relaxed) > 0
+            || service.engine.figures().writing.load(Ordering::Relaxed) > 0;
+        if busy {
+            (self.quiet_since, self.rested) = (Instant::now(), false);
+        } else if !self.rested && self.quiet_since.elapsed() > 2 * REST_AFTER {
+            // The engine has let go of its own by now.
+            machine::release_memory();
+            self.rested = true;
         }
     }
 }
