@@ -25,7 +25,8 @@ use crate::{
     corpus::Step,
     extract::ocr::Ocr,
     lines::{self, Line},
-    records::{self, Record, Task},
+    records::{self, Disk, Record, Task, Watch},
+    sources::File,
     worker::Child,
 };
 
@@ -257,21 +258,45 @@ pub fn texts(name: &str, bytes: &[u8], max: u64, worker: &Worker, take: &mut dyn
     let task = Task { name, bytes: bytes.len() as u64, record_bytes_max: max, column: None };
     let mut failed = Ok(());
     let mut each = |record: Record| {
-        let part = record.part.clone();
-        match extractor.extract_record(name, record) {
-            Ok(Ok(Extracted { text, format: Format::Lines, .. })) => match lines::parse(&text, None) {
-                Ok(Line::Text(text)) => take(&part, Ok(&text)),
-                Ok(Line::Chat(messages)) => take(&part, Ok(&chat::words(&messages))),
-                Err(detail) => take(&part, Err((Reason::BadLine, &detail))),
-            },
-            Ok(Ok(Extracted { text, format, mut history })) => take(&part, Ok(&mend(text, format, &mut history))),
-            Ok(Err((reason, detail))) => take(&part, Err((reason, &detail))),
-            Err(error) => failed = Err(error),
-        }
+        failed = extractor.give(name, record, take);
         failed.is_ok()
     };
     records::read_bytes(task, bytes, &mut reader, &mut each)?;
     failed
+}
+
+/// Takes every text out of files on disk as [`texts`] does, with the same child
+/// processes for all, and without holding more of a file than one of its texts.
+pub struct Texts {
+    reader: Extractor,
+    extractor: Extractor,
+    bytes_max: u64,
+}
+
+impl Texts {
+    /// A text of more than `bytes_max` bytes is none.
+    pub fn new(worker: &Worker, bytes_max: u64) -> Self {
+        Self { reader: Extractor::new(worker), extractor: Extractor::new(worker), bytes_max }
+    }
+
+    /// Gives the texts of `file` to `take`, until it wants no more.
+    ///
+    /// # Errors
+    /// `worker-failed` when the child process cannot be started, `source-changed`
+    /// when the file is not as it was listed; what it holds now was given.
+    pub fn of(&mut self, file: &File, take: &mut dyn FnMut(&str, Taken<'_>) -> bool) -> Result<()> {
+        let Self { reader, extractor, bytes_max } = self;
+        let task = Task { name: &file.name, bytes: file.bytes, record_bytes_max: *bytes_max, column: None };
+        let disk = Disk { path: &file.path, task, hash: file.hash };
+        let mut done = Ok(());
+        let mut each = |record: Record| {
+            let mut goes_on = true;
+            done = extractor.give(&file.name, record, &mut |part, taken| goes_on = take(part, taken));
+            done.is_ok() && goes_on
+        };
+        disk.read(reader, &Watch::default(), &mut each)?;
+        done
+    }
 }
 
 impl Extractor {
@@ -287,6 +312,22 @@ impl Extractor {
     /// has pictures of text read by `ocr`.
     pub(crate) fn wanting(self, languages: &[String], ocr: Option<&Ocr>) -> Self {
         Self { languages: languages.to_vec(), ocr: ocr.cloned(), ..self }
+    }
+
+    /// Gives the text of a record of the file `name` to `take`, or why there is
+    /// none; of a chat all that is said.
+    fn give(&mut self, name: &str, record: Record, take: &mut dyn FnMut(&str, Taken<'_>)) -> Result<()> {
+        let part = record.part.clone();
+        match self.extract_record(name, record)? {
+            Ok(Extracted { text, format: Format::Lines, .. }) => match lines::parse(&text, None) {
+                Ok(Line::Text(text)) => take(&part, Ok(&text)),
+                Ok(Line::Chat(messages)) => take(&part, Ok(&chat::words(&messages))),
+                Err(detail) => take(&part, Err((Reason::BadLine, &detail))),
+            },
+            Ok(Extracted { text, format, mut history }) => take(&part, Ok(&mend(text, format, &mut history))),
+            Err((reason, detail)) => take(&part, Err((reason, &detail))),
+        }
+        Ok(())
     }
 
     /// The text of one document of many in the file `name`; of a line of JSON,

@@ -8,6 +8,7 @@ mod bad_input;
 mod classify;
 mod common;
 mod exchange;
+mod extract;
 mod language;
 mod limits;
 mod look;
