@@ -132,8 +132,7 @@ enum Read {
 /// read; `extract-stopped` after a stop, `extract-nothing` when no document could
 /// be read; what the disk brings.
 pub fn extract(settings: &Settings, worker: &Worker, progress: &dyn Progress) -> Result<Outcome> {
-    let schema = Schema::parse(&fs::read_to_string(&settings.schema).at(&settings.schema)?)
-        .map_err(|error| error.path(&settings.schema))?;
+    let schema = Schema::read(&settings.schema)?;
     let layout = Layout::of(&schema)?;
     let format = Format::of(&settings.to)?;
     if settings.to.is_dir() {

@@ -1144,6 +1144,8 @@ extract-busy = Another process is at work on the same table: it holds { $path }
     .remedy = Wait until it ends, or give another name after --to.
 extract-no-room = The model reads { $context } tokens at once. The fields, their descriptions and the answer take { $taken }; { $needed } more are needed for a document
     .remedy = Give a smaller number after --tokens, describe the fields in fewer words or in two schemas, or use a model that reads more.
+extract-dead-end = The schema cannot be met: nothing that it allows can follow { $text }
+    .remedy = Correct the schema there: its limits may leave no value.
 extract-nothing = None of the documents could be read; { $count } were tried
     .remedy = The lines above say why.
 extract-stopped = Stopped on request. { $path } has the { $rows } rows that there are so far
@@ -1264,6 +1266,11 @@ serve-value = { $param } is not possible like this
     .remedy = It has to be { $allowed }.
 serve-unsupported = { $param } is not supported here
     .remedy = Leave it out.
+serve-tools = This model was not taught to call tools: its chat template has no place for them
+    .remedy = Leave out { $param ->
+        [messages] messages of the role tool and tool_calls
+       *[other] { $param }
+    }, or serve a model whose template takes tools, such as Qwen 2.5 or Llama 3.
 serve-no-classifier = No classifier is served here
     .remedy = Whoever runs the server names one with --classifier FILE.
 serve-model-unknown = There is no model { $name } here

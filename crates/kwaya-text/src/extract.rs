@@ -279,7 +279,8 @@ impl Texts {
         Self { reader: Extractor::new(worker), extractor: Extractor::new(worker), bytes_max }
     }
 
-    /// Gives the texts of `file` to `take`, until it wants no more.
+    /// Gives the texts of `file` to `take`, until it wants no more. A row or a line
+    /// without a name is called by its number.
     ///
     /// # Errors
     /// `worker-failed` when the child process cannot be started, `source-changed`
@@ -291,7 +292,11 @@ impl Texts {
         let mut done = Ok(());
         let mut each = |record: Record| {
             let mut goes_on = true;
-            done = extractor.give(&file.name, record, &mut |part, taken| goes_on = take(part, taken));
+            let number = record.place.map(|(_, number)| number.to_string());
+            done = extractor.give(&file.name, record, &mut |part, taken| {
+                let parts = [Some(part).filter(|part| !part.is_empty()), number.as_deref()];
+                goes_on = take(&parts.into_iter().flatten().collect::<Vec<_>>().join("/"), taken);
+            });
             done.is_ok() && goes_on
         };
         disk.read(reader, &Watch::default(), &mut each)?;

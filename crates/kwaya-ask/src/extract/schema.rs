@@ -1,7 +1,9 @@
 //! What a person wants to know of each document: a JSON schema of an object, as
 //! columns of a table, as words for the model, and as the form of its answer.
 
-use kwaya_base::{Error, Result};
+use std::{fs, path::Path};
+
+use kwaya_base::{Error, Result, error::At};
 use kwaya_text::table::Kind;
 use serde_json::{Map, Value, json};
 
@@ -57,10 +59,14 @@ pub(super) struct Schema {
 }
 
 impl Schema {
-    /// Understands the text of a schema.
+    /// Reads and understands a schema.
     ///
     /// # Errors
     /// `extract-schema`, with what is wrong.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        Self::parse(&fs::read_to_string(path).at(path)?).map_err(|error| error.path(path))
+    }
+
     pub(super) fn parse(text: &str) -> Result<Self> {
         if text.len() > BYTES_MAX {
             return Err(refused(format!("more than {BYTES_MAX} bytes")));
@@ -81,7 +87,7 @@ impl Schema {
 
     /// The fields in words, a line each.
     pub(super) fn words(&self) -> String {
-        self.columns.iter().map(|column| format!("- {}: {}\n", column.name, column.words)).collect()
+        self.columns.iter().map(|column| format!("- {} {}\n", column.name, column.words)).collect()
     }
 }
 
@@ -181,7 +187,7 @@ fn column(path: &[String], field: &Value, schema: &Value) -> Column {
         (None, What::Json) => "JSON".to_owned(),
     };
     let described = [field, schema].into_iter().find_map(|schema| schema["description"].as_str());
-    let words = described.map_or(word.clone(), |described| format!("{described} ({word})"));
+    let words = described.map_or(format!("({word})"), |described| format!("({word}): {described}"));
     let placed = what != What::Flag && !chosen;
     Column { name: path.join("."), path: path.to_owned(), what, placed, words: words.replace('\n', " ") }
 }
@@ -256,10 +262,10 @@ mod tests {
         );
         let words = schema.words();
         for line in [
-            "- sender: who wrote it (text)\n",
-            "- date: date\n",
-            "- kind: one of complaint, request\n",
-            "- amount: in shillings (number)\n",
+            "- sender (text): who wrote it\n",
+            "- date (date)\n",
+            "- kind (one of complaint, request)\n",
+            "- amount (number): in shillings\n",
         ] {
             assert!(words.contains(line), "{words}");
         }

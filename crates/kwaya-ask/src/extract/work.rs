@@ -134,7 +134,7 @@ impl<'m> Work<'m> {
 
     fn prompt(&self, text: &str) -> Result<Vec<u32>> {
         let [before, after] = &self.around;
-        Ok(self.model.chat_prompt(&[Message::new("user", &format!("{before}{text}{after}"))])?.0)
+        Ok(self.model.chat_prompt(&[Message::new("user", &format!("{before}{}{after}", text.trim()))])?.0)
     }
 
     /// Finds out how much of a document can be asked about at once, and reads

@@ -2,7 +2,7 @@
 //! a token of each answer and a piece of the prompts that are not read yet. The
 //! tokens of an answer depend on its own prompt alone.
 
-use kwaya_base::Result;
+use kwaya_base::{Error, Result};
 use kwaya_math::PAGE;
 use kwaya_model::{Conversation, Conversations};
 use kwaya_recipe::text_model::TextModel;
@@ -132,7 +132,7 @@ impl<'m, T> Writer<'m, T> {
 
 impl<T> Answer<T> {
     /// Goes on with the likeliest token of those that the form allows. True when
-    /// nothing can follow, or nothing may.
+    /// nothing can follow, or no more is asked for.
     fn go_on(&mut self, model: &TextModel, forms: &Forms, logits: &[f32]) -> Result<bool> {
         let mut best: Option<(u32, f32)> = None;
         for (token, logit) in (0..).zip(logits) {
@@ -140,7 +140,10 @@ impl<T> Answer<T> {
                 best = Some((token, *logit));
             }
         }
-        let Some((token, _)) = best else { return Ok(true) };
+        // A form in which a field has no value that is allowed.
+        let Some((token, _)) = best else {
+            return Err(Error::usage("extract-dead-end").arg("text", String::from_utf8_lossy(&self.text)));
+        };
         self.constrained.take(token)?;
         if !model.codec().ends(token) {
             self.history.push(token);

@@ -22,3 +22,4 @@ mod rights;
 mod same_bits;
 mod serve;
 mod taught;
+mod tools;
