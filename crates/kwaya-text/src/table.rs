@@ -320,3 +320,44 @@ fn wrong(path: &Path, error: ParquetError) -> Error {
         other => Error::new("corpus-damaged").path(path).arg("cause", other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_of_any_columns_is_read_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.parquet");
+        let columns = [("name", Kind::Text), ("a.b", Kind::Number), ("sum", Kind::Real), ("ill", Kind::Flag)];
+        let mut table = Table::create(&path, &columns).unwrap();
+        let row = |number: i64| match number % 3 {
+            0 => vec![Cell::Missing, Cell::Missing, Cell::Missing, Cell::Missing],
+            1 => vec![Cell::Text("ñ".repeat(70_000)), Cell::Number(number), Cell::Real(0.1), Cell::Flag(true)],
+            _ => vec![Cell::Text(String::new()), Cell::Number(i64::MIN), Cell::Missing, Cell::Flag(false)],
+        };
+        // More than one row group.
+        (0..400).for_each(|number| table.push(row(number)).unwrap());
+        table.finish().unwrap();
+        let reader = SerializedFileReader::new(File::open(&path).unwrap()).unwrap();
+        assert!(reader.metadata().num_row_groups() > 1);
+        let names: Vec<_> =
+            reader.metadata().file_metadata().schema().get_fields().iter().map(|field| field.name().to_owned()).collect();
+        assert_eq!(names, columns.map(|(name, _)| name));
+        let cell = |field: Field| match field {
+            Field::Null => Cell::Missing,
+            Field::Str(text) => Cell::Text(text),
+            Field::Long(number) => Cell::Number(number),
+            Field::Double(number) => Cell::Real(number),
+            Field::Bool(flag) => Cell::Flag(flag),
+            other => panic!("{other}"),
+        };
+        let rows = RowIter::from_file_into(Box::new(reader));
+        let rows: Vec<Vec<Cell>> =
+            rows.map(|row| row.unwrap().into_columns().into_iter().map(|(_, field)| cell(field)).collect()).collect();
+        assert_eq!(rows, (0..400).map(row).collect::<Vec<_>>());
+        // A table of no rows is one.
+        Table::create(&path, &columns).unwrap().finish().unwrap();
+        assert_eq!(SerializedFileReader::new(File::open(&path).unwrap()).unwrap().metadata().num_row_groups(), 0);
+    }
+}

@@ -126,13 +126,15 @@ impl Journal {
         self.synced = Instant::now();
         self.file.sync_data().at(&self.path)
     }
+}
 
-    /// Leaves no file where nothing was found out.
-    pub(super) fn close(self) -> Result<()> {
-        if self.end > 0 {
-            return Ok(());
+/// Where nothing was found out no file is left.
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if self.end == 0 {
+            // It may lie where nothing can be removed; it is empty then.
+            let _ = fs::remove_file(&self.path);
         }
-        fs::remove_file(&self.path).at(&self.path)
     }
 }
 
@@ -182,7 +184,7 @@ mod tests {
         assert!(Journal::open(&path, false).unwrap().knows(&[3; 32]));
         let journal = Journal::open(&path, true).unwrap();
         assert!(!journal.knows(&[1; 32]));
-        journal.close().unwrap();
+        drop(journal);
         assert!(!path.exists());
     }
 }

@@ -197,8 +197,8 @@ fn strings(schema: &Value) -> Option<Vec<&str>> {
     schema.get("enum")?.as_array()?.iter().filter(|choice| !choice.is_null()).map(Value::as_str).collect()
 }
 
-/// Says of each object what a person who writes a schema means: all its fields
-/// are wanted, unless it says which, and no others.
+/// Says of each object what a person who writes a schema means: that it is one,
+/// and that all its fields are wanted, unless it says which, and no others.
 fn close(schema: &mut Value, depth: usize) -> Result<()> {
     if depth > 4 * DEPTH_MAX {
         return Err(refused("it lies too deep in itself"));
@@ -206,6 +206,7 @@ fn close(schema: &mut Value, depth: usize) -> Result<()> {
     if let Some(names) = properties(schema).map(|properties| properties.keys().cloned().collect::<Vec<_>>())
         && let Some(object) = schema.as_object_mut()
     {
+        object.entry("type").or_insert("object".into());
         object.entry("required").or_insert_with(|| json!(names));
         object.entry("additionalProperties").or_insert(Value::Bool(false));
     }
@@ -282,7 +283,7 @@ mod tests {
         assert_eq!(form["$defs"]["Place"]["additionalProperties"], false);
         let said = r#"{"properties": {"a": {"type": "string"}, "b": {"type": "string"}}, "required": ["b"]}"#;
         let form: Value = serde_json::from_str(&Schema::parse(said).unwrap().form).unwrap();
-        assert_eq!(form["required"], json!(["b"]));
+        assert_eq!((&form["required"], &form["type"]), (&json!(["b"]), &json!("object")));
     }
 
     #[test]

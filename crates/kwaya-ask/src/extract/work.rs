@@ -324,7 +324,6 @@ impl<'m> Work<'m> {
             rows::write(path, format, layout, rows)?;
         }
         outcome.check = check.map(|check| check.finish(schema));
-        self.journal.close()?;
         Ok(outcome)
     }
 }

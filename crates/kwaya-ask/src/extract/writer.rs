@@ -11,6 +11,11 @@ use kwaya_text::constraint::{Constrained, Form, Forms};
 /// Tokens of prompts that are read in a pass: enough for products to be fast.
 const PROMPT_TOKENS: usize = 256;
 
+/// Bytes that keys and values of all answers may take, and those of them that are
+/// kept for prompts that begin alike.
+const MEMORY: u64 = 2 << 30;
+const KEPT: u64 = 64 << 20;
+
 /// What came of a prompt.
 pub(super) struct Written<T> {
     /// Whose it is.
@@ -47,7 +52,7 @@ impl<'m, T> Writer<'m, T> {
     pub(super) fn new(model: &'m TextModel, form: Form) -> Result<Self> {
         let forms = model.forms()?;
         forms.begin(&form)?;
-        Ok(Self { model, forms, form, cache: model.conversations(), answers: Vec::new() })
+        Ok(Self { model, forms, form, cache: model.conversations_within(MEMORY, KEPT), answers: Vec::new() })
     }
 
     /// Tokens of a prompt and its answer at the most.

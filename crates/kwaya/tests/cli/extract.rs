@@ -81,6 +81,14 @@ fn fields_become_rows_each_with_the_passage_it_came_from() {
     assert!(e.starts_with("e.txt,,mahindi,") && e.contains(",Mwisho: mahindi.,"), "{rows}");
     assert_eq!(lines[6..], [""]);
 
+    assert_eq!(place.bytes("docs/rows.csv"), {
+        with("docs/rows.csv", &[]);
+        place.bytes("docs/rows.csv")
+    });
+    for made in ["docs/rows.csv", "docs/rows.csv.journal", "docs/right.jsonl"] {
+        fs::remove_file(place.path(made)).unwrap();
+    }
+
     // Only what was found; and the same as figures.
     let figures = with("found.csv", &["--only-found", "--json"]).json();
     assert!(place.text("found.csv").contains("\r\na.txt,,mahindi,1250,,"), "{}", place.text("found.csv"));
@@ -179,7 +187,7 @@ fn what_cannot_be_done_is_told_before_any_work() {
     fails(&place, &typed("docs", "none.json", "a.csv"), 1, "io-not-found", &["none.json"]);
     fails(&place, &typed("docs", "list.json", "a.csv"), 2, "extract-schema", &["list.json", "object"]);
     fails(&place, &typed("docs", "document.json", "a.csv"), 2, "extract-columns", &["document"]);
-    fails(&place, &typed("docs", "never.json", "a.csv"), 2, "extract-dead-end", &["{\"a\": "]);
+    fails(&place, &typed("docs", "never.json", "a.csv"), 2, "form-wrong", &["'a' is unsatisfiable"]);
     fails(&place, &typed("docs", "look.json", "a.csv"), 2, "form-wrong", &[]);
     fails(&place, &typed("docs", "s.json", "a.xlsx"), 2, "extract-output", &["a.xlsx", ".parquet"]);
     fails(&place, &typed("docs", "s.json", "folder.csv"), 2, "extract-output-folder", &["folder.csv"]);

@@ -40,7 +40,9 @@ fn ask(server: &Server, model: &str, content: &str, more: Value) -> Answer {
         "tools": [weather(), time()],
     });
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    server.post("/v1/chat/completions", &body)
+    let answer = server.post("/v1/chat/completions", &body);
+    assert!(answer.status == 200 || answer.status == 400, "{}", answer.body);
+    answer
 }
 
 /// The model of the golden files, whose likeliest first token is `call`.
