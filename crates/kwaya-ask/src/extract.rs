@@ -152,7 +152,8 @@ pub fn extract(settings: &Settings, worker: &Worker, progress: &dyn Progress) ->
     let stopped = ask(&mut work, settings, &listing, worker, progress)?;
     let seconds = begun.elapsed().as_secs_f64();
     let mut outcome = work.write(&settings.to, format, &layout, check, settings.only_found)?;
-    (outcome.seconds, outcome.documents_per_second) = (seconds, (outcome.rows - outcome.known) as f64 / seconds.max(1e-9));
+    (outcome.seconds, outcome.documents_per_second) =
+        (seconds, (outcome.rows - outcome.known) as f64 / seconds.max(1e-9));
     match (stopped, outcome.rows) {
         (true, 0) => Err(Error::new("interrupted")),
         (true, rows) => Err(Error::new("extract-stopped").path(&settings.to).arg("rows", rows)),
@@ -191,8 +192,7 @@ fn journal_path(to: &Path) -> PathBuf {
 
 /// The files of documents; those of this work may lie among them and are none.
 fn scan(settings: &Settings, journal: &Path, progress: &dyn Progress) -> Result<Listing> {
-    let source =
-        |path: &PathBuf| Source { path: path.clone(), licence: String::new(), language: None, column: None };
+    let source = |path: &PathBuf| Source { path: path.clone(), licence: String::new(), language: None, column: None };
     let all: Vec<Source> = settings.places.iter().map(source).collect();
     let mut listing = sources::scan(&all, BYTES_MAX, progress)?;
     let own = [Some(&settings.to), Some(&settings.schema), settings.check.as_ref()];
@@ -229,7 +229,12 @@ fn read(settings: &Settings, listing: &Listing, worker: &Worker, send: &SyncSend
         let done = texts.of(file, &mut |part, taken| {
             let (name, record) = (name.clone(), part.to_owned());
             let unread = |reason, detail: &str| {
-                Read::Unread(Unread { document: name.clone(), record: record.clone(), reason, detail: detail.to_owned() })
+                Read::Unread(Unread {
+                    document: name.clone(),
+                    record: record.clone(),
+                    reason,
+                    detail: detail.to_owned(),
+                })
             };
             let read = match taken {
                 Err((reason, detail)) => unread(reason, detail),

@@ -214,7 +214,8 @@ fn function((at, tool): (usize, &&Value)) -> Result<Function> {
     let name = name.ok_or_else(|| wrong(of.path("name"), "1 to 64 letters, digits, - and _"))?;
     of.text("description")?;
     let mut parameters = of.get("parameters").cloned().unwrap_or_else(|| json!({}));
-    let object = parameters.as_object_mut().ok_or_else(|| wrong(of.path("parameters"), "a JSON schema of an object"))?;
+    let object =
+        parameters.as_object_mut().ok_or_else(|| wrong(of.path("parameters"), "a JSON schema of an object"))?;
     if object.get("type").is_some_and(|kind| kind != "object") {
         return Err(wrong(of.path("parameters.type"), "object"));
     }
@@ -277,8 +278,10 @@ pub(crate) fn of_message(fields: &Fields<'_>, role: &str) -> Result<Map<String, 
         fields.refuse(&["tool_calls"])?;
     } else if let Some(calls) = fields.get("tool_calls") {
         let calls = calls.as_array().filter(|calls| (1..=CALLS_MAX).contains(&calls.len()));
-        let calls = calls.ok_or_else(|| wrong(fields.path("tool_calls"), format!("a list of 1 to {CALLS_MAX} calls")))?;
-        let calls = calls.iter().enumerate().map(|(at, call)| past_call(fields, at, call)).collect::<Result<Vec<_>>>()?;
+        let calls =
+            calls.ok_or_else(|| wrong(fields.path("tool_calls"), format!("a list of 1 to {CALLS_MAX} calls")))?;
+        let calls =
+            calls.iter().enumerate().map(|(at, call)| past_call(fields, at, call)).collect::<Result<Vec<_>>>()?;
         more.insert("tool_calls".into(), calls.into());
     }
     if role == "tool" {
@@ -322,7 +325,8 @@ pub(crate) fn prompt(
         return model.chat_prompt(&messages);
     }
     let object = |(message, more): (Message, Map<String, Value>)| {
-        let mut object = Map::from_iter([("role".into(), message.role.into()), ("content".into(), message.content.into())]);
+        let mut object =
+            Map::from_iter([("role".into(), message.role.into()), ("content".into(), message.content.into())]);
         object.extend(more);
         Value::Object(object)
     };

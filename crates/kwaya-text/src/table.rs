@@ -341,8 +341,14 @@ mod tests {
         table.finish().unwrap();
         let reader = SerializedFileReader::new(File::open(&path).unwrap()).unwrap();
         assert!(reader.metadata().num_row_groups() > 1);
-        let names: Vec<_> =
-            reader.metadata().file_metadata().schema().get_fields().iter().map(|field| field.name().to_owned()).collect();
+        let names: Vec<_> = reader
+            .metadata()
+            .file_metadata()
+            .schema()
+            .get_fields()
+            .iter()
+            .map(|field| field.name().to_owned())
+            .collect();
         assert_eq!(names, columns.map(|(name, _)| name));
         let cell = |field: Field| match field {
             Field::Null => Cell::Missing,

@@ -210,7 +210,9 @@ mod tests {
         ] {
             assert!(finds(text, "2024-03-05").is_some(), "{text}");
         }
-        for text in ["2024-03-06", "5 April 2024", "6 March 2024", "5 March 2023", "5 March", "15 March 2024", "05032024"] {
+        for text in
+            ["2024-03-06", "5 April 2024", "6 March 2024", "5 March 2023", "5 March", "15 March 2024", "05032024"]
+        {
             assert_eq!(finds(text, "2024-03-05"), None, "{text}");
         }
         assert_eq!(finds("Leo, 5 Machi 2024, nimefika", "2024-03-05"), Some("5 Machi 2024"));

@@ -116,12 +116,9 @@ fn of_places(what: What, places: &[Option<Place>]) -> [Cell; 4] {
         return match places.first() {
             None => [Cell::Missing, Cell::Missing, Cell::Missing, Cell::Missing],
             Some(None) => [Cell::Missing, Cell::Missing, Cell::Missing, Cell::Flag(false)],
-            Some(Some(Place { start, end, passage })) => [
-                Cell::Text(passage.clone()),
-                Cell::Number(*start as i64),
-                Cell::Number(*end as i64),
-                Cell::Flag(true),
-            ],
+            Some(Some(Place { start, end, passage })) => {
+                [Cell::Text(passage.clone()), Cell::Number(*start as i64), Cell::Number(*end as i64), Cell::Flag(true)]
+            }
         };
     }
     if places.is_empty() {
@@ -172,7 +169,8 @@ pub(super) fn write(
 }
 
 fn write_parquet(path: &Path, layout: &Layout, rows: impl Iterator<Item = Result<Vec<Cell>>>) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or(PathBuf::from("."), PathBuf::from);
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or(PathBuf::from("."), PathBuf::from);
     let scratch = tempfile::Builder::new().prefix(".rows-").suffix(".tmp").tempfile_in(&folder).at(&folder)?;
     let columns: Vec<(&str, Kind)> = layout.names.iter().map(|(name, kind)| (name.as_str(), *kind)).collect();
     let mut table = Table::create(scratch.path(), &columns)?;

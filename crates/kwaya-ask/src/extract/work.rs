@@ -157,9 +157,9 @@ impl<'m> Work<'m> {
     pub(super) fn ask(&mut self, documents: Receiver<Read>) -> Result<bool> {
         self.begun = Instant::now();
         let mut over = false;
-        loop {
+        let stopped = loop {
             if self.progress.stopped() {
-                break;
+                break true;
             }
             while self.writer.count() < self.at_once {
                 if self.begin_waiting()? {
@@ -175,14 +175,14 @@ impl<'m> Work<'m> {
                 }
             }
             if over && self.writer.count() == 0 && self.waiting.is_empty() {
-                break;
+                break false;
             }
             for written in self.writer.step()? {
                 self.finish(written)?;
             }
-        }
+        };
         self.journal.sync()?;
-        Ok(self.progress.stopped())
+        Ok(stopped)
     }
 
     /// Begins the part that waits longest, where there is one and room for it.
@@ -221,7 +221,12 @@ impl<'m> Work<'m> {
             Read::Unread(unread) => {
                 let reason = messages::format(&unread.reason.message(), &[]);
                 let record = if unread.record.is_empty() { String::new() } else { format!(" {}", unread.record) };
-                self.progress.warn(&say!("extract-unread", document = unread.document, record = record, reason = reason));
+                self.progress.warn(&say!(
+                    "extract-unread",
+                    document = unread.document,
+                    record = record,
+                    reason = reason
+                ));
                 self.unread.push(unread);
                 return Ok(());
             }
@@ -332,7 +337,8 @@ impl Open {
     /// The values of all parts as those of one document: of each field that of
     /// the first part in which it stands, else the first there is.
     fn answer(&self, schema: &Schema) -> Answer {
-        let searched: Vec<Searched<'_>> = self.parts.iter().map(|part| Searched::new(&self.text[part.clone()])).collect();
+        let searched: Vec<Searched<'_>> =
+            self.parts.iter().map(|part| Searched::new(&self.text[part.clone()])).collect();
         let mut answer = Answer::default();
         for column in &schema.columns {
             let mut best: Option<(Value, Vec<Option<Place>>)> = None;

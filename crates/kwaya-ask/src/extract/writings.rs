@@ -128,7 +128,8 @@ fn readings(text: &str, groups: &[Group], run: &Range<usize>) -> Vec<String> {
         readings.push(plain((&digits.concat(), "")));
     }
     let before = &marks[..marks.len() - 1];
-    if POINTS.contains(last) && (before.is_empty() || !before.contains(last) && alike(before) && are_thousands(wholes)) {
+    if POINTS.contains(last) && (before.is_empty() || !before.contains(last) && alike(before) && are_thousands(wholes))
+    {
         readings.push(plain((&wholes.concat(), part)));
     }
     readings

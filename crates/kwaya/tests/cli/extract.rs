@@ -97,9 +97,11 @@ fn fields_become_rows_each_with_the_passage_it_came_from() {
     assert!(figures["found"].as_u64().unwrap() >= 6 && figures["not_found"].as_u64().unwrap() >= 5, "{figures}");
     with("rows.parquet", &[]);
     assert!(place.bytes("rows.parquet").starts_with(b"PAR1"));
-    assert!(!fs::read_dir(place.path("")).unwrap().any(|entry| {
-        entry.unwrap().file_name().to_string_lossy().ends_with(".tmp")
-    }));
+    assert!(
+        !fs::read_dir(place.path(""))
+            .unwrap()
+            .any(|entry| { entry.unwrap().file_name().to_string_lossy().ends_with(".tmp") })
+    );
 
     // Several places: their names are told.
     place.write("more/a.txt", "mahindi");
@@ -118,7 +120,8 @@ fn the_rows_are_the_same_for_any_threads_and_documents_at_once_and_after_a_stop(
         place.write(&format!("docs/{number:03}.txt"), text);
     }
     place.write("docs/same.txt", place.bytes("docs/007.txt"));
-    let run = |to: &str, more: &[&str]| place.run(EXTRACT.iter().copied().chain([to]).chain(more.iter().copied())).good();
+    let run =
+        |to: &str, more: &[&str]| place.run(EXTRACT.iter().copied().chain([to]).chain(more.iter().copied())).good();
     run("first.csv", &["--threads", "1", "--at-once", "1"]);
     let first = place.bytes("first.csv");
     assert_eq!(first.windows(2).filter(|end| end == b"\r\n").count() as u64, count + 2);
@@ -152,7 +155,8 @@ fn stopped(place: &Place, whole: &[u8]) {
     let typed = EXTRACT.iter().copied().chain(["third.csv", "--at-once", "2"]);
     let child = place.command(typed).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let begun = Instant::now();
-    let lines = || fs::read(place.path("third.csv.journal")).map_or(0, |bytes| bytes.iter().filter(|b| **b == b'\n').count());
+    let lines =
+        || fs::read(place.path("third.csv.journal")).map_or(0, |bytes| bytes.iter().filter(|b| **b == b'\n').count());
     while lines() < 5 {
         assert!(begun.elapsed().as_secs() < 120, "it does nothing");
         std::thread::sleep(std::time::Duration::from_millis(2));
@@ -207,7 +211,8 @@ fn what_cannot_be_done_is_told_before_any_work() {
     other[1] = "none";
     fails(&place, &other, 1, "io-not-found", &["none"]);
     // Nothing is left of all this.
-    let left: Vec<String> = fs::read_dir(place.path("")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let left: Vec<String> =
+        fs::read_dir(place.path("")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     assert!(!left.iter().any(|name| name.starts_with("a.") || name.starts_with('.')), "{left:?}");
     // An answer without an end is told, and what was whole is kept.
     let mut short = typed("docs", "s.json", "a.csv");

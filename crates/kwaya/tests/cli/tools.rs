@@ -51,7 +51,11 @@ fn caller(place: &Place, call: &str) -> String {
     let first = expected()["greedy"][0].as_u64().unwrap() as usize;
     let tokens = golden.texts("tokenizer.ggml.tokens").unwrap();
     let tokens: Vec<&str> = tokens.iter().enumerate().map(|(at, text)| if at == first { call } else { text }).collect();
-    let more = [("tokenizer.ggml.tokens", Meta::Texts(Texts::from_iter(tokens))), ("tokenizer.chat_template", TEMPLATE.into())];
+    let more = [
+        ("tokenizer.ggml.tokens", Meta::Texts(Texts::from_iter(tokens))),
+        ("tokenizer.chat_template", TEMPLATE.into()),
+        ("llama.context_length", Meta::Unsigned(4096)),
+    ];
     with_metadata(place, "llama2", &more);
     let prompt = expected()["tokens"].as_array().unwrap().iter().map(|token| token.as_u64().unwrap() as usize);
     prompt.map(|token| if token == first { call.to_owned() } else { format!("t{token}") }).collect()
@@ -100,7 +104,11 @@ fn a_call_that_a_model_writes_is_recognised_whole_and_as_a_stream() {
         // A function that nobody offered, and no functions at all: words.
         for more in [json!({ "tools": [weather()] }), json!({ "tool_choice": "none" }), json!({ "tools": [] })] {
             let choice = ask(more.clone()).json()["choices"][0].take();
-            assert_eq!((&choice["message"]["content"], &choice["finish_reason"]), (&json!(call), &json!("stop")), "{more}");
+            assert_eq!(
+                (&choice["message"]["content"], &choice["finish_reason"]),
+                (&json!(call), &json!("stop")),
+                "{more}"
+            );
             let mut more = more;
             more["stream"] = true.into();
             let events = ask(more).events();
@@ -140,7 +148,8 @@ fn a_call_that_has_to_be_made_has_the_arguments_of_its_function() {
     // object, and what it makes of them counts as a prompt.
     let past = |town: &str| {
         let arguments = json!({ "town": town, "days": 2 }).to_string();
-        let call = json!({ "id": "a1b2c3d4e", "type": "function", "function": { "name": "weather", "arguments": arguments } });
+        let call =
+            json!({ "id": "a1b2c3d4e", "type": "function", "function": { "name": "weather", "arguments": arguments } });
         let messages = json!([
             { "role": "user", "content": "Moshi?" },
             { "role": "assistant", "content": null, "tool_calls": [call] },
@@ -180,8 +189,16 @@ fn a_call_that_has_to_be_made_has_the_arguments_of_its_function() {
         ),
         (json!({ "parallel_tool_calls": "x" }), "invalid_value", "parallel_tool_calls"),
         (json!({ "response_format": { "type": "json_object" } }), "invalid_value", "response_format"),
-        (json!({ "messages": [{ "role": "tool", "content": "x" }] }), "missing_required_parameter", "messages[0].tool_call_id"),
-        (json!({ "messages": [{ "role": "tool", "tool_call_id": "x" }] }), "missing_required_parameter", "messages[0].content"),
+        (
+            json!({ "messages": [{ "role": "tool", "content": "x" }] }),
+            "missing_required_parameter",
+            "messages[0].tool_call_id",
+        ),
+        (
+            json!({ "messages": [{ "role": "tool", "tool_call_id": "x" }] }),
+            "missing_required_parameter",
+            "messages[0].content",
+        ),
         (
             json!({ "messages": [{ "role": "user", "content": "x", "tool_calls": [{}] }] }),
             "unsupported_parameter",
@@ -213,5 +230,8 @@ fn a_model_that_was_not_taught_to_call_tools_says_so() {
     let messages = json!([{ "role": "tool", "tool_call_id": "x", "content": "t5" }]);
     let refusal = ask(&server, "llama2", "", json!({ "messages": messages, "tools": null }));
     assert_eq!(refusal.refused(400, "unsupported_parameter"), "messages");
-    assert_eq!(ask(&server, "llama2", "t5", json!({ "tools": [], "tool_choice": "auto", "max_tokens": 1 })).status, 200);
+    assert_eq!(
+        ask(&server, "llama2", "t5", json!({ "tools": [], "tool_choice": "auto", "max_tokens": 1 })).status,
+        200
+    );
 }
