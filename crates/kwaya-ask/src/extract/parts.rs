@@ -13,7 +13,7 @@ const ENDS: [&[&str]; 4] = [&["\n\n"], &["\n"], &[". ", "? ", "! ", "。", "።"
 /// nothing and together are all of it.
 pub(super) fn parts(text: &str, room: usize, count: &dyn Fn(&str) -> Result<usize>) -> Result<Vec<Range<usize>>> {
     if count(text)? <= room {
-        return Ok(vec![0..text.len()]);
+        return Ok(std::iter::once(0..text.len()).collect());
     }
     let mut pieces = Vec::new();
     cut(text, 0, 0, room, count, &mut pieces)?;

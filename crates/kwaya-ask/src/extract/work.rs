@@ -462,7 +462,7 @@ mod tests {
         assert!(answer.cut);
         let mut open = open;
         open.text = format!("x{}Asha{}", "y ".repeat(3000), " z".repeat(3000));
-        open.parts = vec![0..open.text.len()];
+        open.parts = std::iter::once(0..open.text.len()).collect();
         open.answers.remove(0);
         let place = open.answer(&schema).places[0][0].clone().unwrap();
         assert!(place.passage.len() <= PASSAGE_MAX + 10 && place.passage.contains("Asha"), "{}", place.passage.len());

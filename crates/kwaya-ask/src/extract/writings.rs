@@ -184,7 +184,7 @@ fn in_digits(text: &str, groups: &[Group], [year, month, day]: [u32; 3]) -> Opti
         let ends = is_year(third, year) && (a == day && b == month || a == month && b == day);
         let begins = first.digits.len() == 4 && is_year(first, year) && b == month && c == day;
         let parted = marks[0] == marks[1] && ['/', '.', '-', ' '].contains(&marks[0]);
-        (parted && (ends || begins)).then(|| first.place.start..third.place.end)
+        (parted && (ends || begins)).then_some(first.place.start..third.place.end)
     };
     (0..groups.len()).find_map(is_date)
 }
