@@ -5,3 +5,5 @@
 //! corpus → passages → index → found → answer with citations     (ask)
 //! documents → model held to a JSON schema → rows with passages  (extract)
 //! ```
+
+pub mod extract;

@@ -19,7 +19,7 @@ pub(crate) struct Fault {
 
 /// The status of each mistake, and the code that programs know it by. All
 /// others are the server's own.
-const KNOWN: [(&str, StatusCode, &str); 25] = [
+const KNOWN: [(&str, StatusCode, &str); 26] = [
     ("chat-template", StatusCode::BAD_REQUEST, "invalid_messages"),
     ("form-without-end", StatusCode::BAD_REQUEST, "unsupported_parameter"),
     ("form-wrong", StatusCode::BAD_REQUEST, "invalid_schema"),
@@ -43,6 +43,7 @@ const KNOWN: [(&str, StatusCode, &str); 25] = [
     ("serve-stopping", StatusCode::SERVICE_UNAVAILABLE, "stopping"),
     ("serve-token-missing", StatusCode::UNAUTHORIZED, "missing_api_key"),
     ("serve-token-wrong", StatusCode::UNAUTHORIZED, "invalid_api_key"),
+    ("serve-tools", StatusCode::BAD_REQUEST, "unsupported_parameter"),
     ("serve-unsupported", StatusCode::BAD_REQUEST, "unsupported_parameter"),
     ("serve-value", StatusCode::BAD_REQUEST, "invalid_value"),
 ];

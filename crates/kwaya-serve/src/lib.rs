@@ -30,6 +30,7 @@ pub mod settings;
 mod text;
 mod tls;
 pub mod token;
+mod tools;
 mod watch;
 
 use std::{

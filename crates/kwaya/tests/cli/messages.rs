@@ -144,6 +144,7 @@ fn every_command_has_help_and_an_example() {
         "classify train",
         "classify run",
         "classify eval",
+        "extract",
         "serve",
         "token",
         "token add",

@@ -25,27 +25,27 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const CONTEXT: usize = 1 << 18;
 
 /// A server, ended with the test.
-struct Server {
+pub(crate) struct Server {
     child: Child,
     port: u16,
 }
 
 /// What was answered.
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
     #[track_caller]
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|cause| panic!("{cause}: {}\n{}", self.head, self.body))
     }
 
     /// The objects of a stream, which ends as one does.
     #[track_caller]
-    fn events(&self) -> Vec<Value> {
+    pub(crate) fn events(&self) -> Vec<Value> {
         assert_eq!(self.status, 200, "{}", self.body);
         assert!(self.head.contains("text/event-stream"), "{}", self.head);
         let mut lines: Vec<&str> = self.body.split("\n\n").filter(|line| !line.is_empty()).collect();
@@ -55,7 +55,7 @@ impl Answer {
 
     /// It must be a refusal in the shape of OpenAI.
     #[track_caller]
-    fn refused(&self, status: u16, code: &str) -> String {
+    pub(crate) fn refused(&self, status: u16, code: &str) -> String {
         assert_eq!(self.status, status, "{}\n{}", self.head, self.body);
         let error = &self.json()["error"];
         assert_eq!(error["code"], code, "{error}");
@@ -66,7 +66,7 @@ impl Answer {
 }
 
 impl Server {
-    fn start(place: &Place, model: &str, flags: &[&str]) -> Self {
+    pub(crate) fn start(place: &Place, model: &str, flags: &[&str]) -> Self {
         let arguments = ["serve", model, "--listen", "127.0.0.1:0", "--threads", "2"];
         let mut child = place.command(arguments.iter().chain(flags)).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
@@ -101,11 +101,11 @@ impl Server {
         read(stream)
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.raw(&format!("GET {path} HTTP/1.0"), b"")
     }
 
-    fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
         self.raw(&format!("POST {path} HTTP/1.0\r\nContent-Type: application/json"), body.to_string().as_bytes())
     }
 
@@ -169,11 +169,11 @@ fn read(mut stream: TcpStream) -> Answer {
     Answer { status, head: head.to_lowercase(), body: body.to_owned() }
 }
 
-fn model(place: &Place) {
+pub(crate) fn model(place: &Place) {
     with_metadata(place, "llama2", &[("llama.context_length", Meta::Unsigned(CONTEXT as u64))]);
 }
 
-fn expected() -> &'static Value {
+pub(crate) fn expected() -> &'static Value {
     static EXPECTED: OnceLock<Value> = OnceLock::new();
     EXPECTED.get_or_init(|| {
         let text = fs::read_to_string(Path::new(FAMILIES).join("expected.json")).unwrap();
