@@ -13,6 +13,7 @@
 mod access;
 mod answer;
 mod api;
+mod ask;
 mod chance;
 mod classify;
 mod connection;
@@ -57,6 +58,7 @@ pub use settings::Settings;
 
 use crate::{
     access::Access,
+    ask::Documents,
     engine::{Engine, REST_AFTER, Room},
     log::log,
     metrics::Metrics,
@@ -121,6 +123,7 @@ pub fn serve(
         engine: Engine::start(Arc::clone(&model), room),
         model,
         classifier,
+        documents: Documents::of(named),
         name: name.clone(),
         started: log::now(),
         metrics: Metrics::default(),
@@ -129,6 +132,7 @@ pub fn serve(
         stopping: AtomicBool::new(false),
         changed: AtomicBool::new(false),
     });
+    ask::open(&service);
     let address = format!("{}://{listen}", if tls.is_some() { "https" } else { "http" });
     log(
         "info",
@@ -251,7 +255,8 @@ impl Rest {
     }
 }
 
-fn look_at_files(service: &Service, files: &Files) {
+fn look_at_files(service: &Arc<Service>, files: &Files) {
+    ask::renew(service);
     if files.have_changed() && !service.changed.swap(true, Ordering::Relaxed) {
         log("warning", "model-changed", json!({ "words": Error::new("serve-model-changed").to_string() }));
     }

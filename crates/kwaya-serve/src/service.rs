@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 
 use crate::{
     access::Access,
+    ask::Documents,
     engine::Engine,
     fault::{Cause, Fault},
     log::log,
@@ -43,6 +44,7 @@ const REST_TIME_MAX: Duration = Duration::from_secs(10);
 pub(crate) struct Service {
     pub(crate) model: Arc<TextModel>,
     pub(crate) classifier: Option<Classifier>,
+    pub(crate) documents: Documents,
     /// What the model is called.
     pub(crate) name: String,
     /// Seconds since 1970.
@@ -70,6 +72,7 @@ pub(crate) fn router(service: &Arc<Service>) -> Router {
         .merge(crate::operate::routes())
         .merge(crate::api::routes())
         .merge(crate::classify::routes())
+        .merge(crate::ask::routes())
         .fallback(|| async { Fault::from(Error::new("serve-path")) })
         .method_not_allowed_fallback(|| async { Fault::from(Error::new("serve-method")) })
         .with_state(Arc::clone(service))
