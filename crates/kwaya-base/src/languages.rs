@@ -170,7 +170,10 @@ impl Given {
         match self {
             Self::Text(text) => FluentValue::from(text.as_str()),
             Self::Number(value, decimals) => {
-                let options = FluentNumberOptions { minimum_fraction_digits: Some(*decimals), ..Default::default() };
+                // A number in a file has no digits after a point, and equals
+                // only one of which none are asked for.
+                let minimum_fraction_digits = (*decimals > 0).then_some(*decimals);
+                let options = FluentNumberOptions { minimum_fraction_digits, ..Default::default() };
                 FluentValue::Number(FluentNumber::new(*value, options))
             }
         }
@@ -226,14 +229,14 @@ mod tests {
 
     #[test]
     fn plurals_follow_each_language() {
-        let say = |tag: &str, number: f64| {
+        let written = |tag: &str, number: f64| {
             Language::named(tag).unwrap().text("documents", &[("count", Given::Number(number, 0))])
         };
         let forms = |tag: &str, numbers: &[f64]| {
-            let words = |number: &f64| say(tag, *number).chars().filter(|c| c.is_alphabetic()).collect::<String>();
+            let words = |number: &f64| written(tag, *number).chars().filter(|c| c.is_alphabetic()).collect::<String>();
             numbers.iter().map(words).collect::<BTreeSet<_>>().len()
         };
-        assert_eq!((say("en", 1.0), say("en", 1200.0)), ("1 document".into(), "1,200 documents".into()));
+        assert_eq!((written("en", 1.0), written("en", 1200.0)), ("1 document".into(), "1,200 documents".into()));
         // One, few, many: 21 is as 1, 22 as 2, 11 as 5.
         assert_eq!(forms("ru", &[1.0, 2.0, 5.0]), 3);
         for same in [[1.0, 21.0], [2.0, 22.0], [5.0, 11.0]] {
@@ -244,6 +247,14 @@ mod tests {
         // In French and Hindi nothing is one of something, too.
         assert_eq!(forms("fr", &[0.0, 1.0]), 1);
         assert_eq!(forms("sw", &[1.0, 2.0]), 2);
+    }
+
+    #[test]
+    fn every_month_has_its_name() {
+        for language in &LANGUAGES {
+            let name = |month: i32| language.text("month", &[("month", Given::Number(f64::from(month), 0))]);
+            assert_eq!((1..=12).map(name).collect::<BTreeSet<_>>().len(), 12, "{}", language.tag);
+        }
     }
 
     #[test]

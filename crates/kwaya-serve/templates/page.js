@@ -41,7 +41,6 @@ function chat(room) {
   stop.hidden = true;
   send.after(stop);
   form.before(note);
-  const said = (role) => [...form.querySelectorAll(`input[name=${role}]`)];
   const turns = () =>
     [...form.querySelectorAll("input[name=user], input[name=assistant]")].map((input) => ({
       role: input.name,
@@ -65,9 +64,7 @@ function chat(room) {
     input.type = "hidden";
     input.name = role;
     input.value = text;
-    form.prepend(input);
-    const last = said("user").concat(said("assistant")).filter((other) => other !== input);
-    if (last.length) form.querySelector("label").before(input);
+    form.querySelector("label").before(input);
     return input;
   }
 
@@ -91,7 +88,8 @@ function chat(room) {
     list.setAttribute("aria-busy", "true");
     try {
       for await (const choice of pieces(response.body)) {
-        place.append(choice.delta?.content || "");
+        const text = choice.delta?.content || "";
+        place.append(place.textContent ? text : text.trimStart());
         if (choice.finish_reason === "length") note.textContent = words.cut;
       }
     } catch (error) {

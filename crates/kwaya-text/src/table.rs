@@ -230,9 +230,10 @@ impl<R: Row> Reader<R> {
     /// unpacked.
     pub(crate) fn scan(path: &Path, name: &str, mut each: impl FnMut(u64, &str) -> bool) -> Result<()> {
         let reader = Self::open(path)?;
-        let field = schema::<R>().get_fields().iter().find(|field| field.name() == name).cloned();
+        let whole = schema::<R>();
+        let field = whole.get_fields().iter().find(|field| field.name() == name).cloned();
         let fields = vec![field.expect("the table has the column")];
-        let only = Type::group_type_builder("column").with_fields(fields).build().map_err(|e| wrong(path, e))?;
+        let only = Type::group_type_builder(whole.name()).with_fields(fields).build().map_err(|e| wrong(path, e))?;
         let rows = reader.rows.project(Some(only)).map_err(|e| wrong(path, e))?;
         for (number, row) in (0..).zip(rows) {
             let fields = row.map_err(|e| wrong(path, e))?.into_columns();

@@ -12,7 +12,7 @@ use axum::{
 };
 use futures_util::stream;
 use kwaya_base::{Error, Result};
-use minijinja::{HtmlEscape, Value, context};
+use minijinja::{Value, context};
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
@@ -145,10 +145,13 @@ impl Coming {
         }
         while !self.over {
             match timeout_at(self.deadline, self.waiting.next()).await {
-                Ok(Some((_, Event::Piece(piece)))) if piece.text.is_empty() => {}
                 Ok(Some((_, Event::Piece(piece)))) => {
-                    self.written += &piece.text;
-                    return Some(HtmlEscape(&piece.text).to_string());
+                    // A first word often has a blank before it.
+                    let text = if self.written.is_empty() { piece.text.trim_start() } else { &piece.text };
+                    if !text.is_empty() {
+                        self.written += text;
+                        return Some(template::escape(text));
+                    }
                 }
                 Ok(Some((_, Event::End(end)))) => return Some(self.end(if end.cut { "chat-cut" } else { "" })),
                 _ => return Some(self.end("chat-failed")),

@@ -4,7 +4,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use axum::{Extension, body::Body, extract::State, http::Response};
-use kwaya_base::{Error, Result};
+use kwaya_base::{Error, Result, languages::LANGUAGES};
 use kwaya_recipe::rights::{self, SourceRights, Until};
 use kwaya_text::{
     Reason,
@@ -56,8 +56,9 @@ struct Row {
 #[derive(Serialize)]
 struct Choice {
     value: String,
-    /// Its words, where it has some.
+    /// The message that says it; empty where it has a name.
     key: String,
+    name: String,
     count: u64,
 }
 
@@ -112,14 +113,24 @@ fn bars(counts: impl Iterator<Item = (String, u64)>) -> Vec<Bar> {
     bars
 }
 
+/// What a language calls itself, where pages are in it; else its name in
+/// English, or its tag.
+pub(super) fn named(tag: &str) -> Value {
+    if let Some(own) = LANGUAGES.iter().find(|language| language.tag == tag) {
+        return context! { name => own.name, lang => own.tag };
+    }
+    let known = language::known().into_iter().find(|known| known.tag == tag);
+    let plain = |name: &'static str| name.split(" (").next().unwrap_or(name);
+    context! { name => known.map_or(tag, |known| plain(known.name)), lang => "en" }
+}
+
 fn languages(stats: &Stats) -> Vec<Value> {
-    let known = language::known();
     let mut languages: Vec<_> = stats.languages.iter().collect();
     languages.sort_by_key(|(_, figures)| std::cmp::Reverse(figures.bytes));
     let row = |(tag, figures): (&String, &kwaya_text::corpus::LanguageStats)| {
         context! {
             tag,
-            name => known.iter().find(|known| known.tag == tag).map(|known| known.name),
+            named => named(tag),
             documents => figures.documents,
             bytes => figures.bytes,
             held_out => figures.held_out_documents,
@@ -173,6 +184,7 @@ pub(super) async fn documents(
         let choices = stats.languages.iter().map(|(tag, figures)| Choice {
             value: tag.clone(),
             key: String::new(),
+            name: named(tag).get_attr("name").map_or_else(|_| tag.clone(), |name| name.to_string()),
             count: figures.documents,
         });
         let list = context! {
@@ -199,6 +211,7 @@ pub(super) async fn dropped(
         let choices = stats.dropped.iter().map(|(reason, count)| Choice {
             value: reason.key().to_owned(),
             key: format!("reason-{}", reason.key()),
+            name: String::new(),
             count: *count,
         });
         let list = context! {

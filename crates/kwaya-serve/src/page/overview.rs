@@ -4,7 +4,10 @@ use std::sync::{Arc, atomic::Ordering};
 
 use axum::{Extension, body::Body, extract::State, http::Response};
 use kwaya_base::Result;
-use kwaya_recipe::{evaluation::Evaluation, machine::Machine};
+use kwaya_recipe::{
+    evaluation::{Evaluation, Score},
+    machine::Machine,
+};
 use kwaya_text::corpus::Stats;
 use minijinja::{Value, context};
 use serde::Serialize;
@@ -12,6 +15,7 @@ use serde::Serialize;
 use super::{
     Visit, beside,
     built::Built,
+    data::named,
     files,
     template::{self, plain},
 };
@@ -77,12 +81,16 @@ fn of_build(built: &Built) -> Value {
     context! {
         corpus => plain(&corpus),
         built => last.map(|entry| entry.time),
-        languages_of => corpus.as_ref().map(|corpus| corpus.languages.keys().cloned().collect::<Vec<_>>()),
+        languages_of => corpus.as_ref().map(|corpus| corpus.languages.keys().map(|tag| named(tag)).collect::<Vec<_>>()),
         licences,
         uses => built.recipe.uses.iter().map(|one| one.name()).collect::<Vec<_>>(),
         hash => built.lock.as_ref().map(|lock| lock.documents.clone()),
-        scores => plain(evaluation.map(|evaluation| evaluation.languages)),
+        scores => evaluation.map(|evaluation| evaluation.languages.iter().map(score).collect::<Vec<_>>()),
     }
+}
+
+fn score(score: &Score) -> Value {
+    context! { named => named(&score.language), figures => plain(score) }
 }
 
 /// The cards and the report, as far as they are there and may be seen.

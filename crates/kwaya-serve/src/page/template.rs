@@ -53,6 +53,10 @@ pub(super) fn plain(data: impl Serialize) -> Value {
 fn environment(language: &'static Language) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_formatter(|out, state, value| match value.as_str() {
+        Some(text) if !value.is_safe() => out.write_str(&escape(text)).map_err(minijinja::Error::from),
+        _ => minijinja::escape_formatter(out, state, value),
+    });
     for (name, template) in TEMPLATES {
         environment.add_template(name, template).expect("the templates are well formed");
     }
@@ -70,6 +74,23 @@ fn environment(language: &'static Language) -> Environment<'static> {
     environment.add_filter("moment", move |seconds: u64| moment(language, seconds, true));
     environment.add_filter("part", |text: &str| form::encode(text));
     environment
+}
+
+/// A text as a text of HTML, between tags and within quotation marks. That of
+/// minijinja escapes the stroke too, of which addresses are full.
+pub(super) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+    }
+    out
 }
 
 fn words(language: &Language, key: &str, values: &Kwargs) -> Result<String, minijinja::Error> {

@@ -20,21 +20,21 @@ use crate::{
 };
 
 /// Longer than any test takes, on a machine that has much else to do.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// The model reads so many tokens: an answer can be made to last.
 const CONTEXT: usize = 1 << 18;
 
 /// A server, ended with the test.
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    port: u16,
+    pub(crate) port: u16,
 }
 
-/// What was answered.
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
+/// What was answered; its head in small letters.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
@@ -55,7 +55,7 @@ impl Answer {
 
     /// It must be a refusal in the shape of OpenAI.
     #[track_caller]
-    fn refused(&self, status: u16, code: &str) -> String {
+    pub(crate) fn refused(&self, status: u16, code: &str) -> String {
         assert_eq!(self.status, status, "{}\n{}", self.head, self.body);
         let error = &self.json()["error"];
         assert_eq!(error["code"], code, "{error}");
@@ -66,7 +66,7 @@ impl Answer {
 }
 
 impl Server {
-    fn start(place: &Place, model: &str, flags: &[&str]) -> Self {
+    pub(crate) fn start(place: &Place, model: &str, flags: &[&str]) -> Self {
         let arguments = ["serve", model, "--listen", "127.0.0.1:0", "--threads", "2"];
         let mut child = place.command(arguments.iter().chain(flags)).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
@@ -92,7 +92,7 @@ impl Server {
 
     /// Sends a request as it stands here. HTTP/1.0, so that the answer ends
     /// with the connection.
-    fn raw(&self, head: &str, body: &[u8]) -> Answer {
+    pub(crate) fn raw(&self, head: &str, body: &[u8]) -> Answer {
         let mut stream = self.connect();
         let length = body.len();
         // A refusal may come before all is sent.
@@ -101,7 +101,7 @@ impl Server {
         read(stream)
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.raw(&format!("GET {path} HTTP/1.0"), b"")
     }
 
@@ -169,7 +169,7 @@ fn read(mut stream: TcpStream) -> Answer {
     Answer { status, head: head.to_lowercase(), body: body.to_owned() }
 }
 
-fn model(place: &Place) {
+pub(crate) fn model(place: &Place) {
     with_metadata(place, "llama2", &[("llama.context_length", Meta::Unsigned(CONTEXT as u64))]);
 }
 
