@@ -109,7 +109,7 @@ impl Language {
     pub fn text(&self, key: &str, args: &[(&str, Given)]) -> String {
         let bundle = self.bundle();
         let Some(pattern) = bundle.get_message(key).and_then(|message| message.value()) else { return key.to_owned() };
-        let args: FluentArgs<'_> = args.iter().map(|(name, value)| (*name, value.fluent())).collect();
+        let args: FluentArgs<'_> = args.iter().map(|(name, value)| (*name, value.fluent(self.right_to_left))).collect();
         bundle.format_pattern(pattern, Some(&args), &mut Vec::new()).into_owned()
     }
 
@@ -155,9 +155,9 @@ impl Language {
             let resource = FluentResource::try_new(self.words.to_owned())
                 .unwrap_or_else(|(_, errors)| panic!("messages/page/{}.ftl is well formed: {errors:?}", self.tag));
             let mut bundle = FluentBundle::new_concurrent(vec![self.tag.parse().expect("it is a language")]);
-            // Names in Latin letters within Arabic need marks of their direction;
-            // where all runs one way they would only cost bytes.
-            bundle.set_use_isolating(self.right_to_left);
+            // Those of Fluent would turn a date around: what is isolated within
+            // an isolate does not count for its direction.
+            bundle.set_use_isolating(false);
             (self.tell)(&mut bundle);
             bundle.add_resource(resource).expect("each message is defined once");
             bundle
@@ -166,8 +166,13 @@ impl Language {
 }
 
 impl Given {
-    fn fluent(&self) -> FluentValue<'_> {
+    fn fluent(&self, right_to_left: bool) -> FluentValue<'_> {
         match self {
+            // A name in other letters keeps its direction, and the words around
+            // it keep theirs.
+            Self::Text(text) if right_to_left && is_left_to_right(text) => {
+                FluentValue::from(format!("\u{2068}{text}\u{2069}"))
+            }
             Self::Text(text) => FluentValue::from(text.as_str()),
             Self::Number(value, decimals) => {
                 // A number in a file has no digits after a point, and equals
@@ -178,6 +183,12 @@ impl Given {
             }
         }
     }
+}
+
+/// Whether a text has letters, and none of Hebrew, Arabic or their neighbours.
+fn is_left_to_right(text: &str) -> bool {
+    let of_other = |c: char| matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}');
+    text.chars().any(char::is_alphabetic) && !text.chars().any(of_other)
 }
 
 #[cfg(test)]
@@ -255,6 +266,17 @@ mod tests {
             let name = |month: i32| language.text("month", &[("month", Given::Number(f64::from(month), 0))]);
             assert_eq!((1..=12).map(name).collect::<BTreeSet<_>>().len(), 12, "{}", language.tag);
         }
+    }
+
+    #[test]
+    fn names_in_other_letters_keep_their_direction() {
+        let twin = |name: &str| Language::named("ar").unwrap().text("twin-of", &[("name", Given::Text(name.into()))]);
+        assert!(twin("a.txt").ends_with("\u{2068}a.txt\u{2069}"));
+        for plain in ["1", "1 ديسمبر 2026", ""] {
+            assert!(!twin(plain).contains('\u{2068}'), "{plain}");
+        }
+        let english = LANGUAGES[0].text("twin-of", &[("name", Given::Text("حبوب".into()))]);
+        assert!(english.ends_with(": حبوب"), "{english}");
     }
 
     #[test]

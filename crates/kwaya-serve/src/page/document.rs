@@ -1,5 +1,5 @@
 //! A document of the corpus, and a passage in it: `/documents/ID?from=START&to=END#here`,
-//! where START and END count the bytes of its text. The passage is marked by
+//! where START and END count the bytes of what it says. The passage is marked by
 //! the server, so that no script is needed to find it.
 
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use kwaya_base::{
 };
 use kwaya_recipe::rights;
 use kwaya_text::{
+    chat,
     corpus::{Document, Step},
     look,
     withdrawn::Withdrawn,
@@ -63,14 +64,15 @@ pub(super) async fn show(
         }
         let source = rights::read(folder)?.into_iter().find(|source| source.origin == document.origin);
         let source = source.map(|source| context! { path => source.path, allowed_by => source.consent.allowed_by });
-        let passage = passage(&document.text, visit.number("from"), visit.number("to"));
+        let text = said(&document);
+        let passage = passage(&text, visit.number("from"), visit.number("to"));
         let steps: Vec<String> = document.history.iter().map(|step| told(visit.language, step)).collect();
         let page = context! {
             name => &document.source, language => &document.language, bytes => document.bytes,
             licence => &document.licence, source, steps,
             data_room => visit.may(Role::Build),
             passage => passage.is_some(),
-            parts => plain(parts(&document, passage)),
+            parts => plain(parts(&document, text, passage)),
         };
         let main = template::render(visit.language, "document.html", page)?;
         Ok(visit.page(&service, &document.source, &main))
@@ -85,8 +87,13 @@ fn passage(text: &str, from: Option<u64>, to: Option<u64>) -> Option<(usize, usi
     (from < to).then_some((from, to))
 }
 
-fn parts(document: &Document, passage: Option<(usize, usize)>) -> Vec<Part> {
-    let text = &document.text;
+/// What it says. Of a chat it is what was said, one after the other, in which
+/// the places of passages count.
+fn said(document: &Document) -> String {
+    document.messages().map_or_else(|| document.text.clone(), |messages| chat::words(&messages))
+}
+
+fn parts(document: &Document, text: String, passage: Option<(usize, usize)>) -> Vec<Part> {
     match (passage, document.messages()) {
         (Some((from, to)), _) => {
             let [before, mark, after] = [&text[..from], &text[from..to], &text[to..]].map(str::to_owned);
@@ -100,7 +107,7 @@ fn parts(document: &Document, passage: Option<(usize, usize)>) -> Vec<Part> {
             };
             messages.into_iter().map(part).collect()
         }
-        (None, None) => vec![Part { before: text.clone(), ..Part::default() }],
+        (None, None) => vec![Part { before: text, ..Part::default() }],
     }
 }
 
