@@ -19,7 +19,7 @@ import { chromium } from "playwright-core";
 const [kwaya, folder, pictures] = process.argv.slice(2);
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const WIDTHS = [320, 768, 1280];
-const ROOMS = ["/", "/data", "/data/documents", "/data/dropped", "/training", "/try"];
+const ROOMS = ["/", "/data", "/data/documents", "/data/dropped", "/training", "/try", "/try/ask"];
 const LANGUAGES = ["en", "sw", "fr", "es", "pt", "ar", "hi", "ru", "zh"];
 const STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 
@@ -156,6 +156,14 @@ async function withoutScript(browser, address) {
   }
   check((await page.locator("ol.chat li").count()) === 4, "the chat goes on from page to page");
   await picture(page, "chat-without-script");
+  await look(page, address, "/try/ask");
+  await page.fill("textarea", "Mahindi hukaushwa vipi kabla ya kuhifadhiwa?");
+  await page.click("form.ask button");
+  await page.locator(".answer blockquote a, .answer .plain a").first().click();
+  check((await page.locator(".list li:target").count()) === 1, "a statement leads to its passage");
+  await picture(page, "ask");
+  await page.locator(".list h4 a").first().click();
+  check((await page.locator("mark#here").count()) === 1, "a passage opens in its document");
   await look(page, address, "/data/documents");
   await page.click(".list a");
   const path = new URL(page.url()).pathname;

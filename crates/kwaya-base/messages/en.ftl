@@ -1108,6 +1108,61 @@ classify-page-matrix-meaning = Each line has the rows of one label, by the answe
 classify-page-telling = The most telling words
 classify-page-telling-meaning = The words that spoke most for each label, on average over rows that have it.
 
+### Asking the documents
+
+help-ask = Answer a question from the documents of a build, with the passages that say so
+help-ask-examples =
+    Examples:
+      kwaya ask mymodel "Mahindi huvunwa lini?"
+      kwaya ask mymodel "How is maize kept dry?" --passages
+      kwaya ask mymodel "Who chairs the co-operative?" --quote --json
+      kwaya ask mymodel --model SmolLM2-360M-Instruct.gguf
+
+    Without a question, several can be asked one after the other. A model that knows chats answers in its own
+    words, and what the passages do not say is told apart; any other answer is quoted from the documents.
+help-arg-question = What to ask; left out, several questions can be typed
+help-flag-count = Passages that an answer is made from
+help-flag-quote = Answer in the words of the documents, even where the model knows chats
+help-flag-passages = Show the passages too
+help-flag-ask-model = The model that writes the answer, instead of that of the build: a folder or a GGUF file
+help-flag-ask = Questions about the documents of a build, as lines of JSON with "question", "document" and "answer"
+ask-indexing = Making the index
+ask-asking = Asking
+ask-hello = Ask about the documents. An empty line or Ctrl-D ends it.
+ask-you = Question
+ask-nothing = The documents do not say.
+ask-citation = [{ $number }] { $source }, passage { $passage }
+ask-unsupported = Not in the passages: { $text }
+ask-index = The index of the documents in { $path } cannot be used: { $cause }
+    .remedy = Delete that folder and ask again; it is made anew.
+ask-index-damaged = The index of the documents in { $path } is not as it was written
+    .remedy = Check the disk and run the same command again; the index is made anew.
+ask-question-empty = There is no word in the question
+    .remedy = Ask with the words that an answer would have in it.
+ask-question-long = The question has { $bytes } bytes; { $most } are possible
+    .remedy = Ask a shorter question, or several.
+ask-model-no-chat = The model { $path } knows no chats, and cannot be told to answer from passages
+    .remedy = Name a model that does, such as one whose name ends in Instruct, or leave --model out.
+ask-questions = Line { $line } of { $path } cannot be used: { $cause }
+    .remedy = A line is a JSON object with "question", and "document" and "answer" where there are some.
+ask-questions-none = There is no question in { $path }
+    .remedy = Write a JSON object with "question", "document" and "answer" on each line.
+ask-measured =
+    { $questions } questions, of which { $with } are answered by a document
+    The document comes first for { $first } % of these, among the first five for { $five } %; mean reciprocal rank { $mrr }
+    { $answered } % of these are answered
+ask-measured-refused = Of { $without } questions that no document answers, { $refused } % are answered with: the documents do not say
+ask-measured-supported = Of { $answers } answers, { $supported } % are supported in every statement by the passages that they name
+ask-measured-right = Of { $known } answers to questions whose answer is known, { $right } % name passages that say it
+ask-prompt-system =
+    Answer the question from the numbered passages, and from nothing else. Answer in the language of the question, in one to three sentences. End each sentence with the number of the passage that says so, in brackets, such as [1]. If no passage answers the question, say that they do not.
+ask-prompt =
+    Passages:
+
+    { $passages }
+
+    Question: { $question }
+
 ### The server
 
 help-serve = Serve a model: the API that every client of OpenAI speaks, for this computer, or with tokens for others
@@ -1217,6 +1272,10 @@ serve-unsupported = { $param } is not supported here
     .remedy = Leave it out.
 serve-no-classifier = No classifier is served here
     .remedy = Whoever runs the server names one with --classifier FILE.
+serve-no-documents = There are no documents here: a model alone is served
+    .remedy = Whoever runs the server starts it on the folder of a build, which has its documents.
+serve-documents-making = The documents are not ready yet
+    .remedy = Ask again in a while.
 serve-model-unknown = There is no model { $name } here
     .remedy = The model is called { $known }.
 serve-context = The prompt has { $prompt } tokens, and { $tokens } more are asked for; the model reads { $context } in all

@@ -18,6 +18,7 @@ use axum::{
 use futures_util::stream;
 use kwaya_base::{Error, Result};
 use kwaya_recipe::text_model::TextModel;
+use kwaya_text::chat::Message;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -47,7 +48,7 @@ impl Service {
         json!({ "id": self.name, "object": "model", "created": self.started, "owned_by": "kwaya" })
     }
 
-    fn is_model(&self, name: &str) -> Result<()> {
+    pub(crate) fn is_model(&self, name: &str) -> Result<()> {
         if name == self.name {
             return Ok(());
         }
@@ -157,6 +158,36 @@ async fn embed(
 
 pub(crate) fn too_slow(service: &Service) -> Error {
     Error::new("serve-answer-slow").arg("seconds", service.settings.answer_time.as_secs())
+}
+
+/// The likeliest answer of the model to a chat, whole.
+pub(crate) async fn say(
+    service: &Arc<Service>,
+    user: &str,
+    messages: Vec<Message>,
+    tokens_max: usize,
+) -> Result<String> {
+    let begun = Instant::now();
+    let model = Arc::clone(&service.model);
+    let task = move || model.chat_prompt(&messages);
+    let task = tokio::task::spawn_blocking(task).await.unwrap_or_else(|_| Err(Error::new("serve-engine-lost")));
+    let (prompt, end) = task?;
+    let events = ask(service, user, [(prompt, Some(Writing::likeliest(tokens_max, end)))].into_iter())?;
+    let mut waiting = Waiting { service: Arc::clone(service), begun, events, first: true, over: false };
+    let said = async {
+        let mut said = String::new();
+        loop {
+            match waiting.next().await {
+                Some((_, Event::Piece(piece))) => said += &piece.text,
+                Some((_, Event::End(_))) => return Ok(said),
+                Some((_, Event::Failed(error))) => return Err(error),
+                _ => return Err(Error::new("serve-engine-lost")),
+            }
+        }
+    };
+    let said = tokio::time::timeout(service.settings.answer_time, said).await;
+    waiting.over = said.is_ok();
+    said.map_err(|_| too_slow(service))?
 }
 
 /// Making tokens of a long text takes its time, which others are not to wait

@@ -21,7 +21,9 @@ pub(crate) struct Fault {
 
 /// The status of each mistake, and the code that programs know it by. All
 /// others are the server's own.
-const KNOWN: [(&str, StatusCode, &str); 28] = [
+const KNOWN: [(&str, StatusCode, &str); 32] = [
+    ("ask-question-empty", StatusCode::BAD_REQUEST, "invalid_value"),
+    ("ask-question-long", StatusCode::BAD_REQUEST, "invalid_value"),
     ("chat-template", StatusCode::BAD_REQUEST, "invalid_messages"),
     ("form-without-end", StatusCode::BAD_REQUEST, "unsupported_parameter"),
     ("form-wrong", StatusCode::BAD_REQUEST, "invalid_schema"),
@@ -32,6 +34,7 @@ const KNOWN: [(&str, StatusCode, &str); 28] = [
     ("serve-content-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
     ("serve-context", StatusCode::BAD_REQUEST, "context_length_exceeded"),
     ("serve-document", StatusCode::NOT_FOUND, "document_not_found"),
+    ("serve-documents-making", StatusCode::SERVICE_UNAVAILABLE, "documents_not_ready"),
     ("serve-form", StatusCode::BAD_REQUEST, "invalid_form"),
     ("serve-host", StatusCode::FORBIDDEN, "host_not_allowed"),
     ("serve-json", StatusCode::BAD_REQUEST, "invalid_json"),
@@ -41,6 +44,7 @@ const KNOWN: [(&str, StatusCode, &str); 28] = [
     ("serve-model-changed", StatusCode::SERVICE_UNAVAILABLE, "model_changed"),
     ("serve-model-unknown", StatusCode::NOT_FOUND, "model_not_found"),
     ("serve-no-classifier", StatusCode::NOT_FOUND, "classifier_not_found"),
+    ("serve-no-documents", StatusCode::NOT_FOUND, "documents_not_found"),
     ("serve-path", StatusCode::NOT_FOUND, "not_found"),
     ("serve-queue-full", StatusCode::TOO_MANY_REQUESTS, "queue_full"),
     ("serve-rate", StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),

@@ -13,6 +13,7 @@
 mod access;
 mod answer;
 mod api;
+mod ask;
 mod chance;
 mod classify;
 mod connection;
@@ -59,6 +60,7 @@ pub use settings::Settings;
 
 use crate::{
     access::Access,
+    ask::Documents,
     engine::{Engine, Room},
     log::log,
     metrics::Metrics,
@@ -113,6 +115,8 @@ pub fn serve(
     machine::trim_memory();
     let model = Arc::new(model);
     let name = settings.name.clone().unwrap_or_else(|| name(named));
+    // A model that was put somewhere else has left its documents behind.
+    let of_build = named.join("build/corpus/documents.parquet").exists();
     let room = Room {
         answers: settings.answers,
         queue: settings.queue,
@@ -126,6 +130,7 @@ pub fn serve(
         home: home(named).to_owned(),
         recipe: named.join(RECIPE).exists().then(|| named.to_owned()),
         threads,
+        documents: Documents::new(of_build),
         name: name.clone(),
         started: log::now(),
         metrics: Metrics::default(),
@@ -134,6 +139,10 @@ pub fn serve(
         stopping: AtomicBool::new(false),
         changed: AtomicBool::new(false),
     });
+    if of_build {
+        let (service, folder) = (Arc::clone(&service), named.to_owned());
+        std::thread::spawn(move || ask::open(&service, &folder));
+    }
     let address = format!("{}://{listen}", if tls.is_some() { "https" } else { "http" });
     log(
         "info",

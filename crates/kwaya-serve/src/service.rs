@@ -27,6 +27,7 @@ use serde_json::{Value, json};
 
 use crate::{
     access::{Access, Admitted},
+    ask::Documents,
     engine::Engine,
     fault::{Cause, Fault},
     log::log,
@@ -55,6 +56,7 @@ pub(crate) struct Service {
     pub(crate) recipe: Option<PathBuf>,
     /// Threads that the model is computed with.
     pub(crate) threads: usize,
+    pub(crate) documents: Documents,
     /// What the model is called.
     pub(crate) name: String,
     /// Seconds since 1970.
@@ -83,6 +85,7 @@ pub(crate) fn router(service: &Arc<Service>) -> Router {
         .merge(crate::api::routes())
         .merge(crate::classify::routes())
         .merge(page::routes())
+        .merge(crate::ask::routes())
         .fallback(|| async { Fault::from(Error::new("serve-path")) })
         .method_not_allowed_fallback(|| async { Fault::from(Error::new("serve-method")) })
         .with_state(Arc::clone(service))

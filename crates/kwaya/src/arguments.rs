@@ -52,6 +52,13 @@ pub(crate) fn command() -> Command {
         .subcommand(subcommand("status").arg(place("dir")))
         .subcommand(sampling(subcommand("generate").arg(place("model")).arg(place("prompt"))))
         .subcommand(sampling(subcommand("chat").arg(place("model")).arg(option("system", "TEXT"))))
+        .subcommand(answering(
+            subcommand("ask")
+                .arg(place("dir"))
+                .arg(place("question").required(false))
+                .arg(flag("passages"))
+                .arg(option("model", "MODEL").help(say!("help-flag-ask-model")).conflicts_with("quote")),
+        ))
         .subcommand(
             subcommand("import")
                 .arg(place("source"))
@@ -70,9 +77,12 @@ pub(crate) fn command() -> Command {
         )
         .subcommand(subcommand("inspect").arg(place("model")).arg(flag("tensors")))
         .subcommand(
-            subcommand("eval")
-                .arg(place("model"))
-                .arg(option("data", "FILE").required(true).action(ArgAction::Append).num_args(1..)),
+            answering(subcommand("eval").arg(place("model")))
+                .arg(option("data", "FILE").required_unless_present("ask").action(ArgAction::Append).num_args(1..))
+                .arg(option("ask", "FILE").conflicts_with("data"))
+                .mut_args(
+                    |arg| if ["count", "quote"].contains(&arg.get_id().as_str()) { arg.requires("ask") } else { arg },
+                ),
         )
         .subcommand(
             subcommand("corpus")
@@ -255,6 +265,12 @@ fn skip() -> Arg {
 
 fn limit() -> Arg {
     option("limit", "N").value_parser(value_parser!(usize)).default_value("20")
+}
+
+/// How questions about documents are answered.
+fn answering(command: Command) -> Command {
+    let count = option("count", "N").value_parser(number(1_usize, 20)).default_value("5");
+    command.arg(count).arg(flag("quote"))
 }
 
 fn sampling(command: Command) -> Command {

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the program talks to people")]
 
 mod arguments;
+mod ask;
 mod bar;
 mod classify;
 mod commands;
@@ -75,8 +76,10 @@ fn run(matches: &ArgMatches, ranks: &dyn Ranks) -> Result<()> {
         ("status", m) => commands::status(m),
         ("generate", m) => commands::generate(m),
         ("chat", m) => commands::chat(m),
+        ("ask", m) => ask::ask(m),
         ("import", m) => exchange::import(m),
         ("export", m) => exchange::export(m),
+        ("eval", m) if m.contains_id("ask") => ask::eval(m),
         ("eval", m) => exchange::eval(m),
         ("inspect", m) => exchange::inspect(m),
         ("corpus", m) => corpus::corpus(m),

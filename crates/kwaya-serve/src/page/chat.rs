@@ -47,7 +47,12 @@ struct Choice {
 
 /// The head of the room, from which one comes to the other ways.
 pub(super) fn ways(service: &Service, visit: &Visit, here: &str) -> Result<String> {
-    let ways = [("/try", "try-chat", true), ("/try/classify", "try-classify", service.classifier.is_some())];
+    let has_documents = !matches!(service.documents.get(), Err(error) if error.key() == "serve-no-documents");
+    let ways = [
+        ("/try", "try-chat", true),
+        ("/try/ask", "try-ask", has_documents),
+        ("/try/classify", "try-classify", service.classifier.is_some()),
+    ];
     let ways = ways.into_iter().filter(|(.., is_there)| *is_there);
     let ways: Vec<Choice> = ways.map(|(path, name, _)| Choice { path, name, here: path == here }).collect();
     template::render(visit.language, "ways.html", context! { ways => plain(ways) })

@@ -10,6 +10,7 @@
 //! escape all that they are given, and the policy of every page lets it run
 //! nothing and load nothing but what this server has under `/assets/`.
 
+mod ask;
 mod assets;
 mod built;
 mod chat;
@@ -45,9 +46,10 @@ use crate::{
 };
 
 /// What each page asks of whoever wants to see it; nothing for the door.
-const ROUTES: [(&str, Option<Role>); 15] = [
+const ROUTES: [(&str, Option<Role>); 16] = [
     ("/", Some(Role::Use)),
     ("/try", Some(Role::Use)),
+    ("/try/ask", Some(Role::Use)),
     ("/try/classify", Some(Role::Use)),
     // Whoever asks the documents must be able to look an answer up.
     ("/documents/{id}", Some(Role::Use)),
@@ -74,6 +76,7 @@ pub(crate) fn routes() -> Router<Arc<Service>> {
     Router::new()
         .route("/", get(overview::show))
         .route("/try", get(chat::show).post(chat::answer))
+        .route("/try/ask", get(ask::show).post(ask::answer))
         .route("/try/classify", get(classify::show).post(classify::answer))
         .route("/documents/{id}", get(document::show))
         .route("/cards/model", get(files::model_card))
@@ -171,17 +174,19 @@ fn fault(service: &Service, visit: &Visit, error: &Error, response: Response<Bod
 /// What a page says of an error.
 fn words_of(key: &str) -> &'static str {
     match key {
-        "serve-path" | "serve-no-classifier" => "error-path",
+        "serve-path" | "serve-no-classifier" | "serve-no-documents" => "error-path",
         "serve-document" => "error-document",
         "serve-host" => "error-host",
         "serve-role" => "error-role",
         "serve-rate" => "error-rate",
         "serve-queue-full" => "error-full",
         "serve-stopping" => "error-stopping",
+        "serve-documents-making" => "error-making",
         "serve-mark" => "error-forged",
-        "serve-context" | "serve-body-large" => "error-long",
+        "serve-context" | "serve-body-large" | "ask-question-long" => "error-long",
         "serve-answer-slow" | "serve-body-slow" => "error-slow",
-        "serve-form" | "serve-content-type" | "serve-body-lost" | "serve-missing" | "serve-value" => "error-form",
+        "serve-form" | "serve-content-type" | "serve-body-lost" | "serve-missing" | "serve-value"
+        | "ask-question-empty" => "error-form",
         "serve-method" => "error-method",
         _ => "error-internal",
     }

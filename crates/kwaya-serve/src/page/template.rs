@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::form;
 
 /// All templates.
-const TEMPLATES: [(&str, &str); 12] = [
+const TEMPLATES: [(&str, &str); 13] = [
     ("layout.html", include_str!("../../templates/layout.html")),
     ("overview.html", include_str!("../../templates/overview.html")),
     ("data.html", include_str!("../../templates/data.html")),
@@ -27,6 +27,7 @@ const TEMPLATES: [(&str, &str); 12] = [
     ("ways.html", include_str!("../../templates/ways.html")),
     ("chat.html", include_str!("../../templates/chat.html")),
     ("chat_form.html", include_str!("../../templates/chat_form.html")),
+    ("ask.html", include_str!("../../templates/ask.html")),
     ("classify.html", include_str!("../../templates/classify.html")),
     ("sign_in.html", include_str!("../../templates/sign_in.html")),
     ("fault.html", include_str!("../../templates/fault.html")),

@@ -97,7 +97,8 @@ impl Visit {
             is_in,
             csrf: sessions.mark(&bound),
             bound,
-            path: request.uri.path().to_owned(),
+            // Browsers take `//host` and `/\\host` for addresses of other hosts.
+            path: format!("/{}", request.uri.path().trim_start_matches(['/', '\\'])),
             query,
             host: host.map_or_else(|| service.settings.listen.to_string(), str::to_owned),
             cookies,

@@ -4,6 +4,7 @@
 // The tests print what they drew at random, so that it can be repeated.
 #![allow(clippy::print_stderr)]
 
+mod ask;
 mod bad_input;
 mod classify;
 mod common;

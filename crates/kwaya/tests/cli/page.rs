@@ -142,7 +142,7 @@ fn what_is_not_there_is_absent_and_programs_are_answered_as_ever() {
     let overview = page(&look(&server, "/", &[]), 200, "en");
     assert!(overview.contains("href=\"/try\"") && overview.contains("/openapi.json"), "{overview}");
     assert!(overview.contains(&format!("http://127.0.0.1:{}/v1", server.port)), "{overview}");
-    for absent in ["/data", "/training", "/report", "/cards/model", "/try/classify"] {
+    for absent in ["/data", "/training", "/report", "/cards/model", "/try/classify", "/try/ask"] {
         assert!(!overview.contains(&format!("\"{absent}\"")), "{absent}");
         page(&look(&server, absent, &[]), 404, "en");
     }
@@ -159,6 +159,10 @@ fn what_is_not_there_is_absent_and_programs_are_answered_as_ever() {
         let answer = look(&server, hostile, &[]);
         assert!(answer.status == 404 || answer.status == 400, "{hostile}: {}", answer.status);
         assert!(!answer.body.contains("root:") && !answer.body.contains("[package]"), "{hostile}");
+    }
+    // No link of a page leads to another host, whatever address it was asked by.
+    for elsewhere in ["//evil.example/a?b=c", "/\\evil.example", "///evil.example", "/a\"onclick=\"alert(1)"] {
+        page(&look(&server, elsewhere, &[]), 404, "en");
     }
     page(&send(&server, "/", &[FORM], ""), 405, "en");
     // Whoever is no browser gets JSON, and so do those who ask the API.
@@ -231,6 +235,11 @@ fn hostile_build() -> Place {
     place
 }
 
+/// Some words in a row, to be asked for.
+fn marked_words(text: &str) -> String {
+    text.split_whitespace().skip(3).take(8).collect::<Vec<_>>().join(" ")
+}
+
 fn first_document(place: &Place) -> String {
     let mut paths: Vec<_> =
         fs::read_dir(place.path("m/documents")).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -242,7 +251,7 @@ fn first_document(place: &Place) -> String {
 fn a_build_shows_its_data_and_strangers_words_stay_words() {
     let place = hostile_build();
     let server = Server::start(&place, "m", &[]);
-    for path in ["/", "/data", "/data/documents", "/data/dropped", "/training", "/try"] {
+    for path in ["/", "/data", "/data/documents", "/data/dropped", "/training", "/try", "/try/ask"] {
         for language in ["en", "ar"] {
             let text = page(&look(&server, path, &[&format!("Accept-Language: {language}")]), 200, language);
             assert!(weight(&server, &text) < FIRST_VIEW_BYTES, "{path}: {}", weight(&server, &text));
@@ -287,6 +296,27 @@ fn a_build_shows_its_data_and_strangers_words_stay_words() {
     }
     page(&look(&server, &format!("/documents/{}", "0".repeat(64)), &[]), 404, "en");
     page(&look(&server, &path[..path.len() - 1], &[]), 404, "en");
+    // A question, answered from a passage that opens in its place.
+    let (cookie, mark) = visit(&server, "/try");
+    let question = marked_words(whole["text"].as_str().unwrap());
+    let asked = format!("csrf={mark}&question={}", encoded(&question));
+    let begun = Instant::now();
+    let answer = loop {
+        let answer = send(&server, "/try/ask", &[FORM, &cookie], &asked);
+        if answer.status != 503 {
+            break page(&answer, 200, "en");
+        }
+        page(&answer, 503, "en");
+        assert!(begun.elapsed() < PATIENCE, "the documents are never ready");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    };
+    let cited = Regex::new(r#"href="(/documents/[0-9a-f]{64}\?from=[0-9]+&amp;to=[0-9]+)#here""#).unwrap();
+    let cited = cited.captures(&answer).unwrap_or_else(|| panic!("no passage: {answer}"))[1].replace("&amp;", "&");
+    assert!(page(&look(&server, &cited, &[]), 200, "en").contains("<mark id=\"here\""));
+    let none = format!("csrf={mark}&question={}", encoded("zzqx vvkjw <script>?"));
+    assert!(page(&send(&server, "/try/ask", &[FORM, &cookie], &none), 200, "en").contains("The documents do not say."));
+    page(&send(&server, "/try/ask", &[FORM, &cookie], &format!("csrf={mark}&question=")), 400, "en");
+    page(&send(&server, "/try/ask", &[FORM, &cookie], &format!("question=a")), 403, "en");
     let dropped = page(&look(&server, "/data/dropped?reason=too-short", &[]), 200, "en");
     assert!(dropped.contains("short.txt") && dropped.contains("The text is too short"), "{dropped}");
     page(&look(&server, "/data/dropped?reason=%3Cscript%3E&page=-1", &[]), 200, "en");
