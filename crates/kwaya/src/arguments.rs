@@ -79,10 +79,8 @@ pub(crate) fn command() -> Command {
         .subcommand(
             answering(subcommand("eval").arg(place("model")))
                 .arg(option("data", "FILE").required_unless_present("ask").action(ArgAction::Append).num_args(1..))
-                .arg(option("ask", "FILE").conflicts_with("data"))
-                .mut_args(
-                    |arg| if ["count", "quote"].contains(&arg.get_id().as_str()) { arg.requires("ask") } else { arg },
-                ),
+                .arg(option("ask", "FILE"))
+                .mut_arg("data", |data| data.conflicts_with_all(["ask", "count", "quote"])),
         )
         .subcommand(
             subcommand("corpus")
