@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::{fault::Fault, service::text};
 
-const STYLE: &str = include_str!("../../templates/page.css");
+const STYLE: &str = concat!(include_str!("../../templates/page.css"), include_str!("../../templates/rooms.css"));
 const SCRIPT: &str = include_str!("../../templates/page.js");
 const ICON: &str = include_str!("../../templates/icon.svg");
 
