@@ -294,19 +294,67 @@ impl<R: Row> Reader<R> {
     pub(crate) fn total(&self) -> u64 {
         self.total
     }
+
+    /// The rows of these numbers, which rise. Groups of rows that hold none of
+    /// them are not unpacked.
+    pub(crate) fn pick(path: &Path, numbers: &[u64]) -> Result<Vec<R>> {
+        // It checks that the file is such a table.
+        drop(Self::open(path)?);
+        let reader = SerializedFileReader::new(File::open(path).at(path)?).map_err(|e| wrong(path, e))?;
+        let mut found = Vec::with_capacity(numbers.len());
+        let (mut first, mut left) = (0, numbers.iter().peekable());
+        for at in 0..reader.num_row_groups() {
+            let group = reader.get_row_group(at).map_err(|e| wrong(path, e))?;
+            let end = first + group.metadata().num_rows().max(0) as u64;
+            let (mut rows, mut row) = (None, first);
+            while let Some(number) = left.next_if(|number| **number < end) {
+                let rows = match &mut rows {
+                    Some(rows) => rows,
+                    None => rows.insert(group.get_row_iter(None).map_err(|e| wrong(path, e))?),
+                };
+                let next = rows.nth((number - row) as usize);
+                row = number + 1;
+                found.push(record(path, next.unwrap_or_else(|| Err(ParquetError::EOF("row".into()))))?);
+            }
+            first = end;
+        }
+        Ok(found)
+    }
+
+    /// Gives the strings of the column `name` to `each`, with the numbers of
+    /// their rows, until it says that it has seen enough. Nothing else is
+    /// unpacked.
+    pub(crate) fn scan(path: &Path, name: &str, mut each: impl FnMut(u64, &str) -> bool) -> Result<()> {
+        let reader = Self::open(path)?;
+        let whole = schema::<R>();
+        let field = whole.get_fields().iter().find(|field| field.name() == name).cloned();
+        let fields = vec![field.expect("the table has the column")];
+        let only = Type::group_type_builder(whole.name()).with_fields(fields).build().map_err(|e| wrong(path, e))?;
+        let rows = reader.rows.project(Some(only)).map_err(|e| wrong(path, e))?;
+        for (number, row) in (0..).zip(rows) {
+            let fields = row.map_err(|e| wrong(path, e))?.into_columns();
+            let Some((_, Field::Str(text))) = fields.first() else {
+                return Err(Error::new("corpus-damaged").path(path).arg("cause", "row"));
+            };
+            if !each(number, text) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn record<R: Row>(path: &Path, row: Result<parquet::record::Row, ParquetError>) -> Result<R> {
+    let mut fields = row.map_err(|e| wrong(path, e))?.into_columns().into_iter().map(|(_, field)| field);
+    let record = R::from_cells(&mut Cells(&mut fields));
+    record.ok_or_else(|| Error::new("corpus-damaged").path(path).arg("cause", "row"))
 }
 
 impl<R: Row> Iterator for Reader<R> {
     type Item = Result<R>;
 
     fn next(&mut self) -> Option<Result<R>> {
-        let row = match self.rows.next()? {
-            Ok(row) => row,
-            Err(error) => return Some(Err(wrong(&self.path, error))),
-        };
-        let mut fields = row.into_columns().into_iter().map(|(_, field)| field);
-        let record = R::from_cells(&mut Cells(&mut fields));
-        Some(record.ok_or_else(|| Error::new("corpus-damaged").path(&self.path).arg("cause", "row")))
+        Some(record(&self.path, self.rows.next()?))
     }
 }
 

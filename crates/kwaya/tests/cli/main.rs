@@ -16,6 +16,7 @@ mod look;
 mod main_job;
 mod messages;
 mod offline;
+mod page;
 mod personal;
 mod quality;
 mod ranks;

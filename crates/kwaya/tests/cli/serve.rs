@@ -27,10 +27,10 @@ const CONTEXT: usize = 1 << 18;
 /// A server, ended with the test.
 pub(crate) struct Server {
     child: Child,
-    port: u16,
+    pub(crate) port: u16,
 }
 
-/// What was answered.
+/// What was answered; its head in small letters.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) head: String,
