@@ -250,7 +250,8 @@ async def main():
             told = seconds() // 60
             print(json.dumps({"minute": int(told), "requests": done(), "wrong": counts["wrong"], "mb": samples[-1]}),
                   flush=True)
-    await asyncio.sleep(5)
+    # A service that nobody asks gives memory back.
+    await asyncio.sleep(8)
     after = above()
     service.send_signal(signal.SIGTERM)
     code = service.wait(90)

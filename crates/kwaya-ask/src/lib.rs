@@ -9,6 +9,7 @@
 mod analysis;
 mod answer;
 mod eval;
+pub mod extract;
 mod index;
 mod library;
 mod passages;

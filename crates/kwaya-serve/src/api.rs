@@ -31,7 +31,7 @@ use crate::{
     log,
     reply::{self, Events, Head, Stream},
     request::{Bounds, Embedding, Request, Way},
-    service::{Service, User, reply, text},
+    service::{JSON, Service, User, reply, text},
 };
 
 pub(crate) fn routes() -> Router<Arc<Service>> {
@@ -82,11 +82,19 @@ async fn complete(
     answer(Way::Text, service, &user.0, request).await
 }
 
-async fn answer(way: Way, service: Arc<Service>, user: &str, request: HttpRequest) -> Result<Response<Body>, Fault> {
+/// Understands a request and lets its answers wait for their turn.
+pub(crate) async fn begin(way: Way, service: &Arc<Service>, user: &str, body: Bytes) -> Result<(Request, Waiting)> {
     let begun = Instant::now();
-    let body = service.body(request).await?;
     let read = move |body: &_, model: &_, bounds| Request::read(way, body, model, bounds);
-    let mut request = understood(&service, body, read).await?;
+    let mut request = understood(service, body, read).await?;
+    let answers = std::mem::take(&mut request.answers).into_iter();
+    let events = ask(service, user, answers.map(|(prompt, writing)| (prompt, Some(writing))))?;
+    Ok((request, Waiting { service: Arc::clone(service), begun, events, first: true, over: false }))
+}
+
+async fn answer(way: Way, service: Arc<Service>, user: &str, request: HttpRequest) -> Result<Response<Body>, Fault> {
+    let body = service.body(request, JSON).await?;
+    let (request, mut waiting) = begin(way, &service, user, body).await?;
     let head = Head {
         way,
         id: format!("{}-{}", if way == Way::Chat { "chatcmpl" } else { "cmpl" }, chance::name()),
@@ -94,9 +102,6 @@ async fn answer(way: Way, service: Arc<Service>, user: &str, request: HttpReques
         created: log::now(),
     };
     let stream = request.stream.then(|| Stream::new(head.clone(), &request));
-    let answers = std::mem::take(&mut request.answers).into_iter();
-    let events = ask(&service, user, answers.map(|(prompt, writing)| (prompt, Some(writing))))?;
-    let mut waiting = Waiting { service: Arc::clone(&service), begun, events, first: true, over: false };
     let Some(stream) = stream else {
         let whole = reply::whole(&head, &request, &service.model, &mut waiting);
         let whole = tokio::time::timeout(service.settings.answer_time, whole).await;
@@ -140,7 +145,7 @@ async fn embed(
     request: HttpRequest,
 ) -> Result<Response<Body>, Fault> {
     let begun = Instant::now();
-    let body = service.body(request).await?;
+    let body = service.body(request, JSON).await?;
     let request = understood(&service, body, Embedding::read).await?;
     let count = request.texts.len();
     let events = ask(&service, &user.0, request.texts.into_iter().map(|text| (text, None)))?;
@@ -151,7 +156,7 @@ async fn embed(
     Ok(reply(&reply::embeddings(&service.name, &states, request.base64, request.tokens)))
 }
 
-fn too_slow(service: &Service) -> Error {
+pub(crate) fn too_slow(service: &Service) -> Error {
     Error::new("serve-answer-slow").arg("seconds", service.settings.answer_time.as_secs())
 }
 
@@ -235,6 +240,11 @@ impl Waiting {
             self.service.metrics.first_token(self.begun.elapsed());
         }
         event
+    }
+
+    /// Says that all that was waited for has come.
+    pub(crate) fn end(&mut self) {
+        self.over = true;
     }
 }
 

@@ -13,7 +13,7 @@ use axum::{
     http::Response,
     routing::post,
 };
-use kwaya_ask::{Answer, Library};
+use kwaya_ask::{Answer, Library, Passage};
 use kwaya_base::{Error, Progress, Result, Unit};
 use kwaya_text::withdrawn::WITHDRAWN;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ use crate::{
     fault::{Fault, again},
     fields::{self, Fields, wrong},
     log::log,
-    service::{Service, User, reply},
+    service::{JSON, Service, User, reply},
     watch::Files,
 };
 
@@ -142,7 +142,7 @@ async fn ask(
     Extension(user): Extension<User>,
     request: Request,
 ) -> Result<Response<Body>, Fault> {
-    let body = fields::parse(&service.body(request).await?)?;
+    let body = fields::parse(&service.body(request, JSON).await?)?;
     let fields = Fields::of(&body, "")?;
     if let Some(model) = fields.text("model")? {
         service.is_model(model)?;
@@ -183,11 +183,16 @@ async fn blocking<T: Send + 'static>(task: impl FnOnce() -> Result<T> + Send + '
     tokio::task::spawn_blocking(task).await.unwrap_or_else(|_| Err(Error::new("serve-engine-lost")))
 }
 
+/// Where a page shows a passage in its document.
+pub(crate) fn url(passage: &Passage) -> String {
+    format!("/documents/{}?from={}&to={}#here", passage.document, passage.start, passage.end)
+}
+
 fn shown(answer: &Answer) -> Value {
     let citations = answer.citations.iter().map(|citation| {
         let passage = &citation.found.passage;
         let mut shown = json!(citation);
-        shown["url"] = format!("/documents/{}#{}-{}", passage.document, passage.start, passage.end).into();
+        shown["url"] = url(passage).into();
         shown
     });
     let mut shown = json!(answer);

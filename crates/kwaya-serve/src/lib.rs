@@ -23,14 +23,17 @@ mod fields;
 mod log;
 mod metrics;
 mod operate;
+mod page;
 mod queue;
 mod reply;
 mod request;
 mod service;
+mod session;
 pub mod settings;
 mod text;
 mod tls;
 pub mod token;
+mod tools;
 mod watch;
 
 use std::{
@@ -48,6 +51,7 @@ use kwaya_base::{Error, Result};
 use kwaya_classify::Classifier;
 use kwaya_recipe::{
     machine,
+    recipe::RECIPE,
     text_model::{self, TextModel},
 };
 use serde_json::json;
@@ -105,7 +109,7 @@ pub fn serve(
     let tls = tls::acceptor(&settings)?;
     let classifier = settings.classifier.as_deref().map(Classifier::read).transpose()?;
     let (listener, listen) = listen(settings.listen)?;
-    let access = access.at(listen);
+    let access = access.at(listen, tls.is_some());
     let files = Files::of(&place);
     let mut model = TextModel::load(&place, threads)?;
     model.let_go_of_files();
@@ -122,6 +126,9 @@ pub fn serve(
         engine: Engine::start(Arc::clone(&model), room),
         model,
         classifier,
+        home: home(named).to_owned(),
+        recipe: named.join(RECIPE).exists().then(|| named.to_owned()),
+        threads,
         documents: Documents::of(named),
         name: name.clone(),
         started: log::now(),

@@ -40,7 +40,7 @@ mod records;
 mod sort;
 pub mod sources;
 mod spool;
-mod table;
+pub mod table;
 pub mod tokenizer;
 pub mod units;
 pub mod vocabulary;

@@ -133,6 +133,7 @@ pub(crate) fn command() -> Command {
                 ),
         )
         .subcommand(classify())
+        .subcommand(extract())
         .subcommand(serving(subcommand("serve").arg(place("model"))))
         .subcommand(
             subcommand("token")
@@ -215,6 +216,22 @@ fn classify() -> Command {
                 .arg(option("text", "COLUMNS"))
                 .arg(report()),
         )
+}
+
+fn extract() -> Command {
+    let option = |name: &'static str, value| option(name, value).help(say!(&format!("help-extract-{name}")));
+    let flag = |name: &'static str| flag(name).help(say!(&format!("help-extract-{name}")));
+    subcommand("extract")
+        .arg(place("model"))
+        .arg(place("documents").num_args(1..))
+        .arg(option("schema", "FILE").required(true))
+        .arg(option("to", "FILE").required(true))
+        .arg(option("instructions", "TEXT"))
+        .arg(option("tokens", "N").value_parser(number(1_usize, 1 << 16)).default_value("512"))
+        .arg(option("at-once", "N").value_parser(number(1_usize, 256)).default_value("8"))
+        .arg(flag("only-found"))
+        .arg(flag("again"))
+        .arg(option("check", "FILE"))
 }
 
 fn place(name: &'static str) -> Arg {

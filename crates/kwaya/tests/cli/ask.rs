@@ -286,7 +286,7 @@ fn a_server_of_a_build_answers_from_its_documents() {
         same["citations"].as_array_mut().unwrap().iter_mut().zip(answer["citations"].as_array().unwrap())
     {
         let [document, start, end] = ["document", "start", "end"].map(|name| citation[name].clone());
-        citation["url"] = format!("/documents/{}#{start}-{end}", document.as_str().unwrap()).into();
+        citation["url"] = format!("/documents/{}?from={start}&to={end}#here", document.as_str().unwrap()).into();
         assert_eq!(told["url"], citation["url"]);
     }
     same["object"] = "answer".into();

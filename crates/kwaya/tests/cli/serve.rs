@@ -27,14 +27,14 @@ const CONTEXT: usize = 1 << 18;
 /// A server, ended with the test.
 pub(crate) struct Server {
     child: Child,
-    port: u16,
+    pub(crate) port: u16,
 }
 
-/// What was answered.
+/// What was answered; its head in small letters.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
@@ -45,7 +45,7 @@ impl Answer {
 
     /// The objects of a stream, which ends as one does.
     #[track_caller]
-    fn events(&self) -> Vec<Value> {
+    pub(crate) fn events(&self) -> Vec<Value> {
         assert_eq!(self.status, 200, "{}", self.body);
         assert!(self.head.contains("text/event-stream"), "{}", self.head);
         let mut lines: Vec<&str> = self.body.split("\n\n").filter(|line| !line.is_empty()).collect();
@@ -101,7 +101,7 @@ impl Server {
         read(stream)
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.raw(&format!("GET {path} HTTP/1.0"), b"")
     }
 
@@ -169,11 +169,11 @@ fn read(mut stream: TcpStream) -> Answer {
     Answer { status, head: head.to_lowercase(), body: body.to_owned() }
 }
 
-fn model(place: &Place) {
+pub(crate) fn model(place: &Place) {
     with_metadata(place, "llama2", &[("llama.context_length", Meta::Unsigned(CONTEXT as u64))]);
 }
 
-fn expected() -> &'static Value {
+pub(crate) fn expected() -> &'static Value {
     static EXPECTED: OnceLock<Value> = OnceLock::new();
     EXPECTED.get_or_init(|| {
         let text = fs::read_to_string(Path::new(FAMILIES).join("expected.json")).unwrap();
