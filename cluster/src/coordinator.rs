@@ -141,7 +141,7 @@ impl Hands for Coordinator {
         let key = blake3::hash(key.as_bytes()).to_hex();
         let bench = self.bench(settings, &key[..16], progress)?;
         let shares = shares::cut(listing, self.share_bytes);
-        let mut gathered = Gathered::open(unfinished)?;
+        let mut gathered = Gathered::open(unfinished, &shares)?;
         bench.prepare(&shares, listing, &mut gathered)?;
         if let Some(amounts) = gathered.to_learn(&settings.options)? {
             let parts = || shares.iter().enumerate().map(|(number, share)| part(number, share, listing));

@@ -71,9 +71,7 @@ fn read(
     progress: &dyn Progress,
 ) -> Result<()> {
     let bytes = |files: Range<usize>| listing.files[files].iter().map(|file| file.bytes).sum::<u64>();
-    let mut batches = batches(&listing.files);
-    // Where the spool ends, a batch ended.
-    batches.retain(|batch| batch.start >= spool.files());
+    let batches = batches(&listing.files, spool.files());
     progress.begin("corpus-documents", bytes(0..listing.files.len()), Unit::Bytes);
     let mut done = bytes(0..spool.files());
     progress.at(done);
@@ -160,12 +158,12 @@ pub(crate) fn add(batch: &mut Batch, file: usize, prepared: Prepared) {
     }
 }
 
-/// The files in runs that are handed to a thread at once: one by one, small
-/// files would cost more in waking threads than in work.
-fn batches(files: &[sources::File]) -> Vec<Range<usize>> {
+/// The files from `first` on in runs that are handed to a thread at once: one by
+/// one, small files would cost more in waking threads than in work.
+fn batches(files: &[sources::File], first: usize) -> Vec<Range<usize>> {
     let mut batches: Vec<Range<usize>> = Vec::new();
     let mut bytes = BATCH_BYTES;
-    for (index, file) in files.iter().enumerate() {
+    for (index, file) in files.iter().enumerate().skip(first) {
         bytes += file.bytes;
         match batches.last_mut() {
             Some(batch) if bytes <= BATCH_BYTES && batch.len() < BATCH_FILES => batch.end = index + 1,

@@ -246,14 +246,21 @@ pub struct Gathered {
 }
 
 impl Gathered {
-    /// What is in `unfinished`, the folder that [`corpus::build`] will be given.
+    /// What is in `unfinished`, the folder that [`corpus::build`] will be given; where
+    /// that does not end with one of `shares`, from its beginning.
     ///
     /// [`corpus::build`]: crate::corpus::build
     ///
     /// # Errors
     /// What the disk brings.
-    pub fn open(unfinished: &Path) -> Result<Self> {
-        Ok(Self { folder: unfinished.to_owned(), spool: Spool::open(unfinished)? })
+    pub fn open(unfinished: &Path, shares: &[Share]) -> Result<Self> {
+        let mut spool = Spool::open(unfinished)?;
+        if spool.files() > 0 && !shares.iter().any(|share| share.files.end == spool.files()) {
+            drop(spool);
+            std::fs::remove_dir_all(unfinished).at(unfinished)?;
+            spool = Spool::open(unfinished)?;
+        }
+        Ok(Self { folder: unfinished.to_owned(), spool })
     }
 
     /// Files of the listing that are done.

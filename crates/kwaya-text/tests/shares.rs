@@ -42,7 +42,7 @@ fn write(folder: &Path) {
         }
     }
     assert!(lines.len() > 2 << 20, "it is read as a stream");
-    fs::write(folder.join("kubwa.jsonl"), lines).unwrap();
+    fs::write(folder.join("zote.jsonl"), lines).unwrap();
     let few: String = (5000..5200).map(|seed| format!("{}\n", serde_json::json!({ "text": text(seed) }))).collect();
     fs::write(folder.join("ndogo.jsonl"), few).unwrap();
     fs::write(folder.join("tupu.txt"), "").unwrap();
@@ -62,7 +62,7 @@ fn share(listing: &Listing, sources: &[Source], options: &Options, bytes: u64, u
         let files = &listing.files[share.files.clone()];
         shares::prepare(share, files, sources, options, &made("prepared", number)).unwrap();
     }
-    let mut gathered = Gathered::open(unfinished).unwrap();
+    let mut gathered = Gathered::open(unfinished, &shares).unwrap();
     // The numbers of the shares of the same files.
     let mut files: Vec<Vec<usize>> = Vec::new();
     for (number, share) in shares.iter().enumerate() {
@@ -72,8 +72,11 @@ fn share(listing: &Listing, sources: &[Source], options: &Options, bytes: u64, u
         }
     }
     let paths = |what: &str, numbers: &[usize]| numbers.iter().map(|number| made(what, *number)).collect::<Vec<_>>();
+    let done = |numbers: &[usize], gathered: &Gathered| shares[numbers[0]].files.start < gathered.files();
     for numbers in &files {
-        gathered.add(&shares[numbers[0]].files, &paths("prepared", numbers)).unwrap();
+        if !done(numbers, &gathered) {
+            gathered.add(&shares[numbers[0]].files, &paths("prepared", numbers)).unwrap();
+        }
     }
     gathered.save().unwrap();
     let amounts = gathered.to_learn(options).unwrap().expect("something is asked of the documents");
@@ -119,6 +122,25 @@ fn a_corpus_in_shares_has_the_bits_of_one_at_once() {
     let (stats, alone) = build("alone", &|_| {});
     let dropped: u64 = stats.dropped.values().sum();
     assert!(stats.documents > 1000 && dropped > 1000, "{stats:?}");
+    // What was gathered of a part is gone on with by a build, and the other way.
+    let some = |unfinished: &Path, bytes| {
+        let shares = shares::cut(&listing, bytes);
+        let mut gathered = Gathered::open(unfinished, &shares).unwrap();
+        for share in shares.iter().take_while(|share| share.portions == 1).take(2) {
+            let out = folder.path().join("some");
+            shares::prepare(share, &listing.files[share.files.clone()], &sources, &options, &out).unwrap();
+            gathered.add(&share.files, &[out]).unwrap();
+        }
+        gathered.save().unwrap();
+        assert!(gathered.files() > 0 && gathered.files() < listing.files.len());
+    };
+    let (again, after) = build("after", &|unfinished| some(unfinished, 90_000));
+    assert!(again == stats && after == alone, "a build goes on after two shares");
+    let (again, other) = build("other", &|unfinished| {
+        some(unfinished, 70_000);
+        share(&listing, &sources, &options, 90_000, unfinished);
+    });
+    assert!(again == stats && other == alone, "shares are cut otherwise than before");
     for (bytes, expected) in [(90_000, 8), (300_000, 2), (u64::MAX / 8, 1)] {
         let (again, shared) = build(&format!("shared-{bytes}"), &|unfinished| {
             let [shares, portions] = share(&listing, &sources, &options, bytes, unfinished);
