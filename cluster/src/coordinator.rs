@@ -10,7 +10,7 @@
 //! ```
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError, mpsc},
     thread,
@@ -242,8 +242,9 @@ impl Bench<'_> {
         shares: &[Share],
         mut measured: shares::Measured<'_>,
     ) -> Result<()> {
-        let order =
-            |(number, part)| (format!("measure/{number:06}"), Task::Measure { part, knowledge: knowledge.to_owned() });
+        let order = |(number, part): (usize, Part)| {
+            (format!("measure/{number:06}"), Task::Measure { part, knowledge: knowledge.to_owned() })
+        };
         let orders: Vec<Order> = parts.into_iter().enumerate().map(order).collect();
         let (sizes, mut portions) = (vec![1; orders.len()], Vec::new());
         self.stage("cluster-measure", orders, &sizes, |number, name| {
@@ -301,7 +302,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Writes the tickets that are not done.
+    /// Writes the tickets.
     fn write(&self, orders: Vec<Order>) -> Result<()> {
         let Coordinator { program, folder, .. } = self.coordinator;
         for (name, task) in orders {
@@ -327,12 +328,9 @@ impl Bench<'_> {
         cost: &mut Cost,
         mut take: impl FnMut(usize) -> Result<()>,
     ) -> Result<Option<Error>> {
-        let mut missing = Vec::new();
-        for name in names {
-            if !self.place.holds(name)? {
-                missing.push(self.place.address(&ticket_of(name)));
-            }
-        }
+        let there: BTreeSet<String> = self.place.list()?.into_iter().map(|(name, _)| name).collect();
+        let missing = names.iter().filter(|name| !there.contains(*name));
+        let missing: Vec<String> = missing.map(|name| self.place.address(&ticket_of(name))).collect();
         let Coordinator { runtime, scheduler, .. } = self.coordinator;
         let plan = |tickets: &[String]| runtime.block_on(Query::plan(scheduler, tickets.to_vec()));
         let queries: Vec<Query> = missing.chunks(QUERY_TICKETS).map(plan).collect::<Result<_>>()?;
