@@ -2,6 +2,8 @@
 //! a token of each answer and a piece of the prompts that are not read yet. The
 //! tokens of an answer depend on its own prompt alone.
 
+use std::sync::Arc;
+
 use kwaya_base::{Error, Result};
 use kwaya_math::PAGE;
 use kwaya_model::{Conversation, Conversations};
@@ -39,7 +41,7 @@ struct Answer<T> {
 
 pub(super) struct Writer<'m, T> {
     model: &'m TextModel,
-    forms: &'m Forms,
+    forms: Arc<Forms>,
     form: Form,
     cache: Conversations<'m>,
     answers: Vec<Answer<T>>,
