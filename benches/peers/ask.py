@@ -2,7 +2,7 @@
 `examples/ask_speed.rs` of kwaya-ask writes them: SQLite's FTS5 with its own
 tokenizer and with trigrams, and bm25s where it is installed.
 
-    ask.py FOLDER
+    ask.py FOLDER [QUESTIONS]
 
 Prints a JSON object for each: seconds to make the index, milliseconds of a
 question, and how often its document came first and among the first five.
@@ -24,6 +24,7 @@ def read(name):
 
 
 passages, questions = read("passages.jsonl"), read("questions.jsonl")
+questions = questions[: int(sys.argv[2]) if len(sys.argv) > 2 else None]
 
 
 def report(name, seconds, size, search):
@@ -41,6 +42,7 @@ def report(name, seconds, size, search):
             {
                 "peer": name,
                 "passages": len(passages),
+                "questions": len(questions),
                 "seconds": seconds,
                 "index_bytes": size,
                 "p50_ms": at(50),

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     analysis,
-    library::{Found, Library, Weights},
+    library::{Found, Library},
     question::Question,
 };
 
@@ -86,7 +86,7 @@ impl Library {
         let text = question.trim().to_owned();
         let question = self.question(&text)?;
         // Whether there is an answer does not depend on how many are shown.
-        let mut found = self.search_by(&question, count.max(LOOKED_AT), Weights::default())?;
+        let mut found = self.search_for(&question, &text, count.max(LOOKED_AT))?;
         let supported = found.iter().any(|found| found.cover >= COVER_MIN);
         found.truncate(count);
         Ok(Asked { library: self.clone(), question, text, found, supported })

@@ -1,8 +1,14 @@
 //! The documents of a build, to be searched and opened.
 
-use std::path::Path;
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use kwaya_base::{Error, Progress, Result};
+use kwaya_base::{Error, Progress, Result, error::At, files};
+use kwaya_recipe::text_model::TextModel;
 use kwaya_text::corpus::Document;
 use serde::{Serialize, Serializer};
 use tantivy::{
@@ -16,13 +22,24 @@ use crate::{
     index::{self, Fields, Opened},
     passages,
     question::{Question, Weighted},
+    vectors::Vectors,
 };
 
 /// Bytes of a question.
 pub const QUESTION_BYTES_MAX: usize = 4096;
-/// Words of a question that are looked for, the rarest of them; pieces too.
-const WORDS_MAX: usize = 48;
-const PIECES_MAX: usize = 96;
+/// Words of a question that are looked for, the rarest of them, and pieces: more
+/// cost twice the time and find no more (measured on headlines of four languages).
+const WORDS_MAX: usize = 24;
+const PIECES_MAX: usize = 40;
+
+/// Passages that are taken from each of two lists, by words and by vectors.
+const CANDIDATES: usize = 50;
+/// What vectors count of the sum, each list by its best. Ranks in the place of
+/// scores were worse: they make much of small differences (`docs/asking.md`).
+const VECTORS_WEIGHT: f32 = 0.2;
+
+/// In the folder of the index: the model that makes vectors.
+const MODEL: &str = "model";
 
 /// A passage of a document, with where it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -99,6 +116,14 @@ impl Default for Weights {
 pub struct Library {
     searcher: Searcher,
     fields: Fields,
+    place: PathBuf,
+    near: Option<Arc<Near>>,
+}
+
+/// Vectors, and the model that makes one of a question.
+struct Near {
+    vectors: Vectors,
+    model: Arc<TextModel>,
 }
 
 impl Library {
@@ -120,8 +145,23 @@ impl Library {
         index::check(place).map(Self::of).ok_or_else(|| Error::new("ask-index-damaged").path(place))
     }
 
-    fn of(Opened { searcher, fields }: Opened) -> Self {
-        Self { searcher, fields }
+    fn of(Opened { searcher, fields, place }: Opened) -> Self {
+        Self { searcher, fields, place, near: None }
+    }
+
+    /// The same, with passages found also by what `model` makes of them. That is
+    /// done first where it was not yet, or not to its end.
+    ///
+    /// # Errors
+    /// `interrupted`; when a disk is full; those of the model.
+    pub fn with_vectors(mut self, model: Arc<TextModel>, progress: &dyn Progress) -> Result<Self> {
+        let text = |number: u64| {
+            let row = self.row(DocAddress::new(0, number as u32))?;
+            Ok(self.text(&row, self.fields.text).trim().to_owned())
+        };
+        let vectors = Vectors::open(&self.place, self.passages(), &model, text, progress)?;
+        self.near = Some(Arc::new(Near { vectors, model }));
+        Ok(self)
     }
 
     /// How many passages there are.
@@ -134,7 +174,26 @@ impl Library {
     /// # Errors
     /// `ask-question-empty` and `ask-question-long`.
     pub fn search(&self, question: &str, count: usize) -> Result<Vec<Found>> {
-        self.search_by(&self.question(question)?, count, Weights::default())
+        self.search_for(&self.question(question)?, question, count)
+    }
+
+    /// As [`Self::search`], for a question that was taken apart.
+    pub(crate) fn search_for(&self, question: &Question, text: &str, count: usize) -> Result<Vec<Found>> {
+        let Some(near) = &self.near else { return self.search_by(question, count, Weights::default()) };
+        let by_words = self.best(question, CANDIDATES, Weights::default())?;
+        let by_words = by_words.into_iter().map(|(score, at)| (score, at.doc_id)).collect();
+        let by_vectors = near.vectors.nearest(&near.model, text, CANDIDATES)?;
+        let mut scores = BTreeMap::<u32, f32>::new();
+        for (list, weight) in [(by_words, 1.0 - VECTORS_WEIGHT), (by_vectors, VECTORS_WEIGHT)] {
+            let best = list.first().map_or(0.0, |(score, _)| *score);
+            for (score, at) in list.into_iter().filter(|(score, _)| *score > 0.0) {
+                *scores.entry(at).or_default() += weight * score / best;
+            }
+        }
+        let mut best: Vec<(f32, u32)> = scores.into_iter().map(|(at, score)| (score, at)).collect();
+        best.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let found = best.into_iter().take(count);
+        found.map(|(score, at)| self.found(question, score, DocAddress::new(0, at))).collect()
     }
 
     /// What is looked for with `question`.
@@ -158,6 +217,18 @@ impl Library {
     /// # Errors
     /// When the index cannot be read.
     pub fn search_by(&self, question: &Question, count: usize, weights: Weights) -> Result<Vec<Found>> {
+        let best = self.best(question, count, weights)?;
+        best.into_iter().map(|(score, at)| self.found(question, score, at)).collect()
+    }
+
+    fn found(&self, question: &Question, score: f32, at: DocAddress) -> Result<Found> {
+        let passage = self.passage(at)?;
+        let cover = question.cover(&passage.text);
+        Ok(Found { passage, score, cover })
+    }
+
+    /// The best passages by words and pieces of them.
+    fn best(&self, question: &Question, count: usize, weights: Weights) -> Result<Vec<(f32, DocAddress)>> {
         let words = rarest(question.words(), WORDS_MAX).map(|word| (self.fields.words, word, weights.words));
         let pieces = rarest(question.pieces(), PIECES_MAX).map(|piece| (self.fields.pieces, piece, weights.pieces));
         let terms = words.chain(pieces).filter(|(.., weight)| *weight > 0.0).map(|(field, weighted, weight)| {
@@ -167,13 +238,9 @@ impl Library {
         });
         let query = BooleanQuery::new(terms.collect());
         let best = TopDocs::with_limit(count.max(1)).order_by_score();
-        let best = self.searcher.search(&query, &best).map_err(failed)?;
-        let found = |(score, at)| {
-            let passage = self.passage(at)?;
-            let cover = question.cover(&passage.text);
-            Ok(Found { passage, score, cover })
-        };
-        best.into_iter().take(count).map(found).collect()
+        let mut best = self.searcher.search(&query, &best).map_err(failed)?;
+        best.truncate(count);
+        Ok(best)
     }
 
     /// The document of this number.
@@ -223,6 +290,28 @@ impl Library {
             end: place.end,
             text: text.to_owned(),
         })
+    }
+}
+
+/// The model that passages of the build in `folder` are found by, where one was
+/// named.
+pub fn remembered(folder: &Path) -> Option<PathBuf> {
+    let named = fs::read_to_string(folder.join("build/ask").join(MODEL)).ok()?;
+    Some(PathBuf::from(named.trim_end()))
+}
+
+/// Notes the model that passages are found by from now on, or that none is.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn remember(folder: &Path, model: Option<&Path>) -> Result<()> {
+    let path = folder.join("build/ask").join(MODEL);
+    match model {
+        Some(model) => files::write(&path, format!("{}\n", model.canonicalize().at(model)?.display()).as_bytes()),
+        None => match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(&path, error)),
+            _ => Ok(()),
+        },
     }
 }
 

@@ -57,9 +57,10 @@ fn words_are_found_in_other_forms_without_tones_and_without_spaces() {
     }
     assert!(library.search("zzzz qqqq", 3).unwrap().is_empty());
     // Equals stand in the order of the corpus.
-    let coffee = library.search("kahawa", 20).unwrap();
-    let whole: Vec<_> = coffee.iter().filter(|found| found.score == coffee[0].score).collect();
-    assert!(whole.len() > 1 && whole.is_sorted_by_key(|found| found.passage.number));
+    let equals: Vec<_> = (0..9).map(|number| document(&format!("{number}"), &format!("Muhogo {number}"))).collect();
+    let (library, _place) = self::library(&equals);
+    let found: Vec<_> = library.search("muhogo", 5).unwrap().into_iter().map(|found| found.passage.source).collect();
+    assert_eq!(found, ["0", "1", "2", "3", "4"]);
 }
 
 #[test]
@@ -136,7 +137,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn documents_are_whole_and_passages_stand_where_they_say(
-        texts in prop::collection::vec("(\\PC{1,200}[\n. ]{0,3}|[፩-ፚሀ-ለ ]{1,300}|[ก-ฮ一-丸]{1,300}){1,8}", 1..6),
+        texts in prop::collection::vec("(\\PC{1,200}[\n. ]{0,3}|[ሀ-ፚ ]{1,300}|[ก-ฮ一-丸]{1,300}){1,8}", 1..6),
         question in "\\PC{0,30}",
     ) {
         let mut documents: Vec<Document> =

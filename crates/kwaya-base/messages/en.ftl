@@ -252,6 +252,56 @@ ranks-without-mpi = This program was started { $size } times at once, but it was
     .remedy = Build it for several processes: cargo install --path crates/kwaya --features mpi. Or start it without mpirun.
 ranks-stopping = Asked to stop; all processes end after this step. If nobody asked, mpirun says which process was lost, and the same command goes on from the newest checkpoint.
 
+### Past one machine
+
+cluster-address = { $address } is no address that can be used: { $cause }
+    .remedy = Schedulers are named as http://HOST:PORT, what they listen on as IP:PORT, places in object stores as s3://BUCKET/FOLDER, gs://, az:// or https://.
+cluster-scheduler-missing = No scheduler answers at { $scheduler }: { $cause }
+    .remedy = Start one with: kwaya-cluster scheduler --listen IP:PORT
+cluster-no-executor = The scheduler at { $scheduler } has no executors
+    .remedy = Start one on each machine with: kwaya-cluster executor --scheduler { $scheduler }. One that was just started needs some seconds.
+cluster-engine = The engine below kwaya-cluster failed: { $cause }
+    .remedy = Check that the address is free and that the machines reach one another; KWAYA_LOG=info says more.
+cluster-failed = The cluster could not do its part: { $cause }
+    .remedy = Run the same command again: what is done is not done again. KWAYA_LOG=info in the executors says more.
+cluster-lost = The engine says that all is done, but { $name } is not there
+    .remedy = Check that all machines see the same work place (--work), then run the same command again.
+cluster-version = An executor is another version of this program
+    .remedy = Start executors from the same file of kwaya-cluster on all machines.
+cluster-recipe = The recipe in { $path }, or a file that it names, is another one on the machine of an executor
+    .remedy = Put the folder of the recipe at the same path on all machines: on a shared disk, or copied.
+cluster-hash = Listing the documents
+cluster-prepare = Preparing documents
+cluster-learn = Learning what is usual
+cluster-measure = Measuring documents
+cluster-scheduler-runs = Scheduler at { $address }; Ctrl-C ends it
+cluster-executor-runs = Executor at { $address } for { $scheduler }, with { $threads ->
+        [one] 1 thread
+       *[other] { $threads } threads
+    }; Ctrl-C ends it
+cluster-done = { $documents } documents, { $text } of text, in { $folder }
+    It took { $time }; the executors worked for { $executors } together, counted for each of their threads.
+help-cluster = The corpus of a recipe on several machines, with the same bits as on one
+help-cluster-example = Example, each line on a machine of its own, the recipe and its documents on a shared disk:
+      kwaya-cluster scheduler --listen 10.0.0.1:50050
+      kwaya-cluster executor --listen 10.0.0.2:50051 --scheduler http://10.0.0.1:50050
+      kwaya-cluster executor --listen 10.0.0.3:50051 --scheduler http://10.0.0.1:50050
+      kwaya-cluster corpus /shared/mymodel --scheduler http://10.0.0.1:50050
+    Then kwaya build goes on. Nobody is asked who he is: for a network of your own.
+help-cluster-scheduler = Runs the process that gives executors their work
+help-cluster-executor = Runs a process that works
+help-cluster-corpus = Makes the corpus of the recipe in DIR, or goes on with it
+help-cluster-dir = The folder of the recipe, at the same path on all machines
+help-cluster-listen = Where it listens: the IP address and port
+help-cluster-scheduler-url = Where the scheduler is: http://HOST:PORT
+help-cluster-scheduler-or-none = Where the scheduler is: http://HOST:PORT; without it, the corpus is made here alone
+help-cluster-host = The name by which others reach this machine; without it, the address that the scheduler sees
+help-cluster-threads = Documents to work on at once; without it, one for each processor
+help-cluster-work = Where executors leave what they make: a folder that all machines see, or a place in an object store; without it, DIR/build/cluster
+help-cluster-out = A folder or a place in an object store that gets a copy of the corpus
+help-cluster-share = Documents that are given away at once, in MB
+help-cluster-json = Say it as JSON
+
 ### The command line
 
 word-error = error
@@ -612,6 +662,9 @@ report-least = At least
 report-most = At most
 report-limit-from = The limit is from
 report-beyond = Texts beyond it
+report-spread = Texts, and the limit
+report-spread-from = Texts with figures from { $from } to { $to }
+report-spread-meaning = The bars show how many texts have which figure, from the least on the left to the greatest on the right; the lines across them are the limits.
 corpus-limits = Limits that some texts in { $language } are beyond: filter, at least, at most, where the limit is from, how many (--json has all limits)
 limit-stated = the recipe
 limit-published = fixed, after a paper
@@ -1108,6 +1161,63 @@ classify-page-matrix-meaning = Each line has the rows of one label, by the answe
 classify-page-telling = The most telling words
 classify-page-telling-meaning = The words that spoke most for each label, on average over rows that have it.
 
+### Fields from documents
+
+help-extract = Fill in a table from documents: the fields of a schema, each with the passage it came from
+help-extract-examples =
+    Examples:
+      kwaya extract model.gguf letters --schema letter.json --to letters.csv
+      kwaya extract mymodel reports scans.zip --schema report.json --to reports.parquet --only-found
+      kwaya extract model.gguf letters --schema letter.json --to letters.csv --check right.jsonl
+
+    letter.json:
+      {"{"}"type": "object", "properties": {"{"}
+        "sender": {"{"}"type": "string", "description": "who wrote the letter"{"}"},
+        "date":   {"{"}"type": ["string", "null"], "format": "date"{"}"},
+        "amount": {"{"}"type": ["number", "null"], "description": "in shillings"{"}"}{"}"}{"}"}
+    A line of right.jsonl: {"{"}"document": "1.txt", "fields": {"{"}"sender": "Asha Said", "amount": 12500{"}"}{"}"}
+help-arg-documents = Folders and files of documents, in any format that a corpus is made of
+help-extract-schema = A JSON schema of an object: what is wanted of each document
+help-extract-to = The table: a name that ends in .csv or .parquet
+help-extract-instructions = What the model is told besides
+help-extract-tokens = Tokens that an answer may have
+help-extract-at-once = Documents that the model is asked about at once. The result does not depend on it
+help-extract-only-found = Leave out values that stand nowhere in their document
+help-extract-again = Ask anew about documents whose answers are known from an earlier run
+help-extract-check = A file that says what is right for some documents: measure how good the values are
+extract-schema = { $path } is no schema of the fields of a document: { $cause }
+    .remedy = Write a JSON schema of an object whose properties are the fields. kwaya extract --help shows one.
+extract-columns = The table would have two columns called { $name }
+    .remedy = Give that field of the schema another name.
+extract-output = { $path } names no table that can be written
+    .remedy = Give a name that ends in .csv or .parquet.
+extract-output-folder = { $path } is a folder
+    .remedy = Give the name of a file, such as rows.csv.
+extract-busy = Another process is at work on the same table: it holds { $path }
+    .remedy = Wait until it ends, or give another name after --to.
+extract-no-room = The model reads { $context } tokens at once. The fields, their descriptions and the answer take { $taken }; { $needed } more are needed for a document
+    .remedy = Give a smaller number after --tokens, describe the fields in fewer words or in two schemas, or use a model that reads more.
+extract-dead-end = The schema cannot be met: nothing that it allows can follow { $text }
+    .remedy = Correct the schema there: its limits may leave no value.
+extract-nothing = None of the documents could be read; { $count } were tried
+    .remedy = The lines above say why.
+extract-stopped = Stopped on request. { $path } has the { $rows } rows that there are so far
+    .remedy = Run the same command again to go on from here.
+extract-label = Line { $line } of { $path } does not say what is right for a document: { $cause }
+    .remedy = Each line is like {"{"}"document": "1.txt", "fields": {"{"}"sender": "Asha Said"{"}"}{"}"}, with the fields of the schema; "record" names a row or a member of a file of many documents.
+extract-documents = Reading documents and filling in fields
+extract-figures = { $documents } documents, { $speed }/s
+extract-unread = { $document }{ $record } could not be read: { $reason }
+extract-done =
+    Wrote { $path }: { $rows } rows, of which { $known } were known before; { $speed } documents per second
+    { $found } of { $values } values stand in their document, with the passage
+extract-not-found = { $count } do not: see the columns that end in .found. The model may have made them up, or put them in other words.
+extract-cut = { $count } answers had no end after { $tokens } tokens; what was whole by then is there. Those rows say cut under problem.
+extract-unread-count = { $count } documents could not be read; they are named above
+extract-checked =
+    Compared with what is right for { $documents } documents ({ $missing } more have no row), in per cent:
+    field                               exact       F1
+
 ### Asking the documents
 
 help-ask = Answer a question from the documents of a build, with the passages that say so
@@ -1124,9 +1234,12 @@ help-arg-question = What to ask; left out, several questions can be typed
 help-flag-count = Passages that an answer is made from
 help-flag-quote = Answer in the words of the documents, even where the model knows chats
 help-flag-passages = Show the passages too
+help-flag-vectors = Find passages also by what this model makes of them, now and from now on; off for words alone. Making that takes long
 help-flag-ask-model = The model that writes the answer, instead of that of the build: a folder or a GGUF file
 help-flag-ask = Questions about the documents of a build, as lines of JSON with "question", "document" and "answer"
 ask-indexing = Making the index
+ask-vectors = Making vectors
+ask-vectors-gone = The model { $path }, by which passages were found, is not there any more: they are found by their words
 ask-asking = Asking
 ask-hello = Ask about the documents. An empty line or Ctrl-D ends it.
 ask-you = Question
@@ -1270,6 +1383,11 @@ serve-value = { $param } is not possible like this
     .remedy = It has to be { $allowed }.
 serve-unsupported = { $param } is not supported here
     .remedy = Leave it out.
+serve-tools = This model was not taught to call tools: its chat template has no place for them
+    .remedy = Leave out { $param ->
+        [messages] messages of the role tool and tool_calls
+       *[other] { $param }
+    }, or serve a model whose template takes tools, such as Qwen 2.5 or Llama 3.
 serve-no-classifier = No classifier is served here
     .remedy = Whoever runs the server names one with --classifier FILE.
 serve-no-documents = There are no documents here: a model alone is served

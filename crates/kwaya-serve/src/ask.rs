@@ -1,7 +1,10 @@
 //! Questions about the documents of the build that is served, for programs and
 //! for the page.
 
-use std::sync::{Arc, RwLock, atomic::Ordering};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, RwLock, atomic::Ordering},
+};
 
 use axum::{
     Extension, Router,
@@ -12,6 +15,7 @@ use axum::{
 };
 use kwaya_ask::{Answer, Library, Passage};
 use kwaya_base::{Error, Progress, Result, Unit};
+use kwaya_text::withdrawn::WITHDRAWN;
 use serde_json::{Value, json};
 
 use crate::{
@@ -20,7 +24,11 @@ use crate::{
     fields::{self, Fields, wrong},
     log::log,
     service::{JSON, Service, User, reply},
+    watch::Files,
 };
+
+/// In the folder of a recipe.
+const CORPUS: &str = "build/corpus/documents.parquet";
 
 /// Passages that an answer is made from, where nobody says, and at the most.
 pub(crate) const COUNT: usize = 5;
@@ -30,12 +38,17 @@ pub(crate) fn routes() -> Router<Arc<Service>> {
     Router::new().route("/v1/ask", post(ask))
 }
 
-/// The documents of a build, which take a while to be ready.
-pub(crate) struct Documents(RwLock<Shelf>);
+/// The documents of a build, which take a while to be ready, and again when
+/// they have changed.
+pub(crate) struct Documents {
+    /// The folder of the recipe; `None` where a model alone is served.
+    folder: Option<PathBuf>,
+    shelf: RwLock<Shelf>,
+    /// What decides which documents there are, as it was.
+    files: Mutex<Files>,
+}
 
 enum Shelf {
-    /// It is a model alone that is served.
-    None,
     /// The index is opened, or made first.
     Making,
     Ready(Library),
@@ -43,9 +56,11 @@ enum Shelf {
 }
 
 impl Documents {
-    /// Those of a server of a build, or of a model alone.
-    pub(crate) fn new(of_build: bool) -> Self {
-        Self(RwLock::new(if of_build { Shelf::Making } else { Shelf::None }))
+    /// Those of the build in the folder that is served, if it is one.
+    pub(crate) fn of(named: &Path) -> Self {
+        // A model that was put somewhere else has left its documents behind.
+        let folder = named.join(CORPUS).exists().then(|| named.to_owned());
+        Self { folder, shelf: RwLock::new(Shelf::Making), files: Mutex::new(Files::these(Vec::new())) }
     }
 
     /// The documents, once they are ready.
@@ -54,8 +69,10 @@ impl Documents {
     /// `serve-no-documents` where there are none, `serve-documents-making`, and
     /// what kept them from being ready.
     pub(crate) fn get(&self) -> Result<Library> {
-        match &*self.0.read().expect("nobody panics holding this") {
-            Shelf::None => Err(Error::new("serve-no-documents")),
+        if self.folder.is_none() {
+            return Err(Error::new("serve-no-documents"));
+        }
+        match &*self.shelf.read().expect("nobody panics holding this") {
             Shelf::Making => Err(Error::new("serve-documents-making")),
             Shelf::Ready(library) => Ok(library.clone()),
             Shelf::Failed(error) => Err(again(error)),
@@ -63,21 +80,45 @@ impl Documents {
     }
 
     fn set(&self, shelf: Shelf) {
-        *self.0.write().expect("nobody panics holding this") = shelf;
+        *self.shelf.write().expect("nobody panics holding this") = shelf;
+    }
+
+    fn files(&self) -> MutexGuard<'_, Files> {
+        self.files.lock().expect("nobody panics holding this")
+    }
+
+    fn have_changed(&self) -> bool {
+        let making = matches!(&*self.shelf.read().expect("nobody panics holding this"), Shelf::Making);
+        self.folder.is_some() && !making && self.files().have_changed()
     }
 }
 
-/// Makes the documents of the build in `folder` ready.
-pub(crate) fn open(service: &Service, folder: &std::path::Path) {
-    match Library::open(folder, &Watched(service)) {
-        Ok(library) => {
-            log("info", "documents-ready", json!({ "passages": library.passages() }));
-            service.documents.set(Shelf::Ready(library));
+/// Makes the documents ready, on a thread of their own.
+pub(crate) fn open(service: &Arc<Service>) {
+    let Some(folder) = service.documents.folder.clone() else { return };
+    let service = Arc::clone(service);
+    std::thread::spawn(move || {
+        // Before they are read, so that no change is missed.
+        *service.documents.files() = Files::these(vec![folder.join(CORPUS), folder.join(WITHDRAWN)]);
+        match Library::open(&folder, &Watched(&service)) {
+            Ok(library) => {
+                log("info", "documents-ready", json!({ "passages": library.passages() }));
+                service.documents.set(Shelf::Ready(library));
+            }
+            Err(error) => {
+                log("error", "documents-failed", json!({ "cause": error.key(), "words": error.to_string() }));
+                service.documents.set(Shelf::Failed(error));
+            }
         }
-        Err(error) => {
-            log("error", "documents-failed", json!({ "cause": error.key(), "words": error.to_string() }));
-            service.documents.set(Shelf::Failed(error));
-        }
+    });
+}
+
+/// Makes them ready again where there was another build, or some were taken back:
+/// what was taken back is not shown meanwhile.
+pub(crate) fn renew(service: &Arc<Service>) {
+    if service.documents.have_changed() {
+        service.documents.set(Shelf::Making);
+        open(service);
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Fault {
 
 /// The status of each mistake, and the code that programs know it by. All
 /// others are the server's own.
-const KNOWN: [(&str, StatusCode, &str); 32] = [
+const KNOWN: [(&str, StatusCode, &str); 33] = [
     ("ask-question-empty", StatusCode::BAD_REQUEST, "invalid_value"),
     ("ask-question-long", StatusCode::BAD_REQUEST, "invalid_value"),
     ("chat-template", StatusCode::BAD_REQUEST, "invalid_messages"),
@@ -52,6 +52,7 @@ const KNOWN: [(&str, StatusCode, &str); 32] = [
     ("serve-stopping", StatusCode::SERVICE_UNAVAILABLE, "stopping"),
     ("serve-token-missing", StatusCode::UNAUTHORIZED, "missing_api_key"),
     ("serve-token-wrong", StatusCode::UNAUTHORIZED, "invalid_api_key"),
+    ("serve-tools", StatusCode::BAD_REQUEST, "unsupported_parameter"),
     ("serve-unsupported", StatusCode::BAD_REQUEST, "unsupported_parameter"),
     ("serve-value", StatusCode::BAD_REQUEST, "invalid_value"),
 ];

@@ -33,6 +33,7 @@ pub mod settings;
 mod text;
 mod tls;
 pub mod token;
+mod tools;
 mod watch;
 
 use std::{
@@ -61,7 +62,7 @@ pub use settings::Settings;
 use crate::{
     access::Access,
     ask::Documents,
-    engine::{Engine, Room},
+    engine::{Engine, REST_AFTER, Room},
     log::log,
     metrics::Metrics,
     service::Service,
@@ -112,11 +113,9 @@ pub fn serve(
     let files = Files::of(&place);
     let mut model = TextModel::load(&place, threads)?;
     model.let_go_of_files();
-    machine::trim_memory();
+    machine::release_memory();
     let model = Arc::new(model);
     let name = settings.name.clone().unwrap_or_else(|| name(named));
-    // A model that was put somewhere else has left its documents behind.
-    let of_build = named.join("build/corpus/documents.parquet").exists();
     let room = Room {
         answers: settings.answers,
         queue: settings.queue,
@@ -130,7 +129,7 @@ pub fn serve(
         home: home(named).to_owned(),
         recipe: named.join(RECIPE).exists().then(|| named.to_owned()),
         threads,
-        documents: Documents::new(of_build),
+        documents: Documents::of(named),
         name: name.clone(),
         started: log::now(),
         metrics: Metrics::default(),
@@ -139,10 +138,7 @@ pub fn serve(
         stopping: AtomicBool::new(false),
         changed: AtomicBool::new(false),
     });
-    if of_build {
-        let (service, folder) = (Arc::clone(&service), named.to_owned());
-        std::thread::spawn(move || ask::open(&service, &folder));
-    }
+    ask::open(&service);
     let address = format!("{}://{listen}", if tls.is_some() { "https" } else { "http" });
     log(
         "info",
@@ -200,6 +196,7 @@ async fn run(
     look.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     let mut looked = 0_u32;
     let mut since: Option<Instant> = None;
+    let mut rest = Rest::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -218,6 +215,7 @@ async fn run(
                 if looked.is_multiple_of(LOOK_AT_FILES_EVERY) {
                     look_at_files(&service, &files);
                 }
+                rest.look(&service);
                 if let Some(since) = since {
                     let connections = service.metrics.connections.load(Ordering::Relaxed);
                     let quiet = !service.engine.is_running() && connections == 0;
@@ -239,7 +237,32 @@ async fn run(
     }
 }
 
-fn look_at_files(service: &Service, files: &Files) {
+/// Gives memory back to the system after each time of work.
+struct Rest {
+    quiet_since: Instant,
+    rested: bool,
+}
+
+impl Rest {
+    fn new() -> Self {
+        Self { quiet_since: Instant::now(), rested: true }
+    }
+
+    fn look(&mut self, service: &Service) {
+        let busy = service.metrics.connections.load(Ordering::Relaxed) > 0
+            || service.engine.figures().writing.load(Ordering::Relaxed) > 0;
+        if busy {
+            (self.quiet_since, self.rested) = (Instant::now(), false);
+        } else if !self.rested && self.quiet_since.elapsed() > 2 * REST_AFTER {
+            // The engine has let go of its own by now.
+            machine::release_memory();
+            self.rested = true;
+        }
+    }
+}
+
+fn look_at_files(service: &Arc<Service>, files: &Files) {
+    ask::renew(service);
     if files.have_changed() && !service.changed.swap(true, Ordering::Relaxed) {
         log("warning", "model-changed", json!({ "words": Error::new("serve-model-changed").to_string() }));
     }

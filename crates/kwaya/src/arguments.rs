@@ -80,7 +80,7 @@ pub(crate) fn command() -> Command {
             answering(subcommand("eval").arg(place("model")))
                 .arg(option("data", "FILE").required_unless_present("ask").action(ArgAction::Append).num_args(1..))
                 .arg(option("ask", "FILE"))
-                .mut_arg("data", |data| data.conflicts_with_all(["ask", "count", "quote"])),
+                .mut_arg("data", |data| data.conflicts_with_all(["ask", "count", "quote", "vectors"])),
         )
         .subcommand(
             subcommand("corpus")
@@ -133,6 +133,7 @@ pub(crate) fn command() -> Command {
                 ),
         )
         .subcommand(classify())
+        .subcommand(extract())
         .subcommand(serving(subcommand("serve").arg(place("model"))))
         .subcommand(
             subcommand("token")
@@ -217,6 +218,22 @@ fn classify() -> Command {
         )
 }
 
+fn extract() -> Command {
+    let option = |name: &'static str, value| option(name, value).help(say!(&format!("help-extract-{name}")));
+    let flag = |name: &'static str| flag(name).help(say!(&format!("help-extract-{name}")));
+    subcommand("extract")
+        .arg(place("model"))
+        .arg(place("documents").num_args(1..))
+        .arg(option("schema", "FILE").required(true))
+        .arg(option("to", "FILE").required(true))
+        .arg(option("instructions", "TEXT"))
+        .arg(option("tokens", "N").value_parser(number(1_usize, 1 << 16)).default_value("512"))
+        .arg(option("at-once", "N").value_parser(number(1_usize, 256)).default_value("8"))
+        .arg(flag("only-found"))
+        .arg(flag("again"))
+        .arg(option("check", "FILE"))
+}
+
 fn place(name: &'static str) -> Arg {
     Arg::new(name).value_name(name.to_uppercase()).required(true).help(say!(&format!("help-arg-{name}")))
 }
@@ -268,7 +285,7 @@ fn limit() -> Arg {
 /// How questions about documents are answered.
 fn answering(command: Command) -> Command {
     let count = option("count", "N").value_parser(number(1_usize, 20)).default_value("5");
-    command.arg(count).arg(flag("quote"))
+    command.arg(count).arg(flag("quote")).arg(option("vectors", "MODEL"))
 }
 
 fn sampling(command: Command) -> Command {

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
 };
 
 use clap::ArgMatches;
@@ -65,9 +65,34 @@ fn count(m: &ArgMatches) -> usize {
     *m.get_one::<usize>("count").expect("has a default")
 }
 
+/// The documents of the build, found by vectors too where a model is named or
+/// was named before.
+fn library(m: &ArgMatches, folder: &Path) -> Result<Library> {
+    let bar = Bar::new();
+    let library = Library::open(folder, &bar)?;
+    let named = m.get_one::<String>("vectors").map(String::as_str);
+    let place = match named {
+        Some("off") => {
+            kwaya_ask::remember(folder, None)?;
+            None
+        }
+        Some(named) => Some(text_model::place(Path::new(named))?),
+        None => kwaya_ask::remembered(folder),
+    };
+    let Some(place) = place else { return Ok(library) };
+    if named.is_none() && !place.exists() {
+        note(&say!("ask-vectors-gone", path = place.display()));
+        return Ok(library);
+    }
+    let model = TextModel::load(&place, machine::threads(m.get_one("threads").copied()))?;
+    let library = library.with_vectors(Arc::new(model), &bar)?;
+    kwaya_ask::remember(folder, Some(&place))?;
+    Ok(library)
+}
+
 pub(crate) fn ask(m: &ArgMatches) -> Result<()> {
     let folder = commands::folder(m);
-    let library = Library::open(&folder, &Bar::new())?;
+    let library = library(m, &folder)?;
     let one = m.get_one::<String>("question");
     if let Some(question) = one {
         // Before a model is read.
@@ -123,7 +148,7 @@ pub(crate) fn eval(m: &ArgMatches) -> Result<()> {
     let folder = PathBuf::from(text(m, "model"));
     let rows = kwaya_ask::read_questions(Path::new(text(m, "ask")))?;
     let bar = Bar::new();
-    let library = Library::open(&folder, &bar)?;
+    let library = library(m, &folder)?;
     let writer = Writer::new(m, &folder, None)?;
     let measured = kwaya_ask::measure(&library, &rows, count(m), |asked| writer.answer(asked), &bar)?;
     if json(m, &measured) {

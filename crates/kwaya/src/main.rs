@@ -11,6 +11,7 @@ mod classify;
 mod commands;
 mod corpus;
 mod exchange;
+mod extract;
 mod language;
 mod new;
 mod parity;
@@ -85,6 +86,7 @@ fn run(matches: &ArgMatches, ranks: &dyn Ranks) -> Result<()> {
         ("corpus", m) => corpus::corpus(m),
         ("language", m) => language::language(m),
         ("classify", m) => classify::classify(m),
+        ("extract", m) => extract::extract(m),
         ("serve", m) => serve::serve(m),
         ("token", m) => serve::token(m),
         ("extract-worker", _) => kwaya_text::extract::worker_main(std::io::stdin().lock(), std::io::stdout().lock()),

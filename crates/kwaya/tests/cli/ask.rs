@@ -5,7 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::OnceLock,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -235,6 +235,36 @@ fn answers_are_measured_on_questions_whose_document_is_known() {
 }
 
 #[test]
+fn vectors_are_remembered_gone_on_with_and_made_anew_where_they_are_damaged() {
+    let place = own_maize();
+    let question = "Kribu inapaswa kuwa na upana gani?";
+    let words = asked(&place, question, &[]);
+    let right = asked(&place, question, &["--vectors", "m"]);
+    assert_ne!(words["citations"][0]["score"], right["citations"][0]["score"], "ranked by something else");
+    let path = index(&place).join("vectors");
+    let whole = fs::read(&path).unwrap();
+    let known = place.run(["ask", "m", question]).good();
+    assert!(!known.err.contains("Making vectors"), "{}", known.err);
+    assert_eq!(asked(&place, question, &["--threads", "1"]), right);
+    let mut hurt = whole.clone();
+    let middle = hurt.len() / 2;
+    hurt[middle] ^= 1;
+    for bytes in [&hurt[..], &whole[..middle], b"{", b""] {
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(asked(&place, question, &[]), right);
+        assert_eq!(fs::read(&path).unwrap(), whole);
+    }
+    // As if it had been stopped half-way.
+    fs::remove_file(&path).unwrap();
+    fs::write(path.with_extension("part"), &whole[..middle]).unwrap();
+    assert_eq!(asked(&place, question, &[]), right);
+    assert_eq!(fs::read(&path).unwrap(), whole);
+    assert_eq!(asked(&place, question, &["--vectors", "off"]), words);
+    assert_eq!(asked(&place, question, &[]), words);
+    fails(&place, &["ask", "m", question, "--vectors", "none"], 1, "io-not-found", &["none"]);
+}
+
+#[test]
 fn a_server_of_a_build_answers_from_its_documents() {
     let place = own_maize();
     fs::remove_dir_all(place.path("m/build/ask")).unwrap();
@@ -273,6 +303,20 @@ fn a_server_of_a_build_answers_from_its_documents() {
         .raw("POST /v1/ask HTTP/1.0\r\nContent-Type: application/json", b"{\"question\": \"\xff\"}")
         .refused(400, "invalid_json");
     is_as_described(&server, "m", |path| path == "/v1/ask");
+
+    // What is taken back while it runs is found no more.
+    let source = "sw/kiduha-gugu-mnyonyaji.md";
+    assert!(answer["citations"].to_string().contains(source), "{answer}");
+    place.run(["corpus", "withdraw", "m", source]).good();
+    let begun = Instant::now();
+    loop {
+        let answer = server.post("/v1/ask", &json!({ "question": question }));
+        if answer.status == 200 && !answer.json()["citations"].to_string().contains(source) {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{}", answer.head);
+        std::thread::sleep(Duration::from_millis(50));
+    }
 
     let alone = Server::start(&place, "m/build/model", &[]);
     alone.post("/v1/ask", &json!({ "question": "mahindi" })).refused(404, "documents_not_found");

@@ -59,6 +59,7 @@ fn sources() -> Vec<(String, String)> {
             walk(&entry.as_ref().unwrap().path().join(part), &mut found);
         }
     }
+    walk(&Path::new(CRATES).join("../cluster/src"), &mut found);
     found
 }
 
@@ -168,6 +169,7 @@ fn every_command_has_help_and_an_example() {
         "classify train",
         "classify run",
         "classify eval",
+        "extract",
         "serve",
         "token",
         "token add",

@@ -45,7 +45,7 @@ impl Answer {
 
     /// The objects of a stream, which ends as one does.
     #[track_caller]
-    fn events(&self) -> Vec<Value> {
+    pub(crate) fn events(&self) -> Vec<Value> {
         assert_eq!(self.status, 200, "{}", self.body);
         assert!(self.head.contains("text/event-stream"), "{}", self.head);
         let mut lines: Vec<&str> = self.body.split("\n\n").filter(|line| !line.is_empty()).collect();
@@ -173,7 +173,7 @@ pub(crate) fn model(place: &Place) {
     with_metadata(place, "llama2", &[("llama.context_length", Meta::Unsigned(CONTEXT as u64))]);
 }
 
-fn expected() -> &'static Value {
+pub(crate) fn expected() -> &'static Value {
     static EXPECTED: OnceLock<Value> = OnceLock::new();
     EXPECTED.get_or_init(|| {
         let text = fs::read_to_string(Path::new(FAMILIES).join("expected.json")).unwrap();
