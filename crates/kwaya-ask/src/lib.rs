@@ -5,3 +5,19 @@
 //! corpus → passages → index → found → answer with citations     (ask)
 //! documents → model held to a JSON schema → rows with passages  (extract)
 //! ```
+
+mod analysis;
+mod answer;
+mod eval;
+pub mod extract;
+mod index;
+mod library;
+mod passages;
+mod question;
+mod vectors;
+
+pub use answer::{ANSWER_TOKENS, Answer, Asked, COVER_MIN, Citation, SUPPORT_MIN, Statement};
+pub use eval::{Measured, Row, measure, read as read_questions};
+pub use library::{Found, Library, Passage, QUESTION_BYTES_MAX, Text, Weights, remember, remembered};
+pub use passages::{BYTES_MAX as PASSAGE_BYTES_MAX, passages};
+pub use question::{Question, Weighted};

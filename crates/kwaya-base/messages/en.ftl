@@ -662,6 +662,9 @@ report-least = At least
 report-most = At most
 report-limit-from = The limit is from
 report-beyond = Texts beyond it
+report-spread = Texts, and the limit
+report-spread-from = Texts with figures from { $from } to { $to }
+report-spread-meaning = The bars show how many texts have which figure, from the least on the left to the greatest on the right; the lines across them are the limits.
 corpus-limits = Limits that some texts in { $language } are beyond: filter, at least, at most, where the limit is from, how many (--json has all limits)
 limit-stated = the recipe
 limit-published = fixed, after a paper
@@ -1158,6 +1161,121 @@ classify-page-matrix-meaning = Each line has the rows of one label, by the answe
 classify-page-telling = The most telling words
 classify-page-telling-meaning = The words that spoke most for each label, on average over rows that have it.
 
+### Fields from documents
+
+help-extract = Fill in a table from documents: the fields of a schema, each with the passage it came from
+help-extract-examples =
+    Examples:
+      kwaya extract model.gguf letters --schema letter.json --to letters.csv
+      kwaya extract mymodel reports scans.zip --schema report.json --to reports.parquet --only-found
+      kwaya extract model.gguf letters --schema letter.json --to letters.csv --check right.jsonl
+
+    letter.json:
+      {"{"}"type": "object", "properties": {"{"}
+        "sender": {"{"}"type": "string", "description": "who wrote the letter"{"}"},
+        "date":   {"{"}"type": ["string", "null"], "format": "date"{"}"},
+        "amount": {"{"}"type": ["number", "null"], "description": "in shillings"{"}"}{"}"}{"}"}
+    A line of right.jsonl: {"{"}"document": "1.txt", "fields": {"{"}"sender": "Asha Said", "amount": 12500{"}"}{"}"}
+help-arg-documents = Folders and files of documents, in any format that a corpus is made of
+help-extract-schema = A JSON schema of an object: what is wanted of each document
+help-extract-to = The table: a name that ends in .csv or .parquet
+help-extract-instructions = What the model is told besides
+help-extract-tokens = Tokens that an answer may have
+help-extract-at-once = Documents that the model is asked about at once. The result does not depend on it
+help-extract-only-found = Leave out values that stand nowhere in their document
+help-extract-again = Ask anew about documents whose answers are known from an earlier run
+help-extract-check = A file that says what is right for some documents: measure how good the values are
+extract-schema = { $path } is no schema of the fields of a document: { $cause }
+    .remedy = Write a JSON schema of an object whose properties are the fields. kwaya extract --help shows one.
+extract-columns = The table would have two columns called { $name }
+    .remedy = Give that field of the schema another name.
+extract-output = { $path } names no table that can be written
+    .remedy = Give a name that ends in .csv or .parquet.
+extract-output-folder = { $path } is a folder
+    .remedy = Give the name of a file, such as rows.csv.
+extract-busy = Another process is at work on the same table: it holds { $path }
+    .remedy = Wait until it ends, or give another name after --to.
+extract-no-room = The model reads { $context } tokens at once. The fields, their descriptions and the answer take { $taken }; { $needed } more are needed for a document
+    .remedy = Give a smaller number after --tokens, describe the fields in fewer words or in two schemas, or use a model that reads more.
+extract-dead-end = The schema cannot be met: nothing that it allows can follow { $text }
+    .remedy = Correct the schema there: its limits may leave no value.
+extract-nothing = None of the documents could be read; { $count } were tried
+    .remedy = The lines above say why.
+extract-stopped = Stopped on request. { $path } has the { $rows } rows that there are so far
+    .remedy = Run the same command again to go on from here.
+extract-label = Line { $line } of { $path } does not say what is right for a document: { $cause }
+    .remedy = Each line is like {"{"}"document": "1.txt", "fields": {"{"}"sender": "Asha Said"{"}"}{"}"}, with the fields of the schema; "record" names a row or a member of a file of many documents.
+extract-documents = Reading documents and filling in fields
+extract-figures = { $documents } documents, { $speed }/s
+extract-unread = { $document }{ $record } could not be read: { $reason }
+extract-done =
+    Wrote { $path }: { $rows } rows, of which { $known } were known before; { $speed } documents per second
+    { $found } of { $values } values stand in their document, with the passage
+extract-not-found = { $count } do not: see the columns that end in .found. The model may have made them up, or put them in other words.
+extract-cut = { $count } answers had no end after { $tokens } tokens; what was whole by then is there. Those rows say cut under problem.
+extract-unread-count = { $count } documents could not be read; they are named above
+extract-checked =
+    Compared with what is right for { $documents } documents ({ $missing } more have no row), in per cent:
+    field                               exact       F1
+
+### Asking the documents
+
+help-ask = Answer a question from the documents of a build, with the passages that say so
+help-ask-examples =
+    Examples:
+      kwaya ask mymodel "Mahindi huvunwa lini?"
+      kwaya ask mymodel "How is maize kept dry?" --passages
+      kwaya ask mymodel "Who chairs the co-operative?" --quote --json
+      kwaya ask mymodel --model SmolLM2-360M-Instruct.gguf
+
+    Without a question, several can be asked one after the other. A model that knows chats answers in its own
+    words, and what the passages do not say is told apart; any other answer is quoted from the documents.
+help-arg-question = What to ask; left out, several questions can be typed
+help-flag-count = Passages that an answer is made from
+help-flag-quote = Answer in the words of the documents, even where the model knows chats
+help-flag-passages = Show the passages too
+help-flag-vectors = Find passages also by what this model makes of them, now and from now on; off for words alone. Making that takes long
+help-flag-ask-model = The model that writes the answer, instead of that of the build: a folder or a GGUF file
+help-flag-ask = Questions about the documents of a build, as lines of JSON with "question", "document" and "answer"
+ask-indexing = Making the index
+ask-vectors = Making vectors
+ask-vectors-gone = The model { $path }, by which passages were found, is not there any more: they are found by their words
+ask-asking = Asking
+ask-hello = Ask about the documents. An empty line or Ctrl-D ends it.
+ask-you = Question
+ask-nothing = The documents do not say.
+ask-citation = [{ $number }] { $source }, passage { $passage }
+ask-unsupported = Not in the passages: { $text }
+ask-index = The index of the documents in { $path } cannot be used: { $cause }
+    .remedy = Delete that folder and ask again; it is made anew.
+ask-index-damaged = The index of the documents in { $path } is not as it was written
+    .remedy = Check the disk and run the same command again; the index is made anew.
+ask-question-empty = There is no word in the question
+    .remedy = Ask with the words that an answer would have in it.
+ask-question-long = The question has { $bytes } bytes; { $most } are possible
+    .remedy = Ask a shorter question, or several.
+ask-model-no-chat = The model { $path } knows no chats, and cannot be told to answer from passages
+    .remedy = Name a model that does, such as one whose name ends in Instruct, or leave --model out.
+ask-questions = Line { $line } of { $path } cannot be used: { $cause }
+    .remedy = A line is a JSON object with "question", and "document" and "answer" where there are some.
+ask-questions-none = There is no question in { $path }
+    .remedy = Write a JSON object with "question", "document" and "answer" on each line.
+ask-measured =
+    { $questions } questions, of which { $with } are answered by a document
+    The document comes first for { $first } % of these, among the first five for { $five } %; mean reciprocal rank { $mrr }
+    { $answered } % of these are answered
+ask-measured-refused = Of { $without } questions that no document answers, { $refused } % are answered with: the documents do not say
+ask-measured-supported = Of { $answers } answers, { $supported } % are supported in every statement by the passages that they name
+ask-measured-right = Of { $known } answers to questions whose answer is known, { $right } % name passages that say it
+ask-prompt-system =
+    Answer the question from the numbered passages, and from nothing else. Answer in the language of the question, in one to three sentences. End each sentence with the number of the passage that says so, in brackets, such as [1]. If no passage answers the question, say that they do not.
+ask-prompt =
+    Passages:
+
+    { $passages }
+
+    Question: { $question }
+
 ### The server
 
 help-serve = Serve a model: the API that every client of OpenAI speaks, for this computer, or with tokens for others
@@ -1243,8 +1361,14 @@ serve-method = This address is not used in this way
     .remedy = /openapi.json says which method each address has.
 serve-host = This server answers on this computer alone, and { $host } is not its name
     .remedy = Use http://localhost with its port. Whoever has to be reached by name needs tokens: kwaya token add.
+serve-mark = This needs to come from a page of this server, with the mark of its form
+    .remedy = A program sends a token: Authorization: Bearer TOKEN. A script of a page sends the mark as X-CSRF-Token.
+serve-form = The form is not filled in as it has to be
+    .remedy = Go back and fill it in again.
+serve-document = There is no such document in the corpus
+    .remedy = It may have been taken back, or the corpus was built anew.
 serve-content-type = A request has to be JSON, and say so
-    .remedy = Send the header Content-Type: application/json.
+    .remedy = Send the header Content-Type: application/json, or send the form as its page does.
 serve-body-large = The request is larger than { $bytes } bytes
     .remedy = Send less, or ask whoever runs the server for more.
 serve-body-slow = The request did not come within { $seconds } seconds
@@ -1259,8 +1383,17 @@ serve-value = { $param } is not possible like this
     .remedy = It has to be { $allowed }.
 serve-unsupported = { $param } is not supported here
     .remedy = Leave it out.
+serve-tools = This model was not taught to call tools: its chat template has no place for them
+    .remedy = Leave out { $param ->
+        [messages] messages of the role tool and tool_calls
+       *[other] { $param }
+    }, or serve a model whose template takes tools, such as Qwen 2.5 or Llama 3.
 serve-no-classifier = No classifier is served here
     .remedy = Whoever runs the server names one with --classifier FILE.
+serve-no-documents = There are no documents here: a model alone is served
+    .remedy = Whoever runs the server starts it on the folder of a build, which has its documents.
+serve-documents-making = The documents are not ready yet
+    .remedy = Ask again in a while.
 serve-model-unknown = There is no model { $name } here
     .remedy = The model is called { $known }.
 serve-context = The prompt has { $prompt } tokens, and { $tokens } more are asked for; the model reads { $context } in all

@@ -5,6 +5,7 @@
 
 pub mod error;
 pub mod files;
+pub mod languages;
 pub mod messages;
 pub mod progress;
 

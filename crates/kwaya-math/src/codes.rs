@@ -64,6 +64,37 @@ impl Coding {
     pub(crate) fn panel_scales(&self, k: usize) -> usize {
         k / self.block * self.scales() * if self.least { 2 } else { 1 }
     }
+
+    /// The numbers of one lane of a panel, whose depth is the length of `out`.
+    pub(crate) fn read_lane(&self, codes: &[u8], scales: &[u8], lane: usize, out: &mut [f32]) {
+        let (kinds, width) = (if self.least { 2 } else { 1 }, self.scales());
+        let number = |scales: &[u8]| {
+            let word = &scales[lane * width / PANEL..];
+            if self.half {
+                widen(u16::from_le_bytes([word[0], word[1]]))
+            } else {
+                f32::from_le_bytes([word[0], word[1], word[2], word[3]])
+            }
+        };
+        let codes = codes.chunks_exact(self.block * PANEL * self.bits / 8);
+        let blocks = out.chunks_exact_mut(self.block).zip(codes.zip(scales.chunks_exact(kinds * width)));
+        for (out, (lines, scales)) in blocks {
+            let (scale, least) = (number(scales), if self.least { Some(number(&scales[width..])) } else { None });
+            let value = |code: u8| {
+                let value = (i32::from(code) - self.zero) as f32 * scale;
+                least.map_or(value, |least| value + least)
+            };
+            let words = lines.chunks_exact(4 * PANEL).flat_map(|line| &line[4 * lane..][..4]);
+            if self.bits == 8 {
+                out.iter_mut().zip(words).for_each(|(out, code)| *out = value(*code));
+            } else {
+                let (low, high) = out.split_at_mut(self.block / 2);
+                for ((low, high), codes) in low.iter_mut().zip(high).zip(words) {
+                    (*low, *high) = (value(*codes & 15), value(*codes >> 4));
+                }
+            }
+        }
+    }
 }
 
 /// Rows of a group, which lie side by side, so that one place in memory tells

@@ -13,7 +13,7 @@
 use std::cell::RefCell;
 
 use crate::{
-    blocks::{Format, dequantise},
+    blocks::{Format, bf16_to_f32, dequantise},
     codes::{self, Coding, GROUP, PANEL, Panels, ROUNDED, Rows, SUMMED},
     half::widen as widen_f16,
     isa::kernel,
@@ -105,6 +105,34 @@ impl Packed {
                 let (coding, panels) = (coding(format), rows.div_ceil(PANEL as u64));
                 let scales = cols / coding.block as u64 * (coding.panel_scales(coding.block)) as u64;
                 panels * (cols * coding.panel_codes(2) as u64 / 2 + scales)
+            }
+        }
+    }
+
+    /// The weights of output `row` as f32, the bits that [`dequantise`] makes of
+    /// its bytes in the file: a table that is kept packed need not be kept twice.
+    ///
+    /// # Panics
+    /// When there is no such row, or `out` has another length.
+    pub fn read_row(&self, row: usize, out: &mut [f32]) {
+        assert!(row < self.rows && out.len() == self.cols, "packed: row {row} of {} into {}", self.rows, out.len());
+        match &self.form {
+            Form::Real(values) => {
+                let (first, wide) = panel(self.rows, row);
+                let values = values[first * self.cols + row - first..].iter().step_by(wide);
+                out.iter_mut().zip(values).for_each(|(out, value)| *out = *value);
+            }
+            Form::Half(bits, format) => {
+                let (first, wide) = panel(self.rows, row);
+                for (out, bits) in out.iter_mut().zip(bits[first * self.cols + row - first..].iter().step_by(wide)) {
+                    *out = if *format == Format::Bf16 { bf16_to_f32(*bits) } else { widen_f16(*bits) };
+                }
+            }
+            Form::Codes { coding, codes, scales } => {
+                let (panel, lane) = (row / PANEL, row % PANEL);
+                let codes = &aligned(codes)[panel * coding.panel_codes(self.cols)..];
+                let scales = &aligned(scales)[panel * coding.panel_scales(self.cols)..];
+                coding.read_lane(codes, scales, lane, out);
             }
         }
     }

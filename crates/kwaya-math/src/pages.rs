@@ -81,6 +81,22 @@ impl Pages {
         }
     }
 
+    /// Leaves the pages that are `kept` alone, which are 0, 1, … from now on in
+    /// the order in which they are named, and gives the memory of the others back.
+    ///
+    /// # Panics
+    /// When there is no such page.
+    pub fn keep(&mut self, kept: &[u32]) {
+        let mut left = Self { slabs: Vec::new(), ..*self };
+        left.grow(kept.len());
+        let length = self.page_length();
+        for (to, page) in (0..).zip(kept) {
+            let ((slab, at), (into, to)) = (self.place(*page), left.place(to));
+            left.slabs[into].data[to..to + length].copy_from_slice(&self.slabs[slab].data[at..at + length]);
+        }
+        *self = left;
+    }
+
     /// How many pages there are: they are numbered from 0.
     pub fn count(&self) -> usize {
         self.slabs.last().map_or(0, |slab| slab.first + slab.count)

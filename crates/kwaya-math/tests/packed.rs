@@ -115,6 +115,23 @@ fn codes_give_what_their_weights_say() {
 }
 
 #[test]
+fn rows_are_read_as_they_were_packed() {
+    for format in CODED.into_iter().chain([Format::F32, Format::F16, Format::Bf16]) {
+        let (rows, cols) = (107, 512);
+        let weights = bytes(format, rows * cols, 4);
+        let mut values = vec![0.0; rows * cols];
+        dequantise(format, &weights, &mut values);
+        let packed = packed(&Pool::new(2), format, rows, cols, &weights);
+        let mut read = vec![0.0; cols];
+        for (row, expected) in values.chunks(cols).enumerate() {
+            packed.read_row(row, &mut read);
+            let same = read.iter().zip(expected).all(|(read, expected)| read.to_bits() == expected.to_bits());
+            assert!(same, "{format:?}, row {row}");
+        }
+    }
+}
+
+#[test]
 fn an_output_depends_on_its_own_row_alone() {
     let (rows, cols, n) = (67, 256, 140);
     let x = random(n * cols, 2);

@@ -3,7 +3,7 @@
 //! pages of their beginning, also with those that are over, as long as there
 //! is room.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use kwaya_base::{Error, Result};
 use kwaya_math::{PAGE, Pages, Pool, Row, cross_entropy_loss};
@@ -130,6 +130,38 @@ impl<'m> Conversations<'m> {
             state.users -= 1;
             state.used = self.clock;
         }
+    }
+
+    /// Gives back the memory that open conversations took, when there are none:
+    /// what stays is what is kept for those that begin alike.
+    pub fn rest(&mut self) {
+        if !self.open.is_empty() {
+            return;
+        }
+        (self.buffers, self.logits) = (Buffers::default(), Vec::new());
+        let keys = |page: &u32| self.states[*page as usize].key.map(|key| (*page, key));
+        let mut kept: Vec<_> = (0..self.states.len() as u32).filter_map(|page| keys(&page)).collect();
+        // What was used last, and of that what comes first in a text: no page is
+        // kept without the one before it.
+        let before = |page: u32| self.states[page as usize].key.and_then(|(before, _)| before);
+        let depth = |page: u32| std::iter::successors(Some(page), |page| before(*page)).count();
+        kept.sort_by_cached_key(|(page, _)| (Reverse(self.states[*page as usize].used), depth(*page), *page));
+        kept.truncate(self.pages_kept);
+        let numbers: BTreeMap<u32, u32> = kept.iter().map(|(page, _)| *page).zip(0..).collect();
+        let mut states = Vec::with_capacity(kept.len());
+        self.known.clear();
+        for (page, (before, tokens)) in &kept {
+            let key = (before.map(|before| numbers[&before]), *tokens);
+            self.known.insert(key, numbers[page]);
+            states.push(State { users: 0, key: Some(key), children: 0, used: self.states[*page as usize].used });
+        }
+        for state in 0..states.len() {
+            if let Some((Some(before), _)) = states[state].key {
+                states[before as usize].children += 1;
+            }
+        }
+        self.states = states;
+        self.pages.keep(&kept.iter().map(|(page, _)| *page).collect::<Vec<_>>());
     }
 
     /// Reads more tokens of several conversations, each named once, in one

@@ -23,7 +23,8 @@ pub struct Decoder {
     layers: Vec<Layer>,
     norm: Vec<f32>,
     head: Packed,
-    /// The rows of the embedding, once the files were let go.
+    /// The rows of an embedding that is not the head too, once the files were
+    /// let go.
     embedding: Option<Vec<u8>>,
 }
 
@@ -99,7 +100,7 @@ impl Decoder {
     /// that mapping them took: whatever becomes of the files, the answers stay
     /// the same.
     pub fn let_go_of_files(&mut self) {
-        if self.embedding.is_none() {
+        if self.embedding.is_none() && !self.architecture().tied {
             let table = self.source.tensor(architecture::EMBEDDING).expect("checked when it was loaded");
             let mut rows = Vec::with_capacity(table.bytes());
             (0..table.rows).for_each(|row| rows.extend_from_slice(table.row(row)));
@@ -146,12 +147,7 @@ impl Decoder {
         let (positions, rounded) = (&b.positions[..n], &mut b.rounded);
         let head_normed = &mut b.head_normed[..if a.qk_norm { n * q } else { 0 }];
 
-        let table = self.source.tensor(architecture::EMBEDDING).expect("checked when it was loaded");
-        for (x, token) in x.chunks_mut(c).zip(tokens) {
-            let (token, length) = (*token as usize, table.bytes() / table.rows);
-            let copied = self.embedding.as_ref().map(|rows| &rows[token * length..][..length]);
-            dequantise(table.format, copied.unwrap_or_else(|| table.row(token)), x);
-        }
+        self.embed(tokens, x);
         if a.embedding_scale != 1.0 {
             scale(pool, x, a.embedding_scale);
         }
@@ -202,6 +198,21 @@ impl Decoder {
             }
             project(pool, activated, n, rounded, &mut [(&weights.down, branch)]);
             add_branch(pool, x, branch, after_feed_forward, norm, &mut inverse[..n], a.rms_eps);
+        }
+    }
+
+    /// The rows of the embedding for `tokens`, into x (N, C). Where the table is
+    /// the head too, they are read out of that.
+    fn embed(&self, tokens: &[u32], x: &mut [f32]) {
+        let rows = x.chunks_mut(self.architecture().hidden).zip(tokens.iter().map(|token| *token as usize));
+        if self.architecture().tied {
+            return rows.for_each(|(x, token)| self.head.read_row(token, x));
+        }
+        let table = self.source.tensor(architecture::EMBEDDING).expect("checked when it was loaded");
+        let length = table.bytes() / table.rows;
+        for (x, token) in rows {
+            let copied = self.embedding.as_ref().map(|rows| &rows[token * length..][..length]);
+            dequantise(table.format, copied.unwrap_or_else(|| table.row(token)), x);
         }
     }
 

@@ -248,6 +248,45 @@ fn so_much_is_kept_of_conversations_that_are_over_and_no_more() {
 }
 
 #[test]
+fn what_is_kept_at_rest_is_what_was_said_last_from_its_beginning_on() {
+    let pool = Pool::new(1);
+    let model = decoder("llama3.gguf", &pool);
+    let page_bytes = MEMORY / Conversations::new(&model, &pool, MEMORY).pages_max() as u64;
+    let text = |n: u32| (0..3 * PAGE as u32 + 1).map(|i| (i * n + n) % 90 + 3).collect::<Vec<u32>>();
+    let fresh = |text: &[u32]| together(&model, &pool, &[text.to_vec()], 100).remove(0);
+    for kept in [0, 1, 4, 100] {
+        let mut all = Conversations::new(&model, &pool, MEMORY).keeping(kept * page_bytes);
+        let say = |all: &mut Conversations<'_>, n: u32| {
+            let text = text(n);
+            let (one, known) = all.begin(&text);
+            let bits: Vec<u32> = all.feed(&[(one, &text[known..])]).unwrap().iter().map(|x| x.to_bits()).collect();
+            assert!(bits == fresh(&text), "{n} with {known} known");
+            all.end(one);
+            known / PAGE
+        };
+        // While one is open, nothing is given up.
+        let (open, _) = all.begin(&text(50));
+        all.feed(&[(open, &text(50))]).unwrap();
+        all.rest();
+        assert_eq!(all.tokens(open), text(50));
+        all.end(open);
+        (1..6).for_each(|n| assert_eq!(say(&mut all, n), 0));
+        all.rest();
+        // The last two texts have three pages each.
+        let known: Vec<usize> = [5, 4, 1].map(|n| all.begin(&text(n)).1 / PAGE).into();
+        let expected = match kept {
+            0 => [0, 0, 0],
+            1 => [1, 0, 0],
+            // The last text took the room of those before it.
+            4 => [3, 0, 0],
+            _ => [3, 3, 3],
+        };
+        assert_eq!(known, expected, "{kept} pages");
+        (1..6).for_each(|n| _ = say(&mut all, n));
+    }
+}
+
+#[test]
 fn states_do_not_depend_on_how_a_text_is_cut() {
     let pool = Pool::new(2);
     let model = decoder("qwen3.gguf", &pool);

@@ -7,7 +7,7 @@ use std::{fs, io::ErrorKind, ops::Range, path::Path, sync::OnceLock};
 use kwaya_base::{Error, Result, error::At};
 use kwaya_model::{Architecture, Gguf, Source, gguf};
 use kwaya_text::{
-    chat::{Message, Setting, Template},
+    chat::{Message, Setting, Template, ToolStyle},
     tokenizer::Turns,
     vocabulary::Vocabulary,
 };
@@ -131,6 +131,25 @@ impl Codec {
     pub fn encode_chat(&self, messages: &[Message]) -> Result<Option<Vec<u32>>> {
         let Some(text) = self.render(messages, true)? else { return Ok(None) };
         self.tokens(self.marks(), &text, false).map(Some)
+    }
+
+    /// As [`Codec::encode_chat`], of messages as objects, with the tools that the
+    /// model may call, the text of a JSON list; what it is to say begins with
+    /// `begun`.
+    ///
+    /// # Errors
+    /// When the template fails.
+    pub fn encode_objects(&self, messages: &[Value], tools: Option<&str>, begun: &str) -> Result<Option<Vec<u32>>> {
+        let (bos_token, eos_token) = (self.bos.as_str(), self.eos.as_str());
+        let setting = Setting { add_generation_prompt: true, bos_token, eos_token, tools, ..Setting::default() };
+        let Some(template) = &self.template else { return Ok(None) };
+        let text = template.render_objects(messages, &setting)? + begun;
+        self.tokens(self.marks(), &text, false).map(Some)
+    }
+
+    /// How the model calls tools, where it can.
+    pub fn tools(&self) -> Option<ToolStyle> {
+        self.template.as_ref()?.tools()
     }
 
     /// The text of a chat, as the model's template has it, if there is one.

@@ -319,18 +319,6 @@ pub fn give_memory_back() {
     }
 }
 
-/// Gives back what was freed so far, also what is small: for a program that
-/// has loaded a model and now waits, perhaps for days.
-pub fn trim_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: `malloc_trim` touches nothing that is in use; it may be called at
-    // any time.
-    #[expect(unsafe_code)]
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -112,6 +112,11 @@ impl Day {
         let time = i64::try_from(seconds).ok().and_then(|seconds| chrono::DateTime::from_timestamp(seconds, 0));
         Self(time.unwrap_or_default().date_naive())
     }
+
+    /// When it begins, in seconds since 1970 in UTC; 0 for days before that.
+    pub fn seconds(self) -> u64 {
+        u64::try_from(self.0.and_time(chrono::NaiveTime::MIN).and_utc().timestamp()).unwrap_or(0)
+    }
 }
 
 impl fmt::Display for Day {

@@ -6,6 +6,7 @@ use std::{
     fs::{self, File, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use kwaya_base::{Error, Result, error::At, files};
@@ -82,6 +83,11 @@ pub fn hash_file(path: &Path) -> Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
+/// How often, and how long apart, a lock is tried for: somebody may only be
+/// looking whether it is held.
+const GLANCES: u32 = 3;
+const GLANCE_TIME: Duration = Duration::from_millis(20);
+
 /// Holds a build folder for one process. The operating system lets go of it
 /// when the process ends, however it ends, so a stale one needs no guessing.
 pub struct FolderLock(#[expect(dead_code, reason = "held for its lock")] File);
@@ -92,7 +98,15 @@ impl FolderLock {
         fs::create_dir_all(folder).at(folder)?;
         let path = folder.join("lock");
         let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).at(&path)?;
-        match file.try_lock() {
+        let mut locked = file.try_lock();
+        for _ in 0..GLANCES {
+            if !matches!(locked, Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            std::thread::sleep(GLANCE_TIME);
+            locked = file.try_lock();
+        }
+        match locked {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
@@ -105,6 +119,13 @@ impl FolderLock {
         file.seek(SeekFrom::Start(0)).at(&path)?;
         writeln!(file, "{}", std::process::id()).at(&path)?;
         Ok(Self(file))
+    }
+
+    /// Whether a process holds `folder` now. To know it takes the lock for an
+    /// instant, for which [`Self::take`] has patience.
+    pub fn is_held(folder: &Path) -> bool {
+        let Ok(file) = File::open(folder.join("lock")) else { return false };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 }
 
@@ -142,7 +163,9 @@ mod tests {
         let error = FolderLock::take(dir.path()).err().unwrap();
         assert_eq!(error.key(), "folder-busy");
         assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
+        assert!(FolderLock::is_held(dir.path()) && !FolderLock::is_held(&dir.path().join("other")));
         drop(first);
+        assert!(!FolderLock::is_held(dir.path()));
         FolderLock::take(dir.path()).unwrap();
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use kwaya_base::{Error, Result, say};
@@ -19,7 +19,7 @@ use crate::{codec::Codec, recipe::RECIPE};
 pub struct TextModel {
     model: Decoder,
     codec: Codec,
-    forms: OnceLock<Forms>,
+    forms: Mutex<Option<Arc<Forms>>>,
     pool: Pool,
 }
 
@@ -97,7 +97,7 @@ impl TextModel {
             let model = Decoder::load(source, &pool);
             (model, codec.join().unwrap_or_else(|_| Err(Error::new("tokenizer-mismatch").path(path))))
         });
-        Ok(Self { model: model?, codec: codec?, forms: OnceLock::new(), pool })
+        Ok(Self { model: model?, codec: codec?, forms: Mutex::default(), pool })
     }
 
     /// Makes the model independent of its files, see
@@ -194,13 +194,20 @@ impl TextModel {
     ///
     /// # Errors
     /// `form-without-end` for a model that has no token that ends a text.
-    pub fn forms(&self) -> Result<&Forms> {
-        if let Some(forms) = self.forms.get() {
-            return Ok(forms);
+    pub fn forms(&self) -> Result<Arc<Forms>> {
+        let mut made = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(forms) = &*made {
+            return Ok(Arc::clone(forms));
         }
         let end = self.codec.end().ok_or_else(|| Error::new("form-without-end"))?;
-        let forms = Forms::new(self.codec.tokenizer(), self.architecture().vocab, end)?;
-        Ok(self.forms.get_or_init(|| forms))
+        let forms = Arc::new(Forms::new(self.codec.tokenizer(), self.architecture().vocab, end)?);
+        Ok(Arc::clone(made.insert(forms)))
+    }
+
+    /// Gives back the memory of what is soon made again: a service that nobody
+    /// uses is small.
+    pub fn rest(&self) {
+        *self.forms.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn write(

@@ -2,7 +2,8 @@
 //!
 //! Tokens are random and shown once; the folder keeps their Argon2 hashes. A
 //! token that was found right is remembered by its SHA-256 as long as the
-//! server runs, so that not every request takes the time of an Argon2.
+//! server runs, so that not every request takes the time of an Argon2. Whoever
+//! signed in at the pages has a session instead (`session.rs`).
 
 use std::{
     collections::BTreeMap,
@@ -21,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     log,
+    session::{Cookie, Sessions},
     token::{self, Role, Token},
 };
 
@@ -41,7 +43,29 @@ pub(crate) struct Access {
     state: Mutex<State>,
     /// One Argon2 at a time: each takes memory and a core.
     checking: tokio::sync::Mutex<()>,
+    pub(crate) sessions: Sessions,
 }
+
+/// Who may go on.
+#[derive(Clone)]
+pub(crate) struct Admitted {
+    /// The name of the token, or the address.
+    pub(crate) user: String,
+    /// What they may do; none where no tokens are asked for, and all may do all.
+    pub(crate) role: Option<Role>,
+    /// The name of their session.
+    pub(crate) session: Option<String>,
+}
+
+impl Admitted {
+    /// Anybody, from an address.
+    fn anybody(peer: Option<IpAddr>) -> Self {
+        Self { user: peer.map(|peer| peer.to_string()).unwrap_or_default(), role: None, session: None }
+    }
+}
+
+/// The header in which a script of our own pages shows the mark of a form.
+pub(crate) const MARK_HEADER: &str = "x-csrf-token";
 
 #[derive(Default)]
 struct State {
@@ -95,12 +119,14 @@ impl Access {
             rate,
             state: Mutex::new(State { tokens, audit, ..State::default() }),
             checking: tokio::sync::Mutex::new(()),
+            sessions: Sessions::new(0, false),
         })
     }
 
-    /// The same, now that it is known where it listens.
-    pub(crate) fn at(mut self, listen: SocketAddr) -> Self {
+    /// The same, now that it is known where it listens, and whether with TLS.
+    pub(crate) fn at(mut self, listen: SocketAddr, tls: bool) -> Self {
         let port = listen.port();
+        self.sessions = Sessions::new(port, tls);
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), "[::1]".to_owned(), listen.ip().to_string()];
         self.hosts = names.into_iter().flat_map(|name| [format!("{name}:{port}"), name]).collect();
         self
@@ -125,32 +151,89 @@ impl Access {
         Ok(())
     }
 
-    /// In whose name a request comes, if it may do what takes `role`.
+    /// In whose name a request comes, if it may do what takes `role`. Where
+    /// only a program asks, as a page does not, a session counts with the
+    /// mark of its forms alone.
     ///
     /// # Errors
-    /// `serve-token-missing`, `serve-token-wrong`, `serve-role`,
-    /// `serve-rate`; without tokens `serve-host`.
-    pub(crate) async fn user(&self, headers: &HeaderMap, peer: Option<IpAddr>, role: Role) -> Result<String> {
+    /// `serve-token-missing`, `serve-token-wrong`, `serve-role`, `serve-rate`,
+    /// `serve-mark`; without tokens `serve-host`.
+    pub(crate) async fn user(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+        role: Role,
+        page: bool,
+    ) -> Result<Admitted> {
         if self.folder.is_none() {
             self.check_host(headers)?;
-            return Ok(peer.map(|peer| peer.to_string()).unwrap_or_default());
+            return Ok(Admitted::anybody(peer));
         }
         let said = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
-        let said = said.ok_or_else(|| Error::new("serve-token-missing"))?;
-        let secret = said.strip_prefix(b"Bearer ").or_else(|| said.strip_prefix(b"bearer ")).unwrap_or_default();
-        let token = match self.token(secret.trim_ascii(), peer).await? {
-            Some(token) => token,
-            None => return Err(Error::new("serve-token-wrong")),
+        let (token, session) = match said {
+            Some(said) => {
+                let secret = said.strip_prefix(b"Bearer ").or_else(|| said.strip_prefix(b"bearer "));
+                let token = self.token(secret.unwrap_or_default().trim_ascii(), peer).await?;
+                (token.ok_or_else(|| Error::new("serve-token-wrong"))?, None)
+            }
+            None => {
+                let name = self.sessions.cookie(headers, Cookie::Session);
+                let found = name.and_then(|name| Some((self.signed_in(name)?, name)));
+                let (token, name) = found.ok_or_else(|| Error::new("serve-token-missing"))?;
+                let mark = headers.get(MARK_HEADER).map(|mark| mark.as_bytes()).unwrap_or_default();
+                if !page && !self.sessions.is_mark(name, mark) {
+                    return Err(Error::new("serve-mark"));
+                }
+                (token, Some(name.to_owned()))
+            }
         };
-        let mut state = self.state();
-        let bucket = state.buckets.entry(token.name.clone()).or_insert_with(|| Bucket::full(self.rate));
-        if !bucket.take(self.rate) {
-            return Err(Error::new("serve-rate").arg("rate", self.rate));
-        }
+        self.take(&token)?;
         if token.role < role {
             return Err(Error::new("serve-role").arg("role", token.role.name()).arg("needed", role.name()));
         }
-        Ok(token.name.clone())
+        Ok(Admitted { user: token.name.clone(), role: Some(token.role), session })
+    }
+
+    /// The token of a session, if it was not taken away meanwhile.
+    fn signed_in(&self, session: &str) -> Option<Arc<Token>> {
+        let token = self.sessions.token(session)?;
+        self.state().tokens.iter().any(|known| **known == *token).then_some(token)
+    }
+
+    /// Takes one request from what a token may ask in a minute.
+    fn take(&self, token: &Token) -> Result<()> {
+        let mut state = self.state();
+        let bucket = state.buckets.entry(token.name.clone()).or_insert_with(|| Bucket::full(self.rate));
+        if bucket.take(self.rate) { Ok(()) } else { Err(Error::new("serve-rate").arg("rate", self.rate)) }
+    }
+
+    /// Who has come as far as the door: whoever is signed in, or anybody.
+    pub(crate) fn known(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Admitted {
+        let name = self.sessions.cookie(headers, Cookie::Session);
+        let found = name.and_then(|name| Some((self.signed_in(name)?, name)));
+        match found {
+            Some((token, name)) => {
+                Admitted { user: token.name.clone(), role: Some(token.role), session: Some(name.to_owned()) }
+            }
+            None => Admitted::anybody(peer),
+        }
+    }
+
+    /// Whether tokens are asked for.
+    pub(crate) fn asks(&self) -> bool {
+        self.folder.is_some()
+    }
+
+    /// Opens a session for whoever has this token: its name, and whose it is.
+    ///
+    /// # Errors
+    /// `serve-token-wrong` and `serve-rate`.
+    pub(crate) async fn sign_in(&self, secret: &str, peer: Option<IpAddr>) -> Result<(String, String)> {
+        let token = self.token(secret.trim().as_bytes(), peer).await?;
+        let token = token.ok_or_else(|| Error::new("serve-token-wrong"))?;
+        self.take(&token)?;
+        let user = token.name.clone();
+        Ok((self.sessions.begin(token), user))
     }
 
     /// A page of another host may have had its name turned to this address;

@@ -28,6 +28,22 @@ pub(crate) struct Writing {
     pub(crate) presence_penalty: f32,
 }
 
+impl Writing {
+    /// The likeliest tokens, up to `end` if that is there.
+    pub(crate) fn likeliest(tokens_max: usize, end: Option<String>) -> Self {
+        Self {
+            sampler: SamplerOptions { temperature: 0.0, top_k: 0, top_p: 1.0, repetition_penalty: 1.0, seed: 0 },
+            tokens_max,
+            stop: end.into_iter().collect(),
+            constrained: None,
+            logprobs: None,
+            bias: BTreeMap::new(),
+            frequency_penalty: 0.0,
+            presence_penalty: 0.0,
+        }
+    }
+}
+
 /// Where the events of an answer go. It never makes the engine wait: an answer
 /// is short, and whoever asked may go away.
 pub(crate) struct Sender {

@@ -18,6 +18,7 @@ use axum::{
 use futures_util::stream;
 use kwaya_base::{Error, Result};
 use kwaya_recipe::text_model::TextModel;
+use kwaya_text::chat::Message;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -30,7 +31,7 @@ use crate::{
     log,
     reply::{self, Events, Head, Stream},
     request::{Bounds, Embedding, Request, Way},
-    service::{Service, User, reply, text},
+    service::{JSON, Service, User, reply, text},
 };
 
 pub(crate) fn routes() -> Router<Arc<Service>> {
@@ -47,7 +48,7 @@ impl Service {
         json!({ "id": self.name, "object": "model", "created": self.started, "owned_by": "kwaya" })
     }
 
-    fn is_model(&self, name: &str) -> Result<()> {
+    pub(crate) fn is_model(&self, name: &str) -> Result<()> {
         if name == self.name {
             return Ok(());
         }
@@ -81,11 +82,19 @@ async fn complete(
     answer(Way::Text, service, &user.0, request).await
 }
 
-async fn answer(way: Way, service: Arc<Service>, user: &str, request: HttpRequest) -> Result<Response<Body>, Fault> {
+/// Understands a request and lets its answers wait for their turn.
+pub(crate) async fn begin(way: Way, service: &Arc<Service>, user: &str, body: Bytes) -> Result<(Request, Waiting)> {
     let begun = Instant::now();
-    let body = service.body(request).await?;
     let read = move |body: &_, model: &_, bounds| Request::read(way, body, model, bounds);
-    let mut request = understood(&service, body, read).await?;
+    let mut request = understood(service, body, read).await?;
+    let answers = std::mem::take(&mut request.answers).into_iter();
+    let events = ask(service, user, answers.map(|(prompt, writing)| (prompt, Some(writing))))?;
+    Ok((request, Waiting { service: Arc::clone(service), begun, events, first: true, over: false }))
+}
+
+async fn answer(way: Way, service: Arc<Service>, user: &str, request: HttpRequest) -> Result<Response<Body>, Fault> {
+    let body = service.body(request, JSON).await?;
+    let (request, mut waiting) = begin(way, &service, user, body).await?;
     let head = Head {
         way,
         id: format!("{}-{}", if way == Way::Chat { "chatcmpl" } else { "cmpl" }, chance::name()),
@@ -93,9 +102,6 @@ async fn answer(way: Way, service: Arc<Service>, user: &str, request: HttpReques
         created: log::now(),
     };
     let stream = request.stream.then(|| Stream::new(head.clone(), &request));
-    let answers = std::mem::take(&mut request.answers).into_iter();
-    let events = ask(&service, user, answers.map(|(prompt, writing)| (prompt, Some(writing))))?;
-    let mut waiting = Waiting { service: Arc::clone(&service), begun, events, first: true, over: false };
     let Some(stream) = stream else {
         let whole = reply::whole(&head, &request, &service.model, &mut waiting);
         let whole = tokio::time::timeout(service.settings.answer_time, whole).await;
@@ -139,7 +145,7 @@ async fn embed(
     request: HttpRequest,
 ) -> Result<Response<Body>, Fault> {
     let begun = Instant::now();
-    let body = service.body(request).await?;
+    let body = service.body(request, JSON).await?;
     let request = understood(&service, body, Embedding::read).await?;
     let count = request.texts.len();
     let events = ask(&service, &user.0, request.texts.into_iter().map(|text| (text, None)))?;
@@ -150,8 +156,38 @@ async fn embed(
     Ok(reply(&reply::embeddings(&service.name, &states, request.base64, request.tokens)))
 }
 
-fn too_slow(service: &Service) -> Error {
+pub(crate) fn too_slow(service: &Service) -> Error {
     Error::new("serve-answer-slow").arg("seconds", service.settings.answer_time.as_secs())
+}
+
+/// The likeliest answer of the model to a chat, whole.
+pub(crate) async fn say(
+    service: &Arc<Service>,
+    user: &str,
+    messages: Vec<Message>,
+    tokens_max: usize,
+) -> Result<String> {
+    let begun = Instant::now();
+    let model = Arc::clone(&service.model);
+    let task = move || model.chat_prompt(&messages);
+    let task = tokio::task::spawn_blocking(task).await.unwrap_or_else(|_| Err(Error::new("serve-engine-lost")));
+    let (prompt, end) = task?;
+    let events = ask(service, user, [(prompt, Some(Writing::likeliest(tokens_max, end)))].into_iter())?;
+    let mut waiting = Waiting { service: Arc::clone(service), begun, events, first: true, over: false };
+    let said = async {
+        let mut said = String::new();
+        loop {
+            match waiting.next().await {
+                Some((_, Event::Piece(piece))) => said += &piece.text,
+                Some((_, Event::End(_))) => return Ok(said),
+                Some((_, Event::Failed(error))) => return Err(error),
+                _ => return Err(Error::new("serve-engine-lost")),
+            }
+        }
+    };
+    let said = tokio::time::timeout(service.settings.answer_time, said).await;
+    waiting.over = said.is_ok();
+    said.map_err(|_| too_slow(service))?
 }
 
 /// Making tokens of a long text takes its time, which others are not to wait
@@ -204,6 +240,11 @@ impl Waiting {
             self.service.metrics.first_token(self.begun.elapsed());
         }
         event
+    }
+
+    /// Says that all that was waited for has come.
+    pub(crate) fn end(&mut self) {
+        self.over = true;
     }
 }
 

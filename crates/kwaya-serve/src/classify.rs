@@ -17,20 +17,20 @@ use serde_json::{Map, Value, json};
 use crate::{
     fault::Fault,
     fields::{self, Fields},
-    service::{Service, reply},
+    service::{JSON, Service, reply},
 };
 
 /// Texts of one request.
 const TEXTS_MAX: usize = 256;
 /// Words that are said to have spoken for an answer.
-const WORDS: usize = 8;
+pub(crate) const WORDS: usize = 8;
 
 pub(crate) fn routes() -> Router<Arc<Service>> {
     Router::new().route("/v1/classify", post(classify))
 }
 
 async fn classify(State(service): State<Arc<Service>>, request: Request) -> Result<Response<Body>, Fault> {
-    let body = service.body(request).await?;
+    let body = service.body(request, JSON).await?;
     let task = move || {
         let classifier = service.classifier.as_ref().ok_or_else(|| Error::new("serve-no-classifier"))?;
         answer(classifier, &fields::parse(&body)?)

@@ -9,6 +9,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use kwaya_base::{Error, Result};
@@ -27,6 +28,9 @@ use crate::{
 const PROMPT_TOKENS: usize = 128;
 /// The same when nobody waits.
 const PROMPT_TOKENS_ALONE: usize = 256;
+
+/// After so long without a request memory is given back.
+pub(crate) const REST_AFTER: Duration = Duration::from_secs(2);
 
 /// What the engine may take.
 #[derive(Clone, Copy, Debug)]
@@ -162,13 +166,23 @@ impl Work<'_> {
     /// Takes in those who wait as long as there is room, and waits itself when
     /// there is nothing to do. False when it is all over.
     fn admit(&mut self) -> bool {
-        let Self { cache, answers, readings, .. } = self;
+        let Self { model, cache, answers, readings, .. } = self;
         let mut state = self.shared.state();
+        let mut rested = false;
         while answers.is_empty() && readings.is_empty() && state.queue.len() == 0 {
             if state.stopping {
                 return false;
             }
-            state = self.shared.news.wait(state).expect("nobody panics holding this");
+            let wait = if rested { Duration::MAX } else { REST_AFTER };
+            let (now, waited) = self.shared.news.wait_timeout(state, wait).expect("nobody panics holding this");
+            state = now;
+            if waited.timed_out() && !rested && state.queue.len() == 0 {
+                drop(state);
+                // Whoever asks meanwhile waits for some milliseconds.
+                cache.rest();
+                model.rest();
+                (rested, state) = (true, self.shared.state());
+            }
         }
         let pages = |tokens: usize| tokens.div_ceil(PAGE);
         let lengths = answers.iter().map(|answer| answer.length_max).chain(readings.iter().map(|r| r.tokens.len()));

@@ -1,6 +1,8 @@
 //! What went wrong with a request, as HTTP says it and as clients of OpenAI
 //! expect it.
 
+use std::sync::Arc;
+
 use axum::{
     body::Body,
     http::{HeaderValue, Response, StatusCode, header},
@@ -19,7 +21,9 @@ pub(crate) struct Fault {
 
 /// The status of each mistake, and the code that programs know it by. All
 /// others are the server's own.
-const KNOWN: [(&str, StatusCode, &str); 25] = [
+const KNOWN: [(&str, StatusCode, &str); 33] = [
+    ("ask-question-empty", StatusCode::BAD_REQUEST, "invalid_value"),
+    ("ask-question-long", StatusCode::BAD_REQUEST, "invalid_value"),
     ("chat-template", StatusCode::BAD_REQUEST, "invalid_messages"),
     ("form-without-end", StatusCode::BAD_REQUEST, "unsupported_parameter"),
     ("form-wrong", StatusCode::BAD_REQUEST, "invalid_schema"),
@@ -29,13 +33,18 @@ const KNOWN: [(&str, StatusCode, &str); 25] = [
     ("serve-body-slow", StatusCode::REQUEST_TIMEOUT, "request_timeout"),
     ("serve-content-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
     ("serve-context", StatusCode::BAD_REQUEST, "context_length_exceeded"),
+    ("serve-document", StatusCode::NOT_FOUND, "document_not_found"),
+    ("serve-documents-making", StatusCode::SERVICE_UNAVAILABLE, "documents_not_ready"),
+    ("serve-form", StatusCode::BAD_REQUEST, "invalid_form"),
     ("serve-host", StatusCode::FORBIDDEN, "host_not_allowed"),
     ("serve-json", StatusCode::BAD_REQUEST, "invalid_json"),
+    ("serve-mark", StatusCode::FORBIDDEN, "missing_csrf_token"),
     ("serve-method", StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
     ("serve-missing", StatusCode::BAD_REQUEST, "missing_required_parameter"),
     ("serve-model-changed", StatusCode::SERVICE_UNAVAILABLE, "model_changed"),
     ("serve-model-unknown", StatusCode::NOT_FOUND, "model_not_found"),
     ("serve-no-classifier", StatusCode::NOT_FOUND, "classifier_not_found"),
+    ("serve-no-documents", StatusCode::NOT_FOUND, "documents_not_found"),
     ("serve-path", StatusCode::NOT_FOUND, "not_found"),
     ("serve-queue-full", StatusCode::TOO_MANY_REQUESTS, "queue_full"),
     ("serve-rate", StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
@@ -43,6 +52,7 @@ const KNOWN: [(&str, StatusCode, &str); 25] = [
     ("serve-stopping", StatusCode::SERVICE_UNAVAILABLE, "stopping"),
     ("serve-token-missing", StatusCode::UNAUTHORIZED, "missing_api_key"),
     ("serve-token-wrong", StatusCode::UNAUTHORIZED, "invalid_api_key"),
+    ("serve-tools", StatusCode::BAD_REQUEST, "unsupported_parameter"),
     ("serve-unsupported", StatusCode::BAD_REQUEST, "unsupported_parameter"),
     ("serve-value", StatusCode::BAD_REQUEST, "invalid_value"),
 ];
@@ -94,11 +104,11 @@ impl IntoResponse for Fault {
             }
             _ => {}
         }
-        response.extensions_mut().insert(Cause(self.error.key(), self.error.to_string().into()));
+        response.extensions_mut().insert(Cause(Arc::new(self.error)));
         response
     }
 }
 
-/// Why a request was not answered, for the log: the key and the words.
+/// Why a request was not answered, for the log and for pages.
 #[derive(Clone)]
-pub(crate) struct Cause(pub(crate) &'static str, pub(crate) std::sync::Arc<str>);
+pub(crate) struct Cause(pub(crate) Arc<Error>);

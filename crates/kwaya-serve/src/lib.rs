@@ -13,6 +13,7 @@
 mod access;
 mod answer;
 mod api;
+mod ask;
 mod chance;
 mod classify;
 mod connection;
@@ -22,14 +23,17 @@ mod fields;
 mod log;
 mod metrics;
 mod operate;
+mod page;
 mod queue;
 mod reply;
 mod request;
 mod service;
+mod session;
 pub mod settings;
 mod text;
 mod tls;
 pub mod token;
+mod tools;
 mod watch;
 
 use std::{
@@ -47,6 +51,7 @@ use kwaya_base::{Error, Result};
 use kwaya_classify::Classifier;
 use kwaya_recipe::{
     machine,
+    recipe::RECIPE,
     text_model::{self, TextModel},
 };
 use serde_json::json;
@@ -56,7 +61,8 @@ pub use settings::Settings;
 
 use crate::{
     access::Access,
-    engine::{Engine, Room},
+    ask::Documents,
+    engine::{Engine, REST_AFTER, Room},
     log::log,
     metrics::Metrics,
     service::Service,
@@ -103,11 +109,11 @@ pub fn serve(
     let tls = tls::acceptor(&settings)?;
     let classifier = settings.classifier.as_deref().map(Classifier::read).transpose()?;
     let (listener, listen) = listen(settings.listen)?;
-    let access = access.at(listen);
+    let access = access.at(listen, tls.is_some());
     let files = Files::of(&place);
     let mut model = TextModel::load(&place, threads)?;
     model.let_go_of_files();
-    machine::trim_memory();
+    machine::release_memory();
     let model = Arc::new(model);
     let name = settings.name.clone().unwrap_or_else(|| name(named));
     let room = Room {
@@ -120,6 +126,10 @@ pub fn serve(
         engine: Engine::start(Arc::clone(&model), room),
         model,
         classifier,
+        home: home(named).to_owned(),
+        recipe: named.join(RECIPE).exists().then(|| named.to_owned()),
+        threads,
+        documents: Documents::of(named),
         name: name.clone(),
         started: log::now(),
         metrics: Metrics::default(),
@@ -128,6 +138,7 @@ pub fn serve(
         stopping: AtomicBool::new(false),
         changed: AtomicBool::new(false),
     });
+    ask::open(&service);
     let address = format!("{}://{listen}", if tls.is_some() { "https" } else { "http" });
     log(
         "info",
@@ -185,6 +196,7 @@ async fn run(
     look.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     let mut looked = 0_u32;
     let mut since: Option<Instant> = None;
+    let mut rest = Rest::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -203,6 +215,7 @@ async fn run(
                 if looked.is_multiple_of(LOOK_AT_FILES_EVERY) {
                     look_at_files(&service, &files);
                 }
+                rest.look(&service);
                 if let Some(since) = since {
                     let connections = service.metrics.connections.load(Ordering::Relaxed);
                     let quiet = !service.engine.is_running() && connections == 0;
@@ -224,7 +237,32 @@ async fn run(
     }
 }
 
-fn look_at_files(service: &Service, files: &Files) {
+/// Gives memory back to the system after each time of work.
+struct Rest {
+    quiet_since: Instant,
+    rested: bool,
+}
+
+impl Rest {
+    fn new() -> Self {
+        Self { quiet_since: Instant::now(), rested: true }
+    }
+
+    fn look(&mut self, service: &Service) {
+        let busy = service.metrics.connections.load(Ordering::Relaxed) > 0
+            || service.engine.figures().writing.load(Ordering::Relaxed) > 0;
+        if busy {
+            (self.quiet_since, self.rested) = (Instant::now(), false);
+        } else if !self.rested && self.quiet_since.elapsed() > 2 * REST_AFTER {
+            // The engine has let go of its own by now.
+            machine::release_memory();
+            self.rested = true;
+        }
+    }
+}
+
+fn look_at_files(service: &Arc<Service>, files: &Files) {
+    ask::renew(service);
     if files.have_changed() && !service.changed.swap(true, Ordering::Relaxed) {
         log("warning", "model-changed", json!({ "words": Error::new("serve-model-changed").to_string() }));
     }

@@ -47,7 +47,7 @@ async fn metrics(State(service): State<Arc<Service>>) -> Response<Body> {
 /// server to it.
 async fn describe(State(service): State<Arc<Service>>) -> Response<Body> {
     let mut description: Value = serde_json::from_str(include_str!("openapi.json")).expect("it is JSON");
-    for request in ["ChatRequest", "TextRequest", "EmbeddingRequest"] {
+    for request in ["ChatRequest", "TextRequest", "EmbeddingRequest", "AskRequest"] {
         let properties = &mut description["components"]["schemas"][request]["properties"];
         properties["model"]["enum"] = json!([service.name]);
         for name in ["prompt", "input"] {
@@ -69,7 +69,8 @@ mod tests {
     use super::*;
 
     /// Every file with routes belongs here.
-    const SOURCES: [&str; 3] = [include_str!("operate.rs"), include_str!("api.rs"), include_str!("classify.rs")];
+    const SOURCES: [&str; 4] =
+        [include_str!("operate.rs"), include_str!("api.rs"), include_str!("classify.rs"), include_str!("ask.rs")];
 
     #[test]
     fn every_route_is_described_and_nothing_else() {

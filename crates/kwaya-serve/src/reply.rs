@@ -1,6 +1,8 @@
 //! An answer as clients of OpenAI read it: whole, or piece by piece as
 //! server-sent events.
 
+use std::sync::Arc;
+
 use kwaya_base::{Error, Result};
 use kwaya_recipe::text_model::TextModel;
 use serde_json::{Value, json};
@@ -11,6 +13,7 @@ use crate::{
     api::Waiting,
     fault::Fault,
     request::{Request, Way},
+    tools::{Call, Held, Tools},
 };
 
 /// What is the same in all that is said of an answer.
@@ -54,8 +57,22 @@ impl Usage {
 /// Events of the answers to a request, each with the number of its answer.
 pub(crate) type Events = UnboundedReceiver<(usize, Event)>;
 
-fn reason(end: End) -> &'static str {
-    if end.cut { "length" } else { "stop" }
+fn reason(end: End, calls: &[Call]) -> &'static str {
+    match end.cut {
+        true => "length",
+        false if calls.is_empty() => "stop",
+        false => "tool_calls",
+    }
+}
+
+/// What an assistant says at once.
+fn message(text: &str, calls: &[Call]) -> Value {
+    let content = (calls.is_empty() || !text.is_empty()).then_some(text);
+    let mut message = json!({ "role": "assistant", "content": content, "refusal": null });
+    if !calls.is_empty() {
+        message["tool_calls"] = calls.iter().map(Call::json).collect();
+    }
+    message
 }
 
 /// The likelihoods of the tokens of an answer.
@@ -134,6 +151,7 @@ pub(crate) async fn whole(head: &Head, request: &Request, model: &TextModel, eve
     let mut usage = Usage::of(request);
     let mut texts = vec![String::new(); count];
     let mut reasons = vec!["stop"; count];
+    let mut calls: Vec<Vec<Call>> = (0..count).map(|_| Vec::new()).collect();
     let mut likelihoods: Vec<_> = (0..count).map(|_| request.logprobs.then(|| Logprobs::new(head.way))).collect();
     let mut left = count;
     while left > 0 {
@@ -147,26 +165,30 @@ pub(crate) async fn whole(head: &Head, request: &Request, model: &TextModel, eve
             }
             Event::End(end) => {
                 usage.add(end);
-                reasons[at] = reason(end);
+                if let Some((said, called)) = request.tools.as_ref().and_then(|tools| tools.calls(&texts[at])) {
+                    (texts[at], calls[at]) = (said, called);
+                }
+                reasons[at] = reason(end, &calls[at]);
                 left -= 1;
             }
             Event::Failed(error) => return Err(error),
             Event::State(_) => unreachable!("nobody asked for it"),
         }
     }
-    let choice = |(at, ((text, reason), logprobs)): (usize, ((&String, &&str), &mut Option<Logprobs>))| {
+    let choice = |(at, logprobs): (usize, &mut Option<Logprobs>)| {
+        let (text, reason) = (&texts[at], reasons[at]);
         let logprobs = logprobs.as_mut().map(Logprobs::take);
         match head.way {
             Way::Chat => json!({
                 "index": at,
-                "message": { "role": "assistant", "content": text, "refusal": null },
+                "message": message(text, &calls[at]),
                 "logprobs": logprobs,
                 "finish_reason": reason,
             }),
             Way::Text => json!({ "index": at, "text": text, "logprobs": logprobs, "finish_reason": reason }),
         }
     };
-    let choices: Vec<_> = texts.iter().zip(&reasons).zip(&mut likelihoods).enumerate().map(choice).collect();
+    let choices: Vec<_> = likelihoods.iter_mut().enumerate().map(choice).collect();
     let mut whole = head.object(false);
     whole["choices"] = choices.into();
     whole["usage"] = usage.json();
@@ -242,6 +264,9 @@ pub(crate) struct Stream {
     /// Whether the figures are wanted at the end.
     tells_usage: bool,
     logprobs: Vec<Option<Logprobs>>,
+    /// The functions that may be called, and what of each answer is kept back.
+    tools: Option<Arc<Tools>>,
+    held: Vec<Held>,
     left: usize,
 }
 
@@ -249,7 +274,8 @@ impl Stream {
     pub(crate) fn new(head: Head, request: &Request) -> Self {
         let logprobs = (0..request.count).map(|_| request.logprobs.then(|| Logprobs::new(head.way))).collect();
         let (usage, left) = (Usage::of(request), request.count);
-        Self { head, usage, tells_usage: request.usage, logprobs, left }
+        let held = (0..request.count).map(|_| Held::default()).collect();
+        Self { head, usage, tells_usage: request.usage, logprobs, tools: request.tools.clone(), held, left }
     }
 
     /// Whether all was said.
@@ -278,14 +304,19 @@ impl Stream {
                     },
                     _ => Value::Null,
                 };
+                let text = if self.tools.is_some() { self.held[at].push(&text) } else { text };
+                if text.is_empty() && logprobs.is_null() {
+                    return String::new();
+                }
                 let text = if self.head.way == Way::Chat { json!({ "content": text }) } else { text.into() };
                 self.choice(at, text, logprobs, None)
             }
             Event::End(end) => {
                 self.usage.add(end);
                 self.left -= 1;
+                let (mut sent, calls) = self.rest(at);
                 let nothing = if self.head.way == Way::Chat { json!({}) } else { "".into() };
-                let mut sent = self.choice(at, nothing, Value::Null, Some(reason(end)));
+                sent += &self.choice(at, nothing, Value::Null, Some(reason(end, &calls)));
                 if self.left == 0 {
                     if self.tells_usage {
                         let mut object = self.head.object(true);
@@ -300,6 +331,22 @@ impl Stream {
             Event::Failed(error) => self.failed(error),
             Event::State(_) => unreachable!("nobody asked for it"),
         }
+    }
+
+    /// What was kept back of answer `at`, as it is sent, and the calls in it.
+    fn rest(&mut self, at: usize) -> (String, Vec<Call>) {
+        let Some(tools) = &self.tools else { return (String::new(), Vec::new()) };
+        let (text, calls) = std::mem::take(&mut self.held[at]).finish(tools);
+        let mut sent = String::new();
+        if !text.is_empty() {
+            sent += &self.choice(at, json!({ "content": text }), Value::Null, None);
+        }
+        for (index, call) in calls.iter().enumerate() {
+            let mut delta = call.json();
+            delta["index"] = index.into();
+            sent += &self.choice(at, json!({ "tool_calls": [delta] }), Value::Null, None);
+        }
+        (sent, calls)
     }
 
     /// Says that there will be no more.

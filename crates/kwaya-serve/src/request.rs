@@ -1,6 +1,6 @@
 //! What a client asks for, in the words of OpenAI.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use kwaya_base::{Error, Result};
 use kwaya_model::SamplerOptions;
@@ -9,11 +9,12 @@ use kwaya_text::{
     chat::Message,
     constraint::{Constrained, Form},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     answer::Writing,
     fields::{Fields, whole, wrong},
+    tools::{self, Tools},
 };
 
 /// Choices that a request may ask for: prompts times answers to each.
@@ -56,6 +57,8 @@ pub(crate) struct Request {
     /// Whether a stream ends with the figures.
     pub(crate) usage: bool,
     pub(crate) logprobs: bool,
+    /// The functions that the answers may call.
+    pub(crate) tools: Option<Arc<Tools>>,
     /// The answers that are asked for, until they are.
     pub(crate) answers: Vec<(Vec<u32>, Writing)>,
     /// How many.
@@ -72,14 +75,18 @@ impl Request {
     /// Naming the parameter that is missing, wrong or not known here.
     pub(crate) fn read(way: Way, body: &Value, model: &TextModel, bounds: Bounds) -> Result<Self> {
         let fields = Fields::of(body, "")?;
-        fields.refuse(&["tools", "functions", "audio", "echo", "suffix", "web_search_options"])?;
+        fields.refuse(&["functions", "function_call", "audio", "echo", "suffix", "web_search_options"])?;
+        let tools = match way {
+            Way::Chat => Tools::read(&fields, model.codec().tools())?,
+            Way::Text => fields.refuse(&["tools"]).map(|()| None)?,
+        };
         if fields.get("best_of").is_some_and(|best| whole(best) != Some(1)) {
             return Err(Error::new("serve-unsupported").arg("param", "best_of"));
         }
         let of = if way == Way::Chat { "messages" } else { "prompt" };
         let (prompts, end_of_turn) = match way {
             Way::Chat => {
-                let (prompt, end) = model.chat_prompt(&messages(fields.need(of)?)?)?;
+                let (prompt, end) = tools::prompt(model, messages(fields.need(of)?)?, tools.as_ref())?;
                 (vec![prompt], end)
             }
             Way::Text => (prompts(of, fields.need(of)?, model)?, None),
@@ -89,7 +96,10 @@ impl Request {
             return Err(wrong("n", format!("no more than {CHOICES_MAX} answers in all")));
         }
         let common = Common::read(way, &fields, end_of_turn)?;
-        let form = form(&fields)?;
+        let form = match (form(&fields)?, &tools) {
+            (Some(_), Some(_)) => return Err(wrong("response_format", "text where there are tools")),
+            (form, tools) => form.or_else(|| tools.as_ref()?.form()),
+        };
         let (asked, most) = asked(&fields)?;
         let prompt_tokens = prompts.iter().map(Vec::len).sum();
         let mut answers = Vec::new();
@@ -111,6 +121,7 @@ impl Request {
             stream: fields.flag("stream")?,
             usage: options.map_or(Ok(false), |options| options.flag("include_usage"))?,
             logprobs,
+            tools: tools.map(Arc::new),
             count: answers.len(),
             answers,
             prompt_tokens,
@@ -271,17 +282,19 @@ fn form(fields: &Fields<'_>) -> Result<Option<Form>> {
     }
 }
 
-fn messages(value: &Value) -> Result<Vec<Message>> {
+/// The messages of a chat, and what each says of calls.
+fn messages(value: &Value) -> Result<Vec<(Message, Map<String, Value>)>> {
     let list = value.as_array().filter(|list| (1..=MESSAGES_MAX).contains(&list.len()));
     let list = list.ok_or_else(|| wrong("messages", format!("a list of 1 to {MESSAGES_MAX} messages")))?;
     let message = |(at, value): (usize, &Value)| {
         let fields = Fields::of(value, &format!("messages[{at}]"))?;
-        fields.refuse(&["tool_calls", "function_call"])?;
+        fields.refuse(&["function_call"])?;
         let role = match fields.need("role")?.as_str() {
             Some("system" | "developer") => "system",
             Some("user") => "user",
             Some("assistant") => "assistant",
-            _ => return Err(wrong(fields.path("role"), "system, developer, user or assistant")),
+            Some("tool") => "tool",
+            _ => return Err(wrong(fields.path("role"), "system, developer, user, assistant or tool")),
         };
         let content = match fields.get("content") {
             None if role == "assistant" => String::new(),
@@ -290,7 +303,7 @@ fn messages(value: &Value) -> Result<Vec<Message>> {
             Some(Value::Array(parts)) => parts.iter().map(|part| text_of(part, &fields)).collect::<Result<_>>()?,
             Some(_) => return Err(wrong(fields.path("content"), "a text or a list of parts")),
         };
-        Ok(Message::new(role, &content))
+        Ok((Message::new(role, &content), tools::of_message(&fields, role)?))
     };
     list.iter().enumerate().map(message).collect()
 }

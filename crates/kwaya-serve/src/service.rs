@@ -3,6 +3,7 @@
 
 use std::{
     net::IpAddr,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -25,11 +26,13 @@ use kwaya_recipe::text_model::TextModel;
 use serde_json::{Value, json};
 
 use crate::{
-    access::Access,
+    access::{Access, Admitted},
+    ask::Documents,
     engine::Engine,
     fault::{Cause, Fault},
     log::log,
     metrics::Metrics,
+    page::{self, Visit},
     settings::Settings,
     token::Role,
 };
@@ -39,10 +42,21 @@ use crate::{
 const REST_BYTES_MAX: usize = 64 << 20;
 const REST_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// What a body has to say that it is: a form on any web page may send text to
+/// this address, but not JSON; a form of our own has a mark.
+pub(crate) const JSON: &str = "application/json";
+
 /// All that requests share.
 pub(crate) struct Service {
     pub(crate) model: Arc<TextModel>,
     pub(crate) classifier: Option<Classifier>,
+    /// The folder that is served, or that of the file.
+    pub(crate) home: PathBuf,
+    /// The same, if it has a recipe: then pages tell of its build.
+    pub(crate) recipe: Option<PathBuf>,
+    /// Threads that the model is computed with.
+    pub(crate) threads: usize,
+    pub(crate) documents: Documents,
     /// What the model is called.
     pub(crate) name: String,
     /// Seconds since 1970.
@@ -70,18 +84,20 @@ pub(crate) fn router(service: &Arc<Service>) -> Router {
         .merge(crate::operate::routes())
         .merge(crate::api::routes())
         .merge(crate::classify::routes())
+        .merge(page::routes())
+        .merge(crate::ask::routes())
         .fallback(|| async { Fault::from(Error::new("serve-path")) })
         .method_not_allowed_fallback(|| async { Fault::from(Error::new("serve-method")) })
         .with_state(Arc::clone(service))
         .layer(middleware::from_fn_with_state(Arc::clone(service), gate))
 }
 
-/// What a path asks of whoever wants to use it; `None` for nothing.
-fn role(path: &str) -> Option<Role> {
-    match path {
+/// What a route asks of whoever wants to use it; `None` for nothing.
+fn role(route: &str) -> Option<Role> {
+    match route {
         "/healthz" | "/readyz" | "/openapi.json" => None,
         "/metrics" => Some(Role::Administer),
-        _ => Some(Role::Use),
+        _ => page::role(route).unwrap_or(Some(Role::Use)),
     }
 }
 
@@ -92,17 +108,30 @@ async fn gate(State(service): State<Arc<Service>>, request: Request, next: Next)
     let method = parts.method.clone();
     let route = parts.extensions.get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
-    let (user, mut response) = match service.admit(&parts, peer).await {
-        Ok(user) => {
-            parts.extensions.insert(User(user.clone()));
-            (user, next.run(Request::from_parts(parts, body)).await)
+    let is_page = page::is_for_people(&route, &parts);
+    let admitted = service.admit(&parts, &route, is_page, peer).await;
+    let who = admitted.as_ref().cloned().unwrap_or_else(|_| service.access.known(&parts.headers, peer));
+    // The door is open to all, the rooms are not.
+    let is_in = (admitted.is_ok() && role(&route).is_some()) || who.session.is_some();
+    let visit = is_page.then(|| Visit::new(&service, &parts, &who, is_in));
+    let mut response = match admitted {
+        Ok(admitted) => {
+            parts.extensions.insert(User(admitted.user));
+            if let Some(visit) = &visit {
+                parts.extensions.insert(visit.clone());
+            }
+            next.run(Request::from_parts(parts, body)).await
         }
-        Err(fault) => (peer.map(|peer| peer.to_string()).unwrap_or_default(), fault.into_response()),
+        Err(fault) => fault.into_response(),
     };
+    let cause = response.extensions().get::<Cause>().map(|cause| Arc::clone(&cause.0));
+    if let Some(visit) = &visit {
+        response = page::finish(&service, visit, response);
+    }
     guard(&mut response);
+    let user = response.extensions().get::<User>().map_or(who.user, |user| user.0.clone());
     let (status, time) = (response.status().as_u16(), begun.elapsed());
     service.metrics.request(&route, status, time);
-    let cause = response.extensions().get::<Cause>().cloned();
     let level = if response.status().is_server_error() { "warning" } else { "info" };
     // A probe every second would bury the rest.
     if cause.is_some() || !["/healthz", "/readyz", "/metrics"].contains(&route.as_str()) {
@@ -112,7 +141,7 @@ async fn gate(State(service): State<Arc<Service>>, request: Request, next: Next)
             json!({
                 "method": method.as_str(), "route": route, "status": status, "user": user,
                 "milliseconds": time.as_micros() as f64 / 1e3,
-                "cause": cause.as_ref().map(|cause| cause.0), "words": cause.as_ref().map(|cause| &*cause.1),
+                "cause": cause.as_ref().map(|cause| cause.key()), "words": cause.as_ref().map(|cause| cause.to_string()),
             }),
         );
     }
@@ -122,25 +151,32 @@ async fn gate(State(service): State<Arc<Service>>, request: Request, next: Next)
 
 impl Service {
     /// Whether a request may go on, and in whose name.
-    async fn admit(&self, request: &Parts, peer: Option<IpAddr>) -> Result<String, Fault> {
-        let (path, headers) = (request.uri.path(), &request.headers);
-        let Some(role) = role(path) else { return Ok(peer.map(|peer| peer.to_string()).unwrap_or_default()) };
-        let user = self.access.user(headers, peer, role).await?;
+    async fn admit(
+        &self,
+        request: &Parts,
+        route: &str,
+        is_page: bool,
+        peer: Option<IpAddr>,
+    ) -> Result<Admitted, Fault> {
+        if is_page && !page::is_from_here(request) {
+            return Err(Error::new("serve-mark").into());
+        }
+        let Some(role) = role(route) else { return Ok(self.access.known(&request.headers, peer)) };
+        let admitted = self.access.user(&request.headers, peer, role, is_page).await?;
         if self.stopping.load(Ordering::Relaxed) {
             return Err(Error::new("serve-stopping").into());
         }
-        Ok(user)
+        Ok(admitted)
     }
 
-    /// The body of a request, if it is JSON, comes in time and is not too
-    /// large.
-    pub(crate) async fn body(&self, request: Request) -> Result<Bytes, Fault> {
-        // A form on any web page may send text to this address, but not this.
-        let json = |value: &HeaderValue| {
-            let kind = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-            kind.eq_ignore_ascii_case(b"application/json")
+    /// The body of a request, if it is of this kind, comes in time and is not
+    /// too large.
+    pub(crate) async fn body(&self, request: Request, kind: &str) -> Result<Bytes, Fault> {
+        let is_of_kind = |value: &HeaderValue| {
+            let said = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+            said.eq_ignore_ascii_case(kind.as_bytes())
         };
-        if !request.headers().get(header::CONTENT_TYPE).is_some_and(json) {
+        if !request.headers().get(header::CONTENT_TYPE).is_some_and(is_of_kind) {
             return Err(Error::new("serve-content-type").into());
         }
         let most = self.settings.body_bytes;

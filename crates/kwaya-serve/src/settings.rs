@@ -84,7 +84,7 @@ impl Default for Settings {
             tokens: 1024,
             body_bytes: 1 << 20,
             cache_bytes: 2 << 30,
-            keep_bytes: 24 << 20,
+            keep_bytes: 16 << 20,
             rate: 600,
             body_time: Duration::from_secs(30),
             answer_time: Duration::from_secs(600),

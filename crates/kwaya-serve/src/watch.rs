@@ -24,6 +24,11 @@ impl Files {
             Err(_) => vec![place.to_owned()],
         };
         paths.retain(|path| path.is_file());
+        Self::these(paths)
+    }
+
+    /// These, of which some may not be there yet.
+    pub(crate) fn these(paths: Vec<PathBuf>) -> Self {
         Self(paths.into_iter().map(|path| (path.clone(), stamp(&path))).collect())
     }
 

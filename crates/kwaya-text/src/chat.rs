@@ -92,6 +92,34 @@ pub struct Setting<'s> {
 #[derive(Debug)]
 pub struct Template {
     environment: Environment<'static>,
+    /// How the model calls tools, where the template has a place for them.
+    tools: Option<ToolStyle>,
+}
+
+/// How a model that was taught to call tools writes a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToolStyle {
+    /// `<tool_call>{"name": …, "arguments": …}</tool_call>`, as Hermes and Qwen do.
+    Marked,
+    /// `[TOOL_CALLS][{"name": …, "arguments": …}]`, as Mistral does.
+    List,
+    /// `{"name": …, "parameters": …}` and nothing else, as Llama does.
+    Bare,
+}
+
+impl ToolStyle {
+    /// That of a template that mentions tools.
+    fn of(source: &str) -> Option<Self> {
+        let is_part = |c: char| c.is_alphanumeric() || c == '_';
+        if !source.split(|c| !is_part(c)).any(|word| word == "tools") {
+            return None;
+        }
+        Some(match source {
+            _ if source.contains("[TOOL_CALLS]") => Self::List,
+            _ if source.contains("<tool_call>") => Self::Marked,
+            _ => Self::Bare,
+        })
+    }
 }
 
 const NAME: &str = "chat";
@@ -132,7 +160,7 @@ impl Template {
             Err(minijinja::Error::new(ErrorKind::InvalidOperation, cause))
         });
         environment.add_template_owned(NAME, without_generation(source)).map_err(|error| failed(&error))?;
-        Ok(Self { environment })
+        Ok(Self { environment, tools: ToolStyle::of(source) })
     }
 
     /// Makes the text of `messages`.
@@ -141,6 +169,24 @@ impl Template {
     /// `chat-template`, with the line and the cause: what the template itself
     /// objects to, what it cannot do, or that it does too much.
     pub fn render(&self, messages: &[Message], setting: &Setting) -> Result<String> {
+        self.render_values(Value::from(Serde(messages)), setting)
+    }
+
+    /// As [`Template::render`], of messages that hold more than a role and words:
+    /// a list of objects.
+    ///
+    /// # Errors
+    /// As [`Template::render`].
+    pub fn render_objects(&self, messages: &[serde_json::Value], setting: &Setting) -> Result<String> {
+        self.render_values(Value::from(Serde(messages)), setting)
+    }
+
+    /// How the model calls tools; `None` when it cannot be told of any.
+    pub fn tools(&self) -> Option<ToolStyle> {
+        self.tools
+    }
+
+    fn render_values(&self, messages: Value, setting: &Setting) -> Result<String> {
         let tools: Option<Value> =
             match setting.tools {
                 Some(tools) => Some(serde_json::from_str(tools).map_err(|cause| {
@@ -149,7 +195,7 @@ impl Template {
                 None => None,
             };
         let mut context = vec![
-            ("messages", Value::from(Serde(messages))),
+            ("messages", messages),
             ("add_generation_prompt", Value::from(setting.add_generation_prompt)),
             ("bos_token", Value::from(setting.bos_token)),
             ("eos_token", Value::from(setting.eos_token)),

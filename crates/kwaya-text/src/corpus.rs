@@ -360,6 +360,15 @@ pub fn documents(path: &Path) -> Result<impl Iterator<Item = Result<Document>> +
     Reader::<Document>::open(path)
 }
 
+/// How many documents were kept.
+///
+/// # Errors
+///
+/// As [`documents`].
+pub fn count(path: &Path) -> Result<u64> {
+    Reader::<Document>::open(path).map(|reader| reader.total())
+}
+
 /// Reads what was dropped, one at a time.
 ///
 /// # Errors

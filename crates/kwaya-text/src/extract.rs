@@ -11,6 +11,7 @@ mod office;
 mod pdf;
 mod rtf;
 mod subtitles;
+mod texts;
 mod translations;
 mod xml;
 
@@ -19,13 +20,13 @@ use std::{borrow::Cow, ffi::OsString, io::Cursor, panic, path::PathBuf, time::Du
 use kwaya_base::Result;
 use pulldown_cmark::{Event, Options, Parser, TagEnd};
 
+pub use self::texts::{Taken, Texts, texts};
 pub use crate::worker::worker_main;
 use crate::{
-    Reason, chat,
+    Reason,
     corpus::Step,
     extract::ocr::Ocr,
-    lines::{self, Line},
-    records::{self, Record, Task},
+    records::{self, Record},
     worker::Child,
 };
 
@@ -241,37 +242,6 @@ pub(crate) struct Extractor {
     child: Option<Child>,
     languages: Vec<String>,
     ocr: Option<Ocr>,
-}
-
-/// A text, or why there is none, with more for experts.
-pub type Taken<'a> = std::result::Result<&'a str, (Reason, &'a str)>;
-
-/// Takes every text out of a file, or says why there is none: those of its
-/// members, rows, lines, pages or messages, where it holds many, each with its
-/// name within the file. A text of more than `max` bytes is none.
-///
-/// # Errors
-/// `worker-failed` when the child process cannot be started.
-pub fn texts(name: &str, bytes: &[u8], max: u64, worker: &Worker, take: &mut dyn FnMut(&str, Taken<'_>)) -> Result<()> {
-    let (mut reader, mut extractor) = (Extractor::new(worker), Extractor::new(worker));
-    let task = Task { name, bytes: bytes.len() as u64, record_bytes_max: max, column: None };
-    let mut failed = Ok(());
-    let mut each = |record: Record| {
-        let part = record.part.clone();
-        match extractor.extract_record(name, record) {
-            Ok(Ok(Extracted { text, format: Format::Lines, .. })) => match lines::parse(&text, None) {
-                Ok(Line::Text(text)) => take(&part, Ok(&text)),
-                Ok(Line::Chat(messages)) => take(&part, Ok(&chat::words(&messages))),
-                Err(detail) => take(&part, Err((Reason::BadLine, &detail))),
-            },
-            Ok(Ok(Extracted { text, format, mut history })) => take(&part, Ok(&mend(text, format, &mut history))),
-            Ok(Err((reason, detail))) => take(&part, Err((reason, &detail))),
-            Err(error) => failed = Err(error),
-        }
-        failed.is_ok()
-    };
-    records::read_bytes(task, bytes, &mut reader, &mut each)?;
-    failed
 }
 
 impl Extractor {

@@ -41,7 +41,7 @@ pub mod shares;
 mod sort;
 pub mod sources;
 mod spool;
-mod table;
+pub mod table;
 pub mod tokenizer;
 pub mod units;
 pub mod vocabulary;

@@ -1,13 +1,17 @@
 //! Looking at a corpus: which rows of its two tables are wanted, and a random
 //! sample of them that is the same every time.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    path::Path,
+};
 
 use kwaya_base::Result;
 
 use crate::{
     Reason,
     corpus::{Document, Dropped},
+    table::{Reader, Row},
 };
 
 /// Which documents are wanted; what is `None` does not matter.
@@ -106,6 +110,70 @@ pub fn sample<R: Drawn>(
         }
     }
     Ok(groups.into_iter().map(|(name, rows)| (name, rows.into_values().collect())).collect())
+}
+
+/// The document with this id in the table at `path`, found without reading the
+/// others.
+///
+/// # Errors
+/// When the table is not there or damaged.
+pub fn document(path: &Path, id: &str) -> Result<Option<Document>> {
+    let mut found = None;
+    Reader::<Document>::scan(path, "id", |number, other| {
+        found = (other == id).then_some(number);
+        found.is_none()
+    })?;
+    let numbers: Vec<u64> = found.into_iter().collect();
+    Ok(Reader::pick(path, &numbers)?.pop())
+}
+
+/// A page of a table: some of its rows, and whether there are more after them.
+#[derive(Debug)]
+pub struct Page<R> {
+    /// The rows.
+    pub rows: Vec<R>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// The page of `count` documents after the first `skip`, all or those in one
+/// language. What is before it and in other languages is not unpacked.
+///
+/// # Errors
+/// When the table is not there or damaged.
+pub fn documents_page(path: &Path, language: Option<&str>, skip: u64, count: usize) -> Result<Page<Document>> {
+    page(path, language.map(|language| ("language", language)), skip, count)
+}
+
+/// The same of what was dropped, all or for one reason.
+///
+/// # Errors
+/// As [`documents_page`].
+pub fn dropped_page(path: &Path, reason: Option<Reason>, skip: u64, count: usize) -> Result<Page<Dropped>> {
+    page(path, reason.map(|reason| ("reason", reason.key())), skip, count)
+}
+
+fn page<R: Row>(path: &Path, only: Option<(&str, &str)>, skip: u64, count: usize) -> Result<Page<R>> {
+    let mut numbers = Vec::new();
+    match only {
+        None => {
+            let total = Reader::<R>::open(path)?.total();
+            numbers.extend(skip.min(total)..skip.saturating_add(count as u64 + 1).min(total));
+        }
+        Some((column, wanted)) => {
+            let mut before = 0;
+            Reader::<R>::scan(path, column, |number, value| {
+                if value == wanted {
+                    before += 1;
+                    numbers.extend((before > skip).then_some(number));
+                }
+                numbers.len() <= count
+            })?;
+        }
+    }
+    let more = numbers.len() > count;
+    numbers.truncate(count);
+    Ok(Page { rows: Reader::pick(path, &numbers)?, more })
 }
 
 #[cfg(test)]

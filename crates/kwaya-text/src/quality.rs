@@ -31,7 +31,7 @@ mod repetition;
 mod thresholds;
 pub mod words;
 
-pub use distribution::Distribution;
+pub use distribution::{Distribution, Spread};
 pub use filter::Filter;
 pub use learner::{Knowledge, Learner};
 pub use lines::{Cleaned, LineRule, SiteLines};

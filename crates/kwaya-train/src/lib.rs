@@ -19,6 +19,7 @@ mod tokens;
 mod train;
 mod tree;
 mod tune;
+mod watch;
 
 pub use checkpoint::reached;
 pub use evaluate::{LanguageScore, SAMPLED_TOKENS, bits_per_byte, sampled_bits_per_byte};
@@ -31,3 +32,4 @@ pub use schedule::{Decay, Schedule};
 pub use tokens::{Document, TokenFile};
 pub use train::{LogEntry, Options, Outcome, train, train_from};
 pub use tune::{tune, weights_hash};
+pub use watch::watch_newest;

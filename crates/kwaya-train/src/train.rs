@@ -19,6 +19,7 @@ use crate::{
     step::{Learner, State, Stepper},
     tokens::TokenFile,
     tune::weights_hash,
+    watch::Live,
 };
 
 /// What does not decide bits.
@@ -193,8 +194,12 @@ impl<L: Learner> Task<'_, L> {
         progress.at(run.state.step);
         let (first, sent) = (run.state.step, ranks.sent());
         let mut written = (run.state.step, Instant::now());
+        let mut live = checkpoints.as_ref().map(|_| Live::begin(folder, &run.log));
         while run.state.step < schedule.steps {
             let mut stepped = run.step(progress);
+            if let (Some(live), Ok(()), Some(entry)) = (&mut live, &stepped, run.log.last()) {
+                live.add(entry);
+            }
             let finished = run.state.step == schedule.steps;
             if finished && !run.state.is_finite() {
                 stepped = Err(run.not_finite(run.state.step, f32::NAN));

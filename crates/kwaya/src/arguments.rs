@@ -52,6 +52,13 @@ pub(crate) fn command() -> Command {
         .subcommand(subcommand("status").arg(place("dir")))
         .subcommand(sampling(subcommand("generate").arg(place("model")).arg(place("prompt"))))
         .subcommand(sampling(subcommand("chat").arg(place("model")).arg(option("system", "TEXT"))))
+        .subcommand(answering(
+            subcommand("ask")
+                .arg(place("dir"))
+                .arg(place("question").required(false))
+                .arg(flag("passages"))
+                .arg(option("model", "MODEL").help(say!("help-flag-ask-model")).conflicts_with("quote")),
+        ))
         .subcommand(
             subcommand("import")
                 .arg(place("source"))
@@ -70,9 +77,10 @@ pub(crate) fn command() -> Command {
         )
         .subcommand(subcommand("inspect").arg(place("model")).arg(flag("tensors")))
         .subcommand(
-            subcommand("eval")
-                .arg(place("model"))
-                .arg(option("data", "FILE").required(true).action(ArgAction::Append).num_args(1..)),
+            answering(subcommand("eval").arg(place("model")))
+                .arg(option("data", "FILE").required_unless_present("ask").action(ArgAction::Append).num_args(1..))
+                .arg(option("ask", "FILE"))
+                .mut_arg("data", |data| data.conflicts_with_all(["ask", "count", "quote", "vectors"])),
         )
         .subcommand(
             subcommand("corpus")
@@ -125,6 +133,7 @@ pub(crate) fn command() -> Command {
                 ),
         )
         .subcommand(classify())
+        .subcommand(extract())
         .subcommand(serving(subcommand("serve").arg(place("model"))))
         .subcommand(
             subcommand("token")
@@ -209,6 +218,22 @@ fn classify() -> Command {
         )
 }
 
+fn extract() -> Command {
+    let option = |name: &'static str, value| option(name, value).help(say!(&format!("help-extract-{name}")));
+    let flag = |name: &'static str| flag(name).help(say!(&format!("help-extract-{name}")));
+    subcommand("extract")
+        .arg(place("model"))
+        .arg(place("documents").num_args(1..))
+        .arg(option("schema", "FILE").required(true))
+        .arg(option("to", "FILE").required(true))
+        .arg(option("instructions", "TEXT"))
+        .arg(option("tokens", "N").value_parser(number(1_usize, 1 << 16)).default_value("512"))
+        .arg(option("at-once", "N").value_parser(number(1_usize, 256)).default_value("8"))
+        .arg(flag("only-found"))
+        .arg(flag("again"))
+        .arg(option("check", "FILE"))
+}
+
 fn place(name: &'static str) -> Arg {
     Arg::new(name).value_name(name.to_uppercase()).required(true).help(say!(&format!("help-arg-{name}")))
 }
@@ -255,6 +280,12 @@ fn skip() -> Arg {
 
 fn limit() -> Arg {
     option("limit", "N").value_parser(value_parser!(usize)).default_value("20")
+}
+
+/// How questions about documents are answered.
+fn answering(command: Command) -> Command {
+    let count = option("count", "N").value_parser(number(1_usize, 20)).default_value("5");
+    command.arg(count).arg(flag("quote")).arg(option("vectors", "MODEL"))
 }
 
 fn sampling(command: Command) -> Command {

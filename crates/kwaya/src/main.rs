@@ -5,11 +5,13 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the program talks to people")]
 
 mod arguments;
+mod ask;
 mod bar;
 mod classify;
 mod commands;
 mod corpus;
 mod exchange;
+mod extract;
 mod language;
 mod new;
 mod parity;
@@ -75,13 +77,16 @@ fn run(matches: &ArgMatches, ranks: &dyn Ranks) -> Result<()> {
         ("status", m) => commands::status(m),
         ("generate", m) => commands::generate(m),
         ("chat", m) => commands::chat(m),
+        ("ask", m) => ask::ask(m),
         ("import", m) => exchange::import(m),
         ("export", m) => exchange::export(m),
+        ("eval", m) if m.contains_id("ask") => ask::eval(m),
         ("eval", m) => exchange::eval(m),
         ("inspect", m) => exchange::inspect(m),
         ("corpus", m) => corpus::corpus(m),
         ("language", m) => language::language(m),
         ("classify", m) => classify::classify(m),
+        ("extract", m) => extract::extract(m),
         ("serve", m) => serve::serve(m),
         ("token", m) => serve::token(m),
         ("extract-worker", _) => kwaya_text::extract::worker_main(std::io::stdin().lock(), std::io::stdout().lock()),

@@ -37,6 +37,7 @@ use kwaya_base::{Error, Result, error::At};
 use serde::{Deserialize, Serialize};
 
 pub use self::phone::COUNTRIES_MAX;
+pub(crate) use self::run::ZEROS;
 use self::{names::Names, pack::Packs, phone::Phones, run::Run};
 
 /// Raised when the rules of this module change what they replace; packs and

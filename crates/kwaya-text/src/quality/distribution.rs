@@ -26,6 +26,24 @@ pub(super) struct Histogram {
     bins: Vec<u64>,
 }
 
+/// The figures of a filter as a picture shows them: bars of one width, the
+/// first and the last with all that is beyond.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spread {
+    /// Where the first bar begins and the last ends, in ten-thousandths.
+    pub from: u32,
+    /// See `from`.
+    pub to: u32,
+    /// Documents in each bar.
+    pub bars: Vec<u64>,
+}
+
+impl Spread {
+    const BARS: u64 = 24;
+    /// Of 10,000 documents, so many on either side may be beyond the bars.
+    const BEYOND: u64 = 50;
+}
+
 impl Distribution {
     /// Documents that were counted.
     pub fn documents(&self) -> u64 {
@@ -48,14 +66,6 @@ impl Distribution {
         self.documents += other.documents;
         self.figures.resize_with(Filter::COUNT, Histogram::default);
         self.figures.iter_mut().zip(&other.figures).for_each(|(histogram, other)| histogram.merge(other));
-    }
-
-    /// For pictures: how many documents have a figure of `filter` of at most
-    /// each of these edges, and more than the one before.
-    pub fn histogram(&self, filter: Filter) -> impl Iterator<Item = (f64, u64)> + '_ {
-        let bins = self.figures.get(filter as usize).map_or(&[][..], |histogram| &histogram.bins);
-        let filled = (0..).zip(bins).filter(|(_, count)| **count > 0);
-        filled.map(|(bin, count)| (super::plain(upper(bin)), *count))
     }
 
     pub(super) fn of(&self, filter: Filter) -> Option<&Histogram> {
@@ -93,6 +103,19 @@ impl Histogram {
             below > rank
         });
         upper(found.unwrap_or(self.bins.len().saturating_sub(1)) as u32)
+    }
+
+    /// The documents in bars, wide enough that `limits` are seen too.
+    pub(super) fn spread(&self, limits: impl Iterator<Item = u32>) -> Spread {
+        let usual = [Spread::BEYOND, 10_000 - Spread::BEYOND].map(|share| self.quantile(share));
+        let [from, to] = limits.fold(usual, |[from, to], limit| [from.min(limit), to.max(limit)]);
+        let mut bars = vec![0; Spread::BARS as usize];
+        for (bin, count) in (0..).zip(&self.bins) {
+            let middle = lower(bin) + (upper(bin) - lower(bin)) / 2;
+            let along = u64::from(middle.clamp(from, to) - from);
+            bars[(along * Spread::BARS / (u64::from(to - from) + 1)) as usize] += count;
+        }
+        Spread { from, to, bars }
     }
 
     /// Documents whose figure is surely or perhaps less than `limit`.
@@ -185,5 +208,21 @@ mod tests {
         let median = histogram.quantile(5000);
         assert!((250_000..254_000).contains(&median), "{median}");
         assert_eq!(Histogram::default().quantile(5000), 0);
+    }
+
+    #[test]
+    fn a_picture_has_every_document_and_shows_the_limits() {
+        let mut histogram = Histogram::default();
+        (0..1000).for_each(|i| histogram.add(10_000 + i * 10));
+        histogram.add(u32::MAX - 1);
+        for limits in [&[][..], &[100], &[15_000, 90_000], &[u32::MAX]] {
+            let spread = histogram.spread(limits.iter().copied());
+            assert_eq!(spread.bars.iter().sum::<u64>(), 1001);
+            assert!(limits.iter().all(|limit| (spread.from..=spread.to).contains(limit)), "{spread:?}");
+        }
+        // A bar takes whole bins, here of 12 or 25 documents.
+        let spread = histogram.spread(std::iter::empty());
+        assert!(spread.bars.iter().all(|bar| (20..=75).contains(bar)), "{spread:?}");
+        assert_eq!(Histogram::default().spread(std::iter::empty()).bars.iter().sum::<u64>(), 0);
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Filter, Level, Measures, Wish, Wishes,
-    distribution::{Distribution, Histogram},
+    distribution::{Distribution, Histogram, Spread},
     figure,
     filter::Bound,
     plain,
@@ -29,6 +29,9 @@ const DISTANCE: [u32; 2] = [9, 6];
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Thresholds {
     limits: BTreeMap<Filter, Limit>,
+    /// How the figures of the documents lie to them.
+    #[serde(default)]
+    spreads: BTreeMap<Filter, Spread>,
 }
 
 /// What a figure may be, in ten-thousandths.
@@ -106,7 +109,13 @@ impl Thresholds {
             };
             Some((filter, limit.with_share(histogram)))
         });
-        Self { limits: limits.collect() }
+        let limits: BTreeMap<Filter, Limit> = limits.collect();
+        let spread = |(filter, limit): (&Filter, &Limit)| {
+            let edges = [limit.low, limit.high].into_iter().flatten();
+            Some((*filter, documents.of(*filter)?.spread(edges)))
+        };
+        let spreads = limits.iter().filter_map(spread).collect();
+        Self { limits, spreads }
     }
 
     /// The first filter that finds fault with a document.

@@ -4,16 +4,19 @@
 // The tests print what they drew at random, so that it can be repeated.
 #![allow(clippy::print_stderr)]
 
+mod ask;
 mod bad_input;
 mod classify;
 mod common;
 mod exchange;
+mod extract;
 mod language;
 mod limits;
 mod look;
 mod main_job;
 mod messages;
 mod offline;
+mod page;
 mod personal;
 mod quality;
 mod ranks;
@@ -21,3 +24,4 @@ mod rights;
 mod same_bits;
 mod serve;
 mod taught;
+mod tools;

@@ -112,6 +112,30 @@ fn every_message_is_used_and_is_given_its_values() {
     }
 }
 
+/// The other languages are held to the English file in `kwaya-base`.
+#[test]
+fn the_pages_say_every_word_that_they_have_and_no_other() {
+    let text = fs::read_to_string(format!("{CRATES}/kwaya-base/messages/page/en.ftl")).unwrap();
+    let key = Regex::new(r"(?m)^([a-z][a-z0-9-]*) =").unwrap();
+    let keys: BTreeSet<String> = key.captures_iter(&text).map(|found| found[1].to_owned()).collect();
+    let of_pages = |path: &str| path.contains("kwaya-serve/src/page") || path.contains("kwaya-serve/templates");
+    let sources: Vec<_> = sources().into_iter().filter(|(path, _)| of_pages(path)).collect();
+    for (said, path) in find(&sources, r#"\btext\(\s*"([a-z0-9-]+)""#) {
+        let begins = said.ends_with('-') && keys.iter().any(|key| key.starts_with(&said));
+        assert!(begins || keys.contains(&said), "{path}: no words for {said}");
+    }
+    let beginnings = find(&sources, r#""((?:[a-z]+-)+)(?:\{|" ?~)"#);
+    for key in &keys {
+        let literal = format!("\"{key}\"");
+        let built = beginnings.iter().any(|(beginning, _)| key.starts_with(beginning.as_str()));
+        assert!(built || sources.iter().any(|(_, text)| text.contains(&literal)), "no page says {key}");
+    }
+    // A reason that is added has to get its words in all languages.
+    for reason in kwaya_text::Reason::ALL {
+        assert!(keys.contains(&format!("reason-{}", reason.key())), "no words for {reason}");
+    }
+}
+
 #[test]
 fn every_command_has_help_and_an_example() {
     let place = Place::new();
@@ -145,6 +169,7 @@ fn every_command_has_help_and_an_example() {
         "classify train",
         "classify run",
         "classify eval",
+        "extract",
         "serve",
         "token",
         "token add",

@@ -20,32 +20,32 @@ use crate::{
 };
 
 /// Longer than any test takes, on a machine that has much else to do.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// The model reads so many tokens: an answer can be made to last.
 const CONTEXT: usize = 1 << 18;
 
 /// A server, ended with the test.
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    port: u16,
+    pub(crate) port: u16,
 }
 
-/// What was answered.
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
+/// What was answered; its head in small letters.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
     #[track_caller]
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|cause| panic!("{cause}: {}\n{}", self.head, self.body))
     }
 
     /// The objects of a stream, which ends as one does.
     #[track_caller]
-    fn events(&self) -> Vec<Value> {
+    pub(crate) fn events(&self) -> Vec<Value> {
         assert_eq!(self.status, 200, "{}", self.body);
         assert!(self.head.contains("text/event-stream"), "{}", self.head);
         let mut lines: Vec<&str> = self.body.split("\n\n").filter(|line| !line.is_empty()).collect();
@@ -55,7 +55,7 @@ impl Answer {
 
     /// It must be a refusal in the shape of OpenAI.
     #[track_caller]
-    fn refused(&self, status: u16, code: &str) -> String {
+    pub(crate) fn refused(&self, status: u16, code: &str) -> String {
         assert_eq!(self.status, status, "{}\n{}", self.head, self.body);
         let error = &self.json()["error"];
         assert_eq!(error["code"], code, "{error}");
@@ -66,7 +66,7 @@ impl Answer {
 }
 
 impl Server {
-    fn start(place: &Place, model: &str, flags: &[&str]) -> Self {
+    pub(crate) fn start(place: &Place, model: &str, flags: &[&str]) -> Self {
         let arguments = ["serve", model, "--listen", "127.0.0.1:0", "--threads", "2"];
         let mut child = place.command(arguments.iter().chain(flags)).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
@@ -92,7 +92,7 @@ impl Server {
 
     /// Sends a request as it stands here. HTTP/1.0, so that the answer ends
     /// with the connection.
-    fn raw(&self, head: &str, body: &[u8]) -> Answer {
+    pub(crate) fn raw(&self, head: &str, body: &[u8]) -> Answer {
         let mut stream = self.connect();
         let length = body.len();
         // A refusal may come before all is sent.
@@ -101,11 +101,11 @@ impl Server {
         read(stream)
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.raw(&format!("GET {path} HTTP/1.0"), b"")
     }
 
-    fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
         self.raw(&format!("POST {path} HTTP/1.0\r\nContent-Type: application/json"), body.to_string().as_bytes())
     }
 
@@ -169,11 +169,11 @@ fn read(mut stream: TcpStream) -> Answer {
     Answer { status, head: head.to_lowercase(), body: body.to_owned() }
 }
 
-fn model(place: &Place) {
+pub(crate) fn model(place: &Place) {
     with_metadata(place, "llama2", &[("llama.context_length", Meta::Unsigned(CONTEXT as u64))]);
 }
 
-fn expected() -> &'static Value {
+pub(crate) fn expected() -> &'static Value {
     static EXPECTED: OnceLock<Value> = OnceLock::new();
     EXPECTED.get_or_init(|| {
         let text = fs::read_to_string(Path::new(FAMILIES).join("expected.json")).unwrap();
@@ -469,12 +469,22 @@ fn the_description_says_what_the_server_does() {
     let place = crate::classify::trained();
     model(&place);
     let server = Server::start(&place, "llama2.gguf", &["--classifier", "m.safetensors"]);
+    let tried = is_as_described(&server, "llama2", |path| path != "/v1/ask");
+    assert!(tried > 20, "{tried}");
+}
+
+/// Whether the server of `model` does on the paths that are `wanted` what it
+/// says of them; how many bounds were tried.
+pub(crate) fn is_as_described(server: &Server, model: &str, wanted: impl Fn(&str) -> bool) -> usize {
     let description = server.get("/openapi.json").json();
     let schemas = &description["components"]["schemas"];
     let mut tried = 0;
     for (path, ways) in description["paths"].as_object().unwrap() {
+        if !wanted(path) {
+            continue;
+        }
         for (method, way) in ways.as_object().unwrap() {
-            let path = path.replace("{id}", "llama2");
+            let path = path.replace("{id}", model);
             if method == "get" {
                 assert_eq!(server.get(&path).status, 200, "{path}");
                 continue;
@@ -482,10 +492,10 @@ fn the_description_says_what_the_server_does() {
             let schema = &way["requestBody"]["content"]["application/json"]["schema"]["$ref"];
             let schema = &schemas[schema.as_str().unwrap().rsplit('/').next().unwrap()];
             if path != "/v1/classify" {
-                assert_eq!(schema["properties"]["model"]["enum"], json!(["llama2"]));
+                assert_eq!(schema["properties"]["model"]["enum"], json!([model]));
             }
             let good = json!({
-                "model": "llama2", "max_tokens": 1, "prompt": "t5", "input": "t5",
+                "model": model, "max_tokens": 1, "prompt": "t5", "input": "t5", "question": "t5",
                 "messages": [{ "role": "user", "content": "t5" }],
             });
             assert_eq!(server.post(&path, &good).status, 200, "{path}");
@@ -513,7 +523,7 @@ fn the_description_says_what_the_server_does() {
             }
         }
     }
-    assert!(tried > 20, "{tried}");
+    tried
 }
 
 #[test]
