@@ -8,7 +8,7 @@
 # With headlines of MasakhaNEWS, also how often the right article is found and
 # how well it is told when there is none.
 #
-#     benches/ask.sh LINES.txt [DOCUMENTS] [PEER_QUESTIONS] [MASAKHANEWS]
+#     benches/ask.sh LINES.txt [DOCUMENTS] [QUESTIONS] [MASAKHANEWS]
 #
 # LINES.txt is text in one language, such as Swahili news. 32,000 documents are
 # about 100,000 passages. PYTHON is a Python for the peers.
@@ -24,8 +24,8 @@ cargo build --quiet --release -p kwaya-ask --examples
 examples=${CARGO_TARGET_DIR:-target}/release/examples
 python=${PYTHON:-python3}
 "$python" benches/peers/corpus_documents.py "$lines" "$place/documents" "$count"
-"$examples/ask_speed" "$place/documents/documents.jsonl" "$place"
-"$python" benches/peers/ask.py "$place" "$questions"
+"$examples/ask_speed" "$place/documents/documents.jsonl" "$place" "$questions"
+"$python" benches/peers/ask.py "$place"
 [ -n "$news" ] || exit 0
 for language in som yor lug ibo xho; do
     "$python" benches/peers/ask_questions.py tsv $language "$news/$language"/*.tsv >"$place/$language.jsonl"

@@ -2,7 +2,7 @@
 `examples/ask_speed.rs` of kwaya-ask writes them: SQLite's FTS5 with its own
 tokenizer and with trigrams, and bm25s where it is installed.
 
-    ask.py FOLDER [QUESTIONS]
+    ask.py FOLDER
 
 Prints a JSON object for each: seconds to make the index, milliseconds of a
 question, and how often its document came first and among the first five.
@@ -24,7 +24,6 @@ def read(name):
 
 
 passages, questions = read("passages.jsonl"), read("questions.jsonl")
-questions = questions[: int(sys.argv[2]) if len(sys.argv) > 2 else None]
 
 
 def report(name, seconds, size, search):
