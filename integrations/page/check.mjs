@@ -221,10 +221,10 @@ async function chat(browser, address) {
   await look(page, address, "/try");
   const place = page.locator("li.assistant .plain").last();
   await page.evaluate(() => {
-    window.pieces = 0;
+    window.changes = 0;
     const list = document.querySelector("ol.chat");
     const watcher = new MutationObserver((changes) => {
-      window.pieces += changes.filter((change) => change.target.closest?.("li.assistant .plain")).length;
+      window.changes += changes.filter((change) => change.target.closest?.("li.assistant .plain")).length;
     });
     watcher.observe(list, { childList: true, subtree: true });
   });
@@ -232,7 +232,7 @@ async function chat(browser, address) {
   await page.click("form.ask button");
   const over = () => document.querySelector("li.assistant") && !document.querySelector("form.ask button").disabled;
   await page.waitForFunction(over);
-  const pieces = await page.evaluate(() => window.pieces);
+  const pieces = await page.evaluate(() => window.changes);
   check(pieces > 3, "an answer comes piece by piece", String(pieces));
   check((await page.locator("li.user img").count()) === 0, "what was said is no HTML");
   check((await page.locator("input[name=assistant]").inputValue()) === (await place.textContent()), "the form keeps it");

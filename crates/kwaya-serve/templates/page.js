@@ -1,6 +1,6 @@
 // What a script adds to pages that work without one: a chat that stays where
-// it is, and a training that is looked at again.
-"use strict";
+// it is, and a training that is looked at again. A module, so that browsers that
+// are too old for it pass it over.
 
 function element(name, className, text) {
   const made = document.createElement(name);

@@ -87,7 +87,7 @@ mod tests {
     fn what_is_thinned_keeps_its_ends() {
         assert_eq!(thin(&[1, 2, 3, 4, 5], 3), [1, 3, 5]);
         assert_eq!(thin(&[1, 2], 10), [1, 2]);
-        assert_eq!(thin::<u8>(&[], 10), []);
+        assert!(thin::<u8>(&[], 10).is_empty());
         assert_eq!(thin(&[1, 2, 3], 1), [3]);
     }
 }

@@ -167,7 +167,7 @@ fn limits_of(tag: &str, thresholds: &Thresholds) -> Option<Value> {
             context! { filter => Reason::Quality(filter).key(), low, high, origin, share }
         })
         .collect();
-    (!limits.is_empty()).then(|| context! { tag, limits })
+    (!limits.is_empty()).then(|| context! { name => named(tag).get_attr("name").unwrap_or_default(), limits })
 }
 
 /// The documents that were kept, a page of them.

@@ -48,9 +48,12 @@ fn facts(language: &Language, folder: &Path) -> Result<Value> {
     let building = FolderLock::is_held(&folder.join("build"));
     let live = kwaya_train::watch_newest(&folder.join("build/checkpoints"));
     let mut stages = build::status(folder)?;
-    // Newer than the newest checkpoint.
-    if let Some(stage) = stages.iter_mut().find(|stage| building && stage.stage == "train" && stage.seconds.is_none()) {
-        stage.reached = reached(&live, &built).or(stage.reached.take());
+    // A training under way is newer than the newest checkpoint, and than what an
+    // earlier plan has trained.
+    let under_way = stages.iter().position(|stage| building && !live.is_empty() && stage.stage == "train");
+    if let Some(at) = under_way {
+        stages[at..].iter_mut().for_each(|stage| stage.seconds = None);
+        stages[at].reached = reached(&live, &built).or(stages[at].reached.take());
     }
     let trained: Option<Training> = built.figures("train");
     let log = if live.is_empty() { trained.as_ref().map(|trained| trained.curve.clone()) } else { Some(live) };
