@@ -263,13 +263,13 @@ fn a_build_shows_its_data_and_strangers_words_stay_words() {
     }
     // All documents, page by page, each once; each opens.
     let link = Regex::new(r#"href="(/documents/[0-9a-f]{64})""#).unwrap();
-    let after = Regex::new(r#"rel="next" href="([^"]+)""#).unwrap();
+    let following = Regex::new(r#"rel="next" href="([^"]+)""#).unwrap();
     let mut documents = Vec::new();
     let mut next = "/data/documents?language=sw".to_owned();
     loop {
         let text = page(&look(&server, &next, &[]), 200, "en");
         documents.extend(link.captures_iter(&text).map(|found| found[1].to_owned()));
-        let Some(found) = after.captures(&text) else { break };
+        let Some(found) = following.captures(&text) else { break };
         next = found[1].replace("&amp;", "&");
     }
     let all = documents.len();
