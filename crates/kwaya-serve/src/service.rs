@@ -21,8 +21,7 @@ use axum::{
 };
 use http_body_util::{BodyExt, Limited};
 use kwaya_base::{Error, Result};
-use kwaya_classify::Classifier;
-use kwaya_recipe::text_model::TextModel;
+use kwaya_recipe::{classifier::Classifier, text_model::TextModel};
 use serde_json::{Value, json};
 
 use crate::{
