@@ -472,7 +472,7 @@ mod tests {
         let (key, end) = (find(b"kwaya.classifier"), find(b"llama.attention"));
         let json = if end > key { key..end } else { key..key + 2_000 };
         let mut answered = 0;
-        for round in 0..300 {
+        for round in 0..2_000 {
             let mut random = Stream::new(9, 0, round);
             let mut bytes = good.clone();
             for _ in 0..=random.below(3) {

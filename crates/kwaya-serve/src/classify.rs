@@ -31,7 +31,13 @@ pub(crate) fn routes() -> Router<Arc<Service>> {
 
 async fn classify(State(service): State<Arc<Service>>, request: Request) -> Result<Response<Body>, Fault> {
     let body = service.body(request, JSON).await?;
+    // A language model takes long, and threads for requests are few: it gets one.
+    let turn = match service.classifier {
+        Some(Classifier::Taught(_)) => Some(Arc::clone(&service.classifying).lock_owned().await),
+        _ => None,
+    };
     let task = move || {
+        let _turn = turn;
         let classifier = service.classifier.as_ref().ok_or_else(|| Error::new("serve-no-classifier"))?;
         answer(classifier, &fields::parse(&body)?)
     };

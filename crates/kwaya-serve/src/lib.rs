@@ -127,6 +127,7 @@ pub fn serve(
         engine: Engine::start(Arc::clone(&model), room),
         model,
         classifier,
+        classifying: Arc::default(),
         home: home(named).to_owned(),
         recipe: named.join(RECIPE).exists().then(|| named.to_owned()),
         threads,

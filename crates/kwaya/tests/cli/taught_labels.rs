@@ -1,12 +1,18 @@
 //! Language models that are taught to give texts labels, by the real program.
 
-use std::{fs, process::Stdio, thread, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    process::Stdio,
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
 use crate::{
     common::{Place, fails, random},
-    serve::Server,
+    serve::{PATIENCE, Server},
 };
 
 /// Words that tell three labels apart. Two of the labels begin alike.
@@ -118,18 +124,30 @@ fn it_answers_beside_the_model_that_is_served() {
     assert_eq!(answer["data"][1]["because"], json!([]));
 }
 
+fn has_checkpoint(folder: &Path) -> bool {
+    let inside = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    inside(folder).flat_map(|plan| inside(&plan)).any(|file| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.starts_with("step-") && name.ends_with(".safetensors")
+    })
+}
+
 #[test]
 fn threads_and_power_cuts_change_no_bit() {
     let place = place();
     place.run(train(&["one.gguf", "--threads", "1"])).good();
     let first = place.bytes("one.gguf");
-    for moment in [100, 200, 300] {
-        let mut run = place.command(train(&["cut.gguf", "--threads", "3"]));
-        let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        thread::sleep(Duration::from_millis(moment));
-        let _ = run.kill();
-        run.wait().unwrap();
+    // Killed as soon as there is something to go on from.
+    let mut run = place.command(train(&["cut.gguf", "--threads", "3"]));
+    let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    while !has_checkpoint(&place.path("cut.gguf.teaching")) {
+        assert!(run.try_wait().unwrap().is_none() && begun.elapsed() < PATIENCE, "it left no checkpoint");
+        thread::sleep(Duration::from_millis(2));
     }
+    let _ = run.kill();
+    run.wait().unwrap();
+    assert!(!place.path("cut.gguf").exists());
     place.run(train(&["cut.gguf", "--threads", "2"])).good();
     assert!(place.bytes("cut.gguf") == first, "stopped, and with other threads");
     let portable = place.command(train(&["portable.gguf"])).env("KWAYA_ISA", "portable").output().unwrap();
