@@ -488,7 +488,8 @@ mod tests {
         assert_eq!((about.labels.len(), about.rows.iter().sum::<u64>(), about.held_out.rows), (10, 800, 800));
         let texts: Vec<Vec<String>> = all[800..].iter().map(|row| row.texts.clone()).collect();
         let truths: Vec<usize> = all[800..].iter().map(|row| trained.classifier.label(&row.label).unwrap()).collect();
-        let measures = trained.classifier.measure(&trained.classifier.answers(&texts, &pool), &truths);
+        let answers = trained.classifier.answers(&texts, &pool);
+        let measures = about.calibration.measure(&about.labels, &answers, &truths);
         assert!(measures.weighted_f1 > 0.8, "{}", measures.weighted_f1);
         assert!((measures.weighted_f1 - about.held_out.weighted_f1).abs() < 0.1);
         assert!(measures.calibration_error < 0.1 && about.held_out.calibration_error < 0.1, "{measures:?}");
