@@ -27,6 +27,8 @@ pub const ANSWER_TOKENS: usize = 256;
 const QUOTES_MAX: usize = 3;
 /// A further quote has to have this much of the question that none before has.
 const GAIN_MIN: f32 = 0.15;
+/// A quote has to have this much of what the best of them has.
+const SHARE_MIN: f32 = 0.6;
 /// A shorter sentence is quoted with what comes after it: it may be a heading.
 const QUOTE_BYTES_MIN: usize = 160;
 
@@ -110,6 +112,10 @@ impl Asked {
             return self.answer(Vec::new(), Vec::new(), true);
         }
         let mut quotes: Vec<Quote> = self.found.iter().enumerate().flat_map(quotes).collect();
+        let cover = |quote: &Quote| self.question.gain(&quote.pieces, &HashSet::new());
+        // What has little of the question has it by chance.
+        let least = SHARE_MIN * quotes.iter().map(cover).fold(0.0, f32::max);
+        quotes.retain(|quote| cover(quote) >= least);
         let (mut chosen, mut known) = (Vec::<Quote>::new(), HashSet::new());
         while chosen.len() < QUOTES_MAX && !quotes.is_empty() {
             let gain = |quote: &Quote| self.question.gain(&quote.pieces, &known);

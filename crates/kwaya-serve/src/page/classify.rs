@@ -64,8 +64,7 @@ fn look(service: &Service, text: &str) -> Result<Found> {
     let (row, labels) = (classifier.row(text), &classifier.about().labels);
     let answer = classifier.answer(&row);
     let likely = labels.iter().zip(&answer.probabilities);
-    let mut likely: Vec<Likely> =
-        likely.map(|(label, share)| Likely { label: label.clone(), share: f64::from(*share) }).collect();
+    let mut likely: Vec<Likely> = likely.map(|(label, share)| Likely { label: label.clone(), share: *share }).collect();
     likely.sort_by(|one, other| other.share.total_cmp(&one.share));
     likely.truncate(LABELS);
     Ok(Found {

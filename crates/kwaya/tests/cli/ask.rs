@@ -34,7 +34,7 @@ fn copy(from: &Path, to: &Path) {
 fn maize() -> &'static Place {
     static PLACE: OnceLock<Place> = OnceLock::new();
     PLACE.get_or_init(|| {
-        let place = Place::new();
+        let place = Place::shared();
         copy(&Path::new(MAIZE).join("documents"), &place.path("m/documents"));
         place.recipe(TINY);
         let recipe = place.text("m/kwaya.toml").replace("[\"sw\"]", "[\"sw\", \"en\"]");

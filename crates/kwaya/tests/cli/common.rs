@@ -38,6 +38,15 @@ impl Place {
         Self(tempfile::Builder::new().prefix("kwaya-test-").tempdir().unwrap())
     }
 
+    /// An empty folder that many tests share. Nothing takes it away at the end, so
+    /// it lies in the target folder, and the one of the last time goes.
+    pub(crate) fn shared() -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shared");
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        Self(tempfile::tempdir_in(folder).unwrap())
+    }
+
     /// A place with a recipe for `count` documents, all of it under `m`.
     pub(crate) fn with_documents(count: u64) -> Self {
         let place = Self::new();

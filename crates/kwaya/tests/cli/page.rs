@@ -226,10 +226,7 @@ fn hostile_build() -> Place {
     let harmless = first_document(&place);
     // Words of its own, or it would be a copy.
     let own: String = harmless.split(' ').rev().collect::<Vec<_>>().join(" ");
-    place.write(
-        &format!("m/documents/<img src=x onerror=alert(1)>&'.txt"),
-        format!("{own}\n</div></article>{HOSTILE}\n"),
-    );
+    place.write("m/documents/<img src=x onerror=alert(1)>&'.txt", format!("{own}\n</div></article>{HOSTILE}\n"));
     place.write("m/documents/short.txt", "fupi");
     place.run(["build", "m"]).good();
     place
@@ -266,12 +263,13 @@ fn a_build_shows_its_data_and_strangers_words_stay_words() {
     }
     // All documents, page by page, each once; each opens.
     let link = Regex::new(r#"href="(/documents/[0-9a-f]{64})""#).unwrap();
+    let following = Regex::new(r#"rel="next" href="([^"]+)""#).unwrap();
     let mut documents = Vec::new();
     let mut next = "/data/documents?language=sw".to_owned();
     loop {
         let text = page(&look(&server, &next, &[]), 200, "en");
         documents.extend(link.captures_iter(&text).map(|found| found[1].to_owned()));
-        let Some(found) = Regex::new(r#"rel="next" href="([^"]+)""#).unwrap().captures(&text) else { break };
+        let Some(found) = following.captures(&text) else { break };
         next = found[1].replace("&amp;", "&");
     }
     let all = documents.len();
@@ -316,7 +314,7 @@ fn a_build_shows_its_data_and_strangers_words_stay_words() {
     let none = format!("csrf={mark}&question={}", encoded("zzqx vvkjw <script>?"));
     assert!(page(&send(&server, "/try/ask", &[FORM, &cookie], &none), 200, "en").contains("The documents do not say."));
     page(&send(&server, "/try/ask", &[FORM, &cookie], &format!("csrf={mark}&question=")), 400, "en");
-    page(&send(&server, "/try/ask", &[FORM, &cookie], &format!("question=a")), 403, "en");
+    page(&send(&server, "/try/ask", &[FORM, &cookie], "question=a"), 403, "en");
     let dropped = page(&look(&server, "/data/dropped?reason=too-short", &[]), 200, "en");
     assert!(dropped.contains("short.txt") && dropped.contains("The text is too short"), "{dropped}");
     page(&look(&server, "/data/dropped?reason=%3Cscript%3E&page=-1", &[]), 200, "en");
