@@ -34,7 +34,7 @@ const QUOTE_BYTES_MIN: usize = 160;
 
 /// A question with the passages that were found for it.
 pub struct Asked {
-    library: Library,
+    documents: Library,
     question: Question,
     text: String,
     found: Vec<Found>,
@@ -91,7 +91,7 @@ impl Library {
         let mut found = self.search_for(&question, &text, count.max(LOOKED_AT))?;
         let supported = found.iter().any(|found| found.cover >= COVER_MIN);
         found.truncate(count);
-        Ok(Asked { library: self.clone(), question, text, found, supported })
+        Ok(Asked { documents: self.clone(), question, text, found, supported })
     }
 }
 
@@ -185,7 +185,7 @@ impl Asked {
     /// The numbers of the passages that say so: those that are named, if they do
     /// together, or else the one that has most of it.
     fn support(&self, statement: &str, named: &[usize]) -> Result<Option<Vec<usize>>> {
-        let Some(question) = self.library.weighed(statement)? else { return Ok(None) };
+        let Some(question) = self.documents.weighed(statement)? else { return Ok(None) };
         let numbers: Vec<String> = numbers(statement).collect();
         let says = |texts: &str| {
             let found: HashSet<String> = self::numbers(texts).collect();

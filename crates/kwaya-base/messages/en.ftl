@@ -511,7 +511,9 @@ build-cost =
 build-sample = It writes:
 build-next =
     Report: { $report }
-    Next:   kwaya generate { $folder } "…"   or   kwaya chat { $folder }
+    Next:   kwaya ask { $folder } "…"        an answer from the documents
+            kwaya generate { $folder } "…"   what the model writes; kwaya chat { $folder } to talk with it
+            kwaya serve { $folder }          pages to look at all of it, and an API for other programs
 stage-name-corpus = Corpus
 stage-name-tokenizer = Tokenizer
 stage-name-tokenize = Tokens

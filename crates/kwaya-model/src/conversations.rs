@@ -56,6 +56,18 @@ struct Text {
     pages: Vec<u32>,
 }
 
+/// How many tokens of each text to read in one pass, of which so many are
+/// `unread`: the last, where it is the only one, as somebody waits for what comes
+/// after it; and of the others `most` together, those first that come first.
+pub fn shares(unread: impl IntoIterator<Item = usize>, mut most: usize) -> Vec<usize> {
+    let share = |unread: usize| {
+        let share = if unread == 1 { 1 } else { unread.min(most) };
+        most -= if unread == 1 { 0 } else { share };
+        share
+    };
+    unread.into_iter().map(share).collect()
+}
+
 impl<'m> Conversations<'m> {
     /// No conversation yet. Keys and values take at most `memory` bytes, but
     /// never less than one conversation of two pages needs.

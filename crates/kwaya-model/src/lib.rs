@@ -34,7 +34,7 @@ pub use activations::{Activations, Batch, Keep};
 pub use architecture::{Activation, Architecture, EMBEDDING, Family, HEAD, LayerAttention, Rope, RopeScaling};
 pub use backward::forward_backward;
 pub use config::Config;
-pub use conversations::{Conversation, Conversations};
+pub use conversations::{Conversation, Conversations, shares};
 pub use decoder::Decoder;
 pub use forward::{logits, loss};
 pub use gguf::{Gguf, GgufTensor};

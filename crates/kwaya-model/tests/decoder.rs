@@ -6,7 +6,7 @@ mod oracle;
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use kwaya_math::{PAGE, Pool};
-use kwaya_model::{Conversation, Conversations, Decoder, Source};
+use kwaya_model::{Conversation, Conversations, Decoder, Source, shares};
 use oracle::Oracle;
 use serde::Deserialize;
 
@@ -284,6 +284,14 @@ fn what_is_kept_at_rest_is_what_was_said_last_from_its_beginning_on() {
         assert_eq!(known, expected, "{kept} pages");
         (1..6).for_each(|n| _ = say(&mut all, n));
     }
+}
+
+#[test]
+fn a_pass_reads_the_last_tokens_of_all_and_of_other_prompts_the_first() {
+    assert_eq!(shares([1, 300, 1, 50], 128), [1, 128, 1, 0]);
+    assert_eq!(shares([20, 1, 300, 7], 128), [20, 1, 108, 0]);
+    assert_eq!(shares([1, 1, 2], 1), [1, 1, 1]);
+    assert_eq!(shares([], 128), [0_usize; 0]);
 }
 
 #[test]

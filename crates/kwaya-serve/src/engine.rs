@@ -14,7 +14,7 @@ use std::{
 
 use kwaya_base::{Error, Result};
 use kwaya_math::PAGE;
-use kwaya_model::{Conversation, Conversations};
+use kwaya_model::{Conversation, Conversations, shares};
 use kwaya_recipe::text_model::TextModel;
 
 use crate::{
@@ -240,15 +240,9 @@ impl Work<'_> {
     /// prompts that are not read yet, those first that came first.
     fn step(&mut self) {
         let Self { model, shared, cache, answers, scratch, .. } = self;
-        let is_written = |answer: &Answer| answer.history.len() - answer.read == 1;
-        let mut left = if answers.iter().any(is_written) { PROMPT_TOKENS } else { PROMPT_TOKENS_ALONE };
-        let count = |answer: &Answer| {
-            let unread = answer.history.len() - answer.read;
-            let count = if unread == 1 { 1 } else { unread.min(left) };
-            left -= if unread == 1 { 0 } else { count };
-            count
-        };
-        let counts: Vec<usize> = answers.iter().map(count).collect();
+        let unread = || answers.iter().map(|answer| answer.history.len() - answer.read);
+        let most = if unread().any(|unread| unread == 1) { PROMPT_TOKENS } else { PROMPT_TOKENS_ALONE };
+        let counts = shares(unread(), most);
         let batch: Vec<(Conversation, &[u32])> = answers
             .iter()
             .zip(&counts)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use kwaya_base::{Error, Result};
 use kwaya_math::PAGE;
-use kwaya_model::{Conversation, Conversations};
+use kwaya_model::{Conversation, Conversations, shares};
 use kwaya_recipe::text_model::TextModel;
 use kwaya_text::constraint::{Constrained, Form, Forms};
 
@@ -98,16 +98,7 @@ impl<'m, T> Writer<'m, T> {
     /// One pass of the model; the answers that it finishes.
     pub(super) fn step(&mut self) -> Result<Vec<Written<T>>> {
         let Self { model, forms, cache, answers, .. } = self;
-        let mut left = PROMPT_TOKENS;
-        let count = |answer: &Answer<T>| match answer.history.len() - answer.read {
-            1 => 1,
-            unread => {
-                let count = unread.min(left);
-                left -= count;
-                count
-            }
-        };
-        let counts: Vec<usize> = answers.iter().map(count).collect();
+        let counts = shares(answers.iter().map(|answer| answer.history.len() - answer.read), PROMPT_TOKENS);
         let batch: Vec<(Conversation, &[u32])> = answers
             .iter()
             .zip(&counts)

@@ -70,10 +70,17 @@ impl Server {
         let arguments = ["serve", model, "--listen", "127.0.0.1:0", "--threads", "2"];
         let mut child = place.command(arguments.iter().chain(flags)).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        log.read_line(&mut line).unwrap();
-        let said: Value = serde_json::from_str(&line).unwrap_or_else(|cause| panic!("{cause}: {line}"));
-        assert_eq!(said["event"], "listening", "{line}");
+        // What is told before it listens (an index being made, say) is no
+        // less in order, and may come or not.
+        let said = loop {
+            let mut line = String::new();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended before it listened");
+            let said: Value = serde_json::from_str(&line).unwrap_or_else(|cause| panic!("{cause}: {line}"));
+            if said["event"] == "listening" {
+                break said;
+            }
+            assert_eq!(said["level"], "info", "{line}");
+        };
         let port = said["address"].as_str().unwrap().rsplit(':').next().unwrap().parse().unwrap();
         // Every line of the log is JSON; and somebody has to read it.
         std::thread::spawn(move || {
