@@ -12,7 +12,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError, mpsc},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -35,7 +39,7 @@ use crate::{
     places::{Fetched, Place},
     queries::{self, Query},
     tickets::{self, Item, Part, Receipt, Task, Ticket},
-    work::Hashed,
+    work::{self, Hashed},
 };
 
 /// The size of a share: some seconds of work, so that little is lost with an
@@ -69,10 +73,18 @@ pub(crate) struct Cost {
     pub(crate) written_bytes: u64,
 }
 
+/// Who does what a ticket says.
+pub(crate) enum Crew {
+    /// The executors of the scheduler at this address.
+    Executors(Url),
+    /// So many threads of this process.
+    Threads(usize),
+}
+
 /// Executors, as hands that help with a corpus.
 pub(crate) struct Coordinator {
     folder: PathBuf,
-    scheduler: Url,
+    crew: Crew,
     work: String,
     program: String,
     share_bytes: u64,
@@ -96,11 +108,13 @@ impl Coordinator {
     ///
     /// # Errors
     /// When the scheduler is not there or has no executors.
-    pub(crate) fn new(folder: &Path, scheduler: Url, work: String, share_bytes: u64) -> Result<Self> {
-        queries::ask(&scheduler)?;
+    pub(crate) fn new(folder: &Path, crew: Crew, work: String, share_bytes: u64) -> Result<Self> {
+        if let Crew::Executors(scheduler) = &crew {
+            queries::ask(scheduler)?;
+        }
         let runtime = Runtime::new().map_err(|error| Error::io(folder, error))?;
         let program = tickets::program()?;
-        Ok(Self { folder: folder.to_owned(), scheduler, work, program, share_bytes, runtime, costs: Mutex::default() })
+        Ok(Self { folder: folder.to_owned(), crew, work, program, share_bytes, runtime, costs: Mutex::default() })
     }
 
     /// What each stage cost.
@@ -320,18 +334,62 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Asks for `names`, of which some may be done, and takes those that are done
-    /// in order, until all are or the queries end; gives what ended these.
-    fn round(
+    /// Has `names` done, of which some may be, and takes those that are done in
+    /// order, until all are or the crew has ended; gives what ended it.
+    fn round(&self, names: &[String], cost: &mut Cost, take: impl FnMut(usize) -> Result<()>) -> Result<Option<Error>> {
+        let there: BTreeSet<String> = self.place.list()?.into_iter().map(|(name, _)| name).collect();
+        let missing = names.iter().filter(|name| !there.contains(*name)).map(|name| ticket_of(name)).collect();
+        match &self.coordinator.crew {
+            Crew::Executors(scheduler) => self.by_executors(scheduler, names, missing, cost, take),
+            Crew::Threads(threads) => self.by_threads(*threads, names, missing, cost, take),
+        }
+    }
+
+    fn by_threads(
         &self,
+        threads: usize,
         names: &[String],
+        missing: Vec<String>,
         cost: &mut Cost,
         mut take: impl FnMut(usize) -> Result<()>,
     ) -> Result<Option<Error>> {
-        let there: BTreeSet<String> = self.place.list()?.into_iter().map(|(name, _)| name).collect();
-        let missing = names.iter().filter(|name| !there.contains(*name));
-        let missing: Vec<String> = missing.map(|name| self.place.address(&ticket_of(name))).collect();
-        let Coordinator { runtime, scheduler, .. } = self.coordinator;
+        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let work = || -> Result<Vec<Receipt>> {
+            let mut receipts = Vec::new();
+            while !stop.load(Relaxed)
+                && let Some(ticket) = missing.get(next.fetch_add(1, Relaxed))
+            {
+                let done = self.place.get(ticket).and_then(|row| work::work(&queries::ticket_in(&row)?));
+                // What one thread meets, another may as well.
+                receipts.push(done.inspect_err(|_| stop.store(true, Relaxed))?);
+            }
+            Ok(receipts)
+        };
+        thread::scope(|scope| {
+            let (send, receive) = mpsc::channel();
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            scope.spawn(move || {
+                let joined = workers.into_iter().map(|worker| worker.join());
+                let all = joined.map(|all| all.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+                // As below.
+                let _ = send.send(all.collect());
+            });
+            let taken = self.take_all(names, &receive, cost, &mut take);
+            stop.store(true, Relaxed);
+            taken
+        })
+    }
+
+    fn by_executors(
+        &self,
+        scheduler: &Url,
+        names: &[String],
+        missing: Vec<String>,
+        cost: &mut Cost,
+        mut take: impl FnMut(usize) -> Result<()>,
+    ) -> Result<Option<Error>> {
+        let runtime = &self.coordinator.runtime;
+        let missing: Vec<String> = missing.iter().map(|ticket| self.place.address(ticket)).collect();
         let plan = |tickets: &[String]| runtime.block_on(Query::plan(scheduler, tickets.to_vec()));
         let queries: Vec<Query> = missing.chunks(QUERY_TICKETS).map(plan).collect::<Result<_>>()?;
         thread::scope(|scope| {

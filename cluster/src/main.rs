@@ -29,13 +29,18 @@ use kwaya_base::{Error, Result, error::At, error::Kind, say};
 use kwaya_recipe::{
     build::{self, Context, Hands, Nobody},
     machine,
+    recipe::{Recipe, is_address},
     together::Alone,
     words,
 };
 use kwaya_text::corpus::Stats;
 use url::Url;
 
-use crate::{coordinator::Coordinator, places::Place, watch::note};
+use crate::{
+    coordinator::{Coordinator, Crew},
+    places::Place,
+    watch::note,
+};
 
 /// Where a scheduler listens when its address does not say it.
 pub(crate) const PORT: u16 = 50050;
@@ -101,15 +106,19 @@ fn corpus(m: &ArgMatches, json: bool) -> Result<()> {
     // Not below it, as that is passed over when documents are listed.
     let work = text(m, "work").cloned().unwrap_or_else(|| folder.join("build/cluster").display().to_string());
     let share_bytes = m.get_one::<u64>("share").expect("has a default") << 20;
-    let coordinator = match text(m, "scheduler") {
-        Some(_) => Some(Coordinator::new(&folder, scheduler(m)?, work, share_bytes)?),
-        None => None,
+    let elsewhere = Recipe::read(&folder)?.source.iter().any(|source| is_address(&source.path));
+    let threads = machine::threads(None);
+    let crew = match text(m, "scheduler") {
+        Some(_) => Some(Crew::Executors(scheduler(m)?)),
+        // What is in a store is brought here share by share.
+        None => elsewhere.then_some(Crew::Threads(threads)),
     };
+    let coordinator = crew.map(|crew| Coordinator::new(&folder, crew, work, share_bytes)).transpose()?;
     stop_on_signal();
     let progress = watch::Lines::default();
     let context = Context {
         folder: &folder,
-        threads: machine::threads(None),
+        threads,
         training_threads: 1,
         ranks: &Alone,
         worker: work::worker()?,

@@ -48,6 +48,16 @@ pub(crate) fn row(ticket: &str) -> Vec<u8> {
     line.into_bytes()
 }
 
+/// The ticket of such a line.
+///
+/// # Errors
+/// When this is another kind of line.
+pub(crate) fn ticket_in(row: &[u8]) -> Result<String> {
+    let row: Option<serde_json::Value> = serde_json::from_slice(row).ok();
+    let ticket = row.and_then(|row| row[COLUMN].as_str().map(str::to_owned));
+    ticket.ok_or_else(|| Error::new("cluster-version"))
+}
+
 /// Asks the scheduler whether it is there and has executors.
 ///
 /// # Errors

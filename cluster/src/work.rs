@@ -79,7 +79,10 @@ impl ScalarUDFImpl for Work {
 }
 
 /// Does what a ticket says, unless that was done.
-fn work(ticket: &str) -> Result<Receipt> {
+///
+/// # Errors
+/// `cluster-version` for a ticket of another program, and what the work brings.
+pub(crate) fn work(ticket: &str) -> Result<Receipt> {
     static PROGRAM: LazyLock<Result<String>> = LazyLock::new(tickets::program);
     let began = Instant::now();
     let ticket: Ticket = serde_json::from_str(ticket).map_err(|_| Error::new("cluster-version"))?;

@@ -5,7 +5,7 @@
 //! compare it, so memory does not grow with the texts: a bit for each document
 //! stays. A build that was stopped goes on after the last files that were saved.
 
-use std::{mem::take, ops::Range, path::Path};
+use std::{ops::Range, path::Path};
 
 use kwaya_base::{Error, Progress, Result, Unit, error::At, files, messages};
 
@@ -97,18 +97,15 @@ fn read(
                 match made {
                     Made::Documents(documents) => spool.append(documents)?,
                     Made::Large => {
-                        let mut documents = Batch::default();
-                        let rest = stream(job(number), Portion::ALL, &extractors, |document, _, position| {
-                            add(&mut documents, number, document);
-                            if documents.len() < BATCH_BYTES as usize {
-                                return Ok(());
-                            }
-                            progress.at(done + position);
-                            spool.append(take(&mut documents))?;
+                        let (first, tally) = spool.begin(number)?;
+                        let portion = Portion { first, index: 0, of: 1 };
+                        let tally = stream(job(number), portion, tally, &extractors, |made| {
+                            spool.append(batch_of(number, made.documents))?;
+                            spool.done_within(made.batch + 1, made.tally)?;
+                            progress.at(done + made.position);
                             if progress.stopped() { Err(Error::new("interrupted")) } else { Ok(()) }
                         })?;
-                        rest.rest().for_each(|document| add(&mut documents, number, document));
-                        spool.append(documents)?;
+                        spool.append(batch_of(number, tally.rest()))?;
                     }
                 }
                 done += listing.files[number].bytes;
@@ -132,13 +129,16 @@ impl Made {
     fn of(number: usize, outcome: Outcome) -> Self {
         match outcome {
             Outcome::Large => Self::Large,
-            Outcome::Documents(documents) => {
-                let mut batch = Batch::default();
-                documents.into_iter().for_each(|document| add(&mut batch, number, document));
-                Self::Documents(batch)
-            }
+            Outcome::Documents(documents) => Self::Documents(batch_of(number, documents)),
         }
     }
+}
+
+/// What came of documents of a file.
+pub(crate) fn batch_of(file: usize, documents: impl IntoIterator<Item = Prepared>) -> Batch {
+    let mut batch = Batch::default();
+    documents.into_iter().for_each(|document| add(&mut batch, file, document));
+    batch
 }
 
 /// Adds what came of a document of a file.

@@ -119,7 +119,7 @@ impl Prepared {
 }
 
 /// Counts what is dropped of one file, so that not every line gets a row.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tally {
     dropped: BTreeMap<Reason, (u64, u64)>,
 }
@@ -161,21 +161,31 @@ impl Tally {
     }
 }
 
-/// Which batches of the records of a large file are worked on: of every `of`
-/// the one at `index`. The others are read all the same, as a stream has no other
-/// way to them.
+/// Which batches of the records of a large file are worked on: from the one called
+/// `first` on, of every `of` the one at `index`. The others are read all the same,
+/// as a stream has no other way past them.
 #[derive(Clone, Copy)]
 pub(crate) struct Portion {
+    pub(crate) first: u64,
     pub(crate) index: u64,
     pub(crate) of: u64,
 }
 
 impl Portion {
-    pub(crate) const ALL: Self = Self { index: 0, of: 1 };
-
     fn holds(self, batch: u64) -> bool {
-        batch % self.of == self.index
+        batch >= self.first && batch % self.of == self.index
     }
+}
+
+/// What came of a batch of the records of a large file.
+pub(crate) struct Made<'a> {
+    /// The number of the batch.
+    pub(crate) batch: u64,
+    pub(crate) documents: Vec<Prepared>,
+    /// What was dropped up to here.
+    pub(crate) tally: &'a Tally,
+    /// How much of the file was read.
+    pub(crate) position: u64,
 }
 
 /// What is done to one file, and by what.
@@ -272,16 +282,17 @@ pub(crate) fn prepare(job: Job<'_>, extractor: &mut Extractor) -> Result<Outcome
 }
 
 /// The documents of a portion of a file that is [`Outcome::Large`], to `sink` in
-/// their order with the number of their batch and how much of the file was read.
-/// One thread reads, all work. Gives what got no row of its own.
+/// their order. One thread reads, all work. `tally` is of the batches before; gives
+/// that of all.
 ///
 /// # Errors
 /// Those of [`prepare`] and of `sink`.
 pub(crate) fn stream(
     job: Job<'_>,
     portion: Portion,
+    mut tally: Tally,
     extractors: &Extractors,
-    mut sink: impl FnMut(Prepared, u64, u64) -> Result<()>,
+    mut sink: impl FnMut(Made<'_>) -> Result<()>,
 ) -> Result<Tally> {
     let Job { file, options, .. } = job;
     let (send, batches) = mpsc::sync_channel::<(u64, Vec<Record>, u64)>(1);
@@ -306,7 +317,6 @@ pub(crate) fn stream(
             }
             Ok(())
         });
-        let mut tally = Tally::default();
         let done = parallel::stream(
             move || batches.recv().ok(),
             options.threads,
@@ -316,8 +326,8 @@ pub(crate) fn stream(
             |_, (number, documents)| {
                 let position = watch.position.load(Relaxed).min(file.bytes);
                 let done = documents.and_then(|documents| {
-                    let mut documents = documents.into_iter().filter_map(|document| tally.admit(document));
-                    documents.try_for_each(|document| sink(document, number, position))
+                    let documents = documents.into_iter().filter_map(|document| tally.admit(document)).collect();
+                    sink(Made { batch: number, documents, tally: &tally, position })
                 });
                 // The reader may be far from its next record.
                 watch.stopped.store(done.is_err(), Relaxed);

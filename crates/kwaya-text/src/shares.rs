@@ -101,7 +101,7 @@ pub fn prepare(
 ) -> Result<()> {
     let identifier = Identifier::new(&options.languages, &options.learned);
     let extractors = Extractors::new(options);
-    let portion = Portion { index: share.portion, of: share.portions };
+    let portion = Portion { first: 0, index: share.portion, of: share.portions };
     let mut writer = Documents { out: compressed(out)?, path: out, number: 0, batch: Batch::default() };
     for (number, file) in share.files.clone().zip(files) {
         let job = Job { file, source: &sources[file.source], options, identifier: &identifier };
@@ -115,17 +115,15 @@ pub fn prepare(
             // It was no file of portions after all.
             Outcome::Documents(_) => {}
             Outcome::Large => {
-                let rest = stream(job, portion, &extractors, |document, batch, _| {
-                    if share.portions > 1 && batch != writer.number {
-                        writer.write_full(0)?;
-                        writer.number = batch;
-                    }
-                    add(&mut writer.batch, number, document);
-                    if share.portions > 1 { Ok(()) } else { writer.write_full(BATCH_BYTES) }
+                let tally = stream(job, portion, Tally::default(), &extractors, |made| {
+                    writer.number = made.batch;
+                    made.documents.into_iter().for_each(|document| add(&mut writer.batch, number, document));
+                    // Of a portion each batch by itself.
+                    writer.write_full(if share.portions > 1 { 0 } else { BATCH_BYTES })
                 })?;
                 match share.portions {
-                    1 => rest.rest().for_each(|document| add(&mut writer.batch, number, document)),
-                    _ => writer.write_tally(&rest)?,
+                    1 => tally.rest().for_each(|document| add(&mut writer.batch, number, document)),
+                    _ => writer.write_tally(&tally)?,
                 }
             }
         }
@@ -255,7 +253,8 @@ impl Gathered {
     /// What the disk brings.
     pub fn open(unfinished: &Path, shares: &[Share]) -> Result<Self> {
         let mut spool = Spool::open(unfinished)?;
-        if spool.files() > 0 && !shares.iter().any(|share| share.files.end == spool.files()) {
+        let ends = |share: &Share| share.files.end == spool.files();
+        if spool.is_within() || spool.files() > 0 && !shares.iter().any(ends) {
             drop(spool);
             std::fs::remove_dir_all(unfinished).at(unfinished)?;
             spool = Spool::open(unfinished)?;

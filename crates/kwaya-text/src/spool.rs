@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Reason,
     duplicates::{SLOTS, Signature},
-    prepare::Clean,
+    prepare::{Clean, Tally},
     withdrawn::Letters,
 };
 
@@ -231,9 +231,14 @@ impl Batch {
 
 /// How far the files are whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 struct Mark {
     /// Files of the listing that are done.
     files: u64,
+    /// Batches of the records of the next file that are done, and what was dropped of
+    /// them.
+    batches: u64,
+    tally: Tally,
     /// Clean documents.
     documents: u32,
     /// The lengths of the three files.
@@ -252,7 +257,7 @@ pub(crate) struct Spool {
     files: [File; 3],
     /// What has been added.
     mark: Mark,
-    /// Up to the last file that was done.
+    /// Up to the last file or batch of records that was done.
     whole: Mark,
     /// What was made durable.
     saved: u64,
@@ -320,7 +325,32 @@ impl Spool {
 
     /// The first `files` of the listing are done: with them a build can go on.
     pub(crate) fn done(&mut self, files: usize) -> Result<()> {
+        (self.mark.batches, self.mark.tally) = (0, Tally::default());
         self.mark.files = files as u64;
+        self.goes_on()
+    }
+
+    /// Of the next file the first `batches` are done.
+    pub(crate) fn done_within(&mut self, batches: u64, tally: &Tally) -> Result<()> {
+        (self.mark.batches, self.mark.tally) = (batches, tally.clone());
+        self.goes_on()
+    }
+
+    /// Begins with the records of a file, those before it being done; how many
+    /// batches of them are done, and what was dropped of these.
+    pub(crate) fn begin(&mut self, file: usize) -> Result<(u64, Tally)> {
+        if file != self.files() {
+            self.done(file)?;
+        }
+        Ok((self.mark.batches, self.mark.tally.clone()))
+    }
+
+    /// Whether a part of the next file is done.
+    pub(crate) fn is_within(&self) -> bool {
+        self.mark.batches > 0
+    }
+
+    fn goes_on(&mut self) -> Result<()> {
         self.whole = self.mark.clone();
         if self.whole.bytes() - self.saved >= SAVE_BYTES { self.save() } else { Ok(()) }
     }
