@@ -23,7 +23,7 @@ use datafusion::{
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
 };
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use kwaya_base::{Error, Result, error::At};
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart, path::Path as Key};
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,9 @@ use url::Url;
 
 /// What the variables of the environment that stores read begin with.
 const VARIABLES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
+/// Files that are brought at once: a store takes longer to answer than to send a
+/// small one.
+const AT_ONCE: usize = 16;
 /// Files up to this size are written at once, larger ones in parts.
 const PART_BYTES: u64 = 16 << 20;
 
@@ -276,6 +279,11 @@ async fn download(store: &Arc<dyn ObjectStore>, key: &Key) -> Result<Fetched, (P
     Ok(Fetched { path: temporary.to_path_buf(), _temporary: Some(temporary) })
 }
 
+/// The files at these places, on this machine: for each, why it cannot be had.
+pub(crate) fn fetch_all<'s>(spots: impl Iterator<Item = &'s Spot> + Send) -> Vec<Result<Fetched>> {
+    wait(stream::iter(spots.map(Spot::fetch)).buffered(AT_ONCE).collect())
+}
+
 /// Where a document is, as it travels: names of files need not be text.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -292,16 +300,12 @@ impl Spot {
         }
     }
 
-    /// The file, on this machine.
-    ///
-    /// # Errors
-    /// When it has to be brought and cannot be.
-    pub(crate) fn fetch(&self) -> Result<Fetched> {
+    async fn fetch(&self) -> Result<Fetched> {
         let path = match self {
             Self::Text(text) if kwaya_recipe::recipe::is_address(Path::new(text)) => {
                 let url = Url::parse(text).map_err(|error| wrong(text, &error))?;
                 let (store, key) = stores().open(&url).map_err(|error| wrong(text, &error))?;
-                return wait(download(&store, &key)).map_err(|(at, error)| match error {
+                return download(&store, &key).await.map_err(|(at, error)| match error {
                     Failure::Store(error) => failed(text, error),
                     Failure::Disk(error) => Error::io(&at, error),
                 });

@@ -22,7 +22,7 @@ use kwaya_text::{
 };
 
 use crate::{
-    places::{Fetched, Place},
+    places::{Fetched, Place, fetch_all},
     tickets::{self, Item, Part, Receipt, Task, Ticket},
 };
 
@@ -30,6 +30,9 @@ use crate::{
 pub(crate) const NAME: &str = "kwaya_work";
 /// How long one document may take to be taken apart.
 const EXTRACTION_LIMIT: Duration = Duration::from_secs(60);
+
+/// Files that are on this machine at once to be hashed.
+const HASH_AT_ONCE: usize = 256;
 
 /// What the hash of a file is said with; an error has a cause instead.
 pub(crate) type Hashed = std::result::Result<(String, u64), String>;
@@ -102,11 +105,13 @@ fn carry_out(ticket: &Ticket, place: &Place, out: &Path) -> Result<()> {
     let options = &settings.options;
     match &ticket.task {
         Task::Hash { files } => {
-            let hashed: Vec<Hashed> = files.iter().map(|file| hash(file, options.max_file_bytes)).collect();
+            let chunks = files.chunks(HASH_AT_ONCE);
+            let hashed: Vec<Hashed> = chunks.flat_map(|files| hash(files, options.max_file_bytes)).collect();
             std::fs::write(out, serde_json::to_vec(&hashed).expect("hashes are plain data")).at(out)
         }
         Task::Prepare { share, files } => {
-            let fetched: Vec<Fetched> = files.iter().map(|file| file.spot.fetch()).collect::<Result<_>>()?;
+            let fetched = fetch_all(files.iter().map(|file| &file.spot));
+            let fetched: Vec<Fetched> = fetched.into_iter().collect::<Result<_>>()?;
             let files = files.iter().zip(&fetched).map(|(file, fetched)| listed(file, &fetched.path));
             shares::prepare(share, &files.collect::<Result<Vec<_>>>()?, &settings.sources, options, out)
         }
@@ -125,10 +130,14 @@ fn carry_out(ticket: &Ticket, place: &Place, out: &Path) -> Result<()> {
     }
 }
 
-fn hash(file: &Item, max_file_bytes: u64) -> Hashed {
-    let fetched = file.spot.fetch().map_err(|error| error.to_string())?;
-    let hashed = hash_of(&fetched.path, &file.name, file.bytes, max_file_bytes).map_err(|error| error.to_string())?;
-    Ok((hashed.0.to_hex().to_string(), hashed.1))
+fn hash(files: &[Item], max_file_bytes: u64) -> Vec<Hashed> {
+    let fetched = fetch_all(files.iter().map(|file| &file.spot));
+    let hashed = files.iter().zip(fetched).map(|(file, fetched)| {
+        let fetched = fetched.map_err(|error| error.to_string())?;
+        let hashed = hash_of(&fetched.path, &file.name, file.bytes, max_file_bytes);
+        hashed.map(|(hash, bytes)| (hash.to_hex().to_string(), bytes)).map_err(|error| error.to_string())
+    });
+    hashed.collect()
 }
 
 fn listed(file: &Item, path: &Path) -> Result<File> {

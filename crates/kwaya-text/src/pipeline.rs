@@ -98,7 +98,7 @@ fn read(
                     Made::Documents(documents) => spool.append(documents)?,
                     Made::Large => {
                         let (first, tally) = spool.begin(number)?;
-                        let portion = Portion { first, index: 0, of: 1 };
+                        let portion = Portion { first, ..Portion::ALL };
                         let tally = stream(job(number), portion, tally, &extractors, |made| {
                             spool.append(batch_of(number, made.documents))?;
                             spool.done_within(made.batch + 1, made.tally)?;

@@ -172,6 +172,9 @@ pub(crate) struct Portion {
 }
 
 impl Portion {
+    /// All batches.
+    pub(crate) const ALL: Self = Self { first: 0, index: 0, of: 1 };
+
     fn holds(self, batch: u64) -> bool {
         batch >= self.first && batch % self.of == self.index
     }
