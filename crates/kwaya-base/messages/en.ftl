@@ -252,6 +252,56 @@ ranks-without-mpi = This program was started { $size } times at once, but it was
     .remedy = Build it for several processes: cargo install --path crates/kwaya --features mpi. Or start it without mpirun.
 ranks-stopping = Asked to stop; all processes end after this step. If nobody asked, mpirun says which process was lost, and the same command goes on from the newest checkpoint.
 
+### Past one machine
+
+cluster-address = { $address } is no address that can be used: { $cause }
+    .remedy = Schedulers are named as http://HOST:PORT, what they listen on as IP:PORT, places in object stores as s3://BUCKET/FOLDER, gs://, az:// or https://.
+cluster-scheduler-missing = No scheduler answers at { $scheduler }: { $cause }
+    .remedy = Start one with: kwaya-cluster scheduler --listen IP:PORT
+cluster-no-executor = The scheduler at { $scheduler } has no executors
+    .remedy = Start one on each machine with: kwaya-cluster executor --scheduler { $scheduler }. One that was just started needs some seconds.
+cluster-engine = The engine below kwaya-cluster failed: { $cause }
+    .remedy = Check that the address is free and that the machines reach one another; KWAYA_LOG=info says more.
+cluster-failed = The cluster could not do its part: { $cause }
+    .remedy = Run the same command again: what is done is not done again. KWAYA_LOG=info in the executors says more.
+cluster-lost = The engine says that all is done, but { $name } is not there
+    .remedy = Check that all machines see the same work place (--work), then run the same command again.
+cluster-version = An executor is another version of this program
+    .remedy = Start executors from the same file of kwaya-cluster on all machines.
+cluster-recipe = The recipe in { $path }, or a file that it names, is another one on the machine of an executor
+    .remedy = Put the folder of the recipe at the same path on all machines: on a shared disk, or copied.
+cluster-hash = Listing the documents
+cluster-prepare = Preparing documents
+cluster-learn = Learning what is usual
+cluster-measure = Measuring documents
+cluster-scheduler-runs = Scheduler at { $address }; Ctrl-C ends it
+cluster-executor-runs = Executor at { $address } for { $scheduler }, with { $threads ->
+        [one] 1 thread
+       *[other] { $threads } threads
+    }; Ctrl-C ends it
+cluster-done = { $documents } documents, { $text } of text, in { $folder }
+    It took { $time }; the executors worked for { $executors } together, counted for each of their threads.
+help-cluster = The corpus of a recipe on several machines, with the same bits as on one
+help-cluster-example = Example, each line on a machine of its own, the recipe and its documents on a shared disk:
+      kwaya-cluster scheduler --listen 10.0.0.1:50050
+      kwaya-cluster executor --listen 10.0.0.2:50051 --scheduler http://10.0.0.1:50050
+      kwaya-cluster executor --listen 10.0.0.3:50051 --scheduler http://10.0.0.1:50050
+      kwaya-cluster corpus /shared/mymodel --scheduler http://10.0.0.1:50050
+    Then kwaya build goes on. Nobody is asked who he is: for a network of your own.
+help-cluster-scheduler = Runs the process that gives executors their work
+help-cluster-executor = Runs a process that works
+help-cluster-corpus = Makes the corpus of the recipe in DIR, or goes on with it
+help-cluster-dir = The folder of the recipe, at the same path on all machines
+help-cluster-listen = Where it listens: the IP address and port
+help-cluster-scheduler-url = Where the scheduler is: http://HOST:PORT
+help-cluster-scheduler-or-none = Where the scheduler is: http://HOST:PORT; without it, the corpus is made on this machine alone
+help-cluster-host = The name by which others reach this machine; without it, the address that the scheduler sees
+help-cluster-threads = Documents to work on at once; without it, one for each processor
+help-cluster-work = Where executors leave what they make: a folder that all machines see, or a place in an object store; without it, DIR/build/cluster
+help-cluster-out = A folder or a place in an object store that gets a copy of the corpus
+help-cluster-share = Documents that are given away at once, in MB
+help-cluster-json = Say it as JSON
+
 ### The command line
 
 word-error = error

@@ -10,7 +10,14 @@ use std::{
 use kwaya_base::{Error, Progress, Result, error::At, files};
 use kwaya_math::Pool;
 use kwaya_model::ADAPTER_FILES;
-use kwaya_text::{corpus, extract::Worker, keep_out::KeepOut, sources, tokenizer, withdrawn::Withdrawn};
+use kwaya_text::{
+    corpus,
+    extract::Worker,
+    keep_out::KeepOut,
+    sources::{self, Listing, Source},
+    tokenizer,
+    withdrawn::Withdrawn,
+};
 use kwaya_train::{LogEntry, Ranks};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -179,58 +186,138 @@ fn figures<T: DeserializeOwned>(done: &Done) -> Result<T> {
     serde_json::from_value(done.figures.clone()).map_err(|e| Error::new("ledger-figures").arg("cause", e))
 }
 
+/// What decides a corpus besides the documents: a recipe, and the files beside it.
+pub struct Settings {
+    /// The recipe.
+    pub recipe: Recipe,
+    /// Its sources.
+    pub sources: Vec<Source>,
+    /// What decides which documents are kept.
+    pub options: corpus::Options,
+    /// The hashes of what files beside the recipe say.
+    beside: Vec<String>,
+    ocr: Option<String>,
+    privacy: Option<String>,
+}
+
+impl Settings {
+    /// Those in `folder`, for work on so many threads.
+    ///
+    /// # Errors
+    /// When the recipe or a file that it names is missing or wrong.
+    pub fn read(folder: &Path, threads: usize, worker: Worker) -> Result<Self> {
+        Self::of(Recipe::read(folder)?, folder, threads, worker)
+    }
+
+    fn of(recipe: Recipe, folder: &Path, threads: usize, worker: Worker) -> Result<Self> {
+        let privacy = personal::rules(&recipe, folder)?;
+        let (learned, mut beside): (Vec<_>, Vec<_>) = recipe.learned(folder)?.into_iter().unzip();
+        let (word_lists, of_lists) = recipe.word_lists(folder)?;
+        beside.extend(of_lists);
+        let paths: Vec<PathBuf> = recipe.corpus.keep_out.iter().map(|path| folder.join(path)).collect();
+        let keep_out = KeepOut::read(&paths)?;
+        beside.extend((!paths.is_empty()).then(|| keep_out.hash()));
+        let privacy_hash = privacy.as_ref().map(|rules| rules.hash().to_owned());
+        beside.extend(privacy_hash.clone().filter(|_| personal::has_files(&recipe)));
+        let ocr = &recipe.corpus.ocr;
+        let ocr = if ocr.is_empty() { None } else { Some(corpus::Ocr::find(ocr)?) };
+        let ocr_version = ocr.as_ref().map(corpus::Ocr::describe);
+        let options = corpus::Options {
+            languages: recipe.languages.clone(),
+            learned,
+            paragraphs: recipe.corpus.paragraphs,
+            min_characters: recipe.corpus.min_characters,
+            max_file_bytes: recipe.corpus.max_file_mb * 1_000_000,
+            near_duplicate: recipe.corpus.near_duplicate,
+            held_out: recipe.corpus.held_out,
+            privacy,
+            unique_paragraphs: recipe.corpus.unique_paragraphs,
+            keep_out,
+            quality: recipe.corpus.quality.clone(),
+            word_lists,
+            withdrawn: Withdrawn::read(folder)?,
+            ocr,
+            threads,
+            worker,
+            ..corpus::Options::default()
+        };
+        let sources = recipe.sources(folder);
+        Ok(Self { recipe, sources, options, beside, ocr: ocr_version, privacy: privacy_hash })
+    }
+
+    /// A hash of all of it: machines on which it is the same make the same of a
+    /// document.
+    pub fn hash(&self) -> String {
+        let Self { recipe, options, beside, ocr, privacy, .. } = self;
+        let all =
+            (&recipe.languages, &recipe.corpus, &recipe.source, options.withdrawn.without(""), beside, ocr, privacy);
+        blake3::hash(plain(all).to_string().as_bytes()).to_string()
+    }
+}
+
+/// Who else works on a corpus, before the build goes on with what they have done.
+pub trait Hands {
+    /// Lists the files of the sources, as [`sources::scan`] does.
+    ///
+    /// # Errors
+    /// Those of [`sources::scan`].
+    fn list(&self, settings: &Settings, progress: &dyn Progress) -> Result<Listing> {
+        sources::scan(&settings.sources, settings.options.max_file_bytes, progress)
+    }
+
+    /// Leaves in `unfinished` what [`corpus::build`] then finds done.
+    ///
+    /// # Errors
+    /// What keeps them from it.
+    fn help(
+        &self,
+        _settings: &Settings,
+        _listing: &Listing,
+        _unfinished: &Path,
+        _progress: &dyn Progress,
+    ) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Nobody does.
+pub struct Nobody;
+
+impl Hands for Nobody {}
+
+/// Brings the corpus up to date, and nothing else.
+///
+/// # Errors
+/// What the recipe, the documents or the helping hands bring.
+pub fn corpus(context: &Context<'_>, hands: &dyn Hands) -> Result<Done> {
+    let recipe = Recipe::read(context.folder)?;
+    rights::check(&recipe, Day::today())?;
+    let mut shop = Workshop::open(context.folder)?;
+    Ok(gather(context, &recipe, &mut shop, hands)?.1)
+}
+
 /// Reads the documents and brings the corpus up to date.
-fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop) -> Result<(sources::Listing, Done)> {
-    let privacy = personal::rules(recipe, context.folder)?;
-    let sources = recipe.sources(context.folder);
-    let withdrawn = Withdrawn::read(context.folder)?;
-    let mut listing = sources::scan(&sources, recipe.corpus.max_file_mb * 1_000_000, context.progress)?;
-    listing.hash = withdrawn.without(&listing.hash);
+fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop, hands: &dyn Hands) -> Result<(Listing, Done)> {
+    let settings = Settings::of(recipe.clone(), context.folder, context.threads, context.worker.clone())?;
+    let Settings { sources, options, beside, .. } = &settings;
+    let mut listing = hands.list(&settings, context.progress)?;
+    listing.hash = options.withdrawn.without(&listing.hash);
     // What files beside the recipe say decides what is kept, as the documents do.
-    let (learned, mut beside): (Vec<_>, Vec<_>) = recipe.learned(context.folder)?.into_iter().unzip();
-    let (word_lists, of_lists) = recipe.word_lists(context.folder)?;
-    beside.extend(of_lists);
-    let paths: Vec<PathBuf> = recipe.corpus.keep_out.iter().map(|path| context.folder.join(path)).collect();
-    let keep_out = KeepOut::read(&paths)?;
-    beside.extend((!paths.is_empty()).then(|| keep_out.hash()));
-    let privacy_hash = privacy.as_ref().map(|rules| rules.hash().to_owned());
-    beside.extend(privacy_hash.clone().filter(|_| personal::has_files(recipe)));
     if !beside.is_empty() {
         listing.hash = blake3::hash(format!("{}\n{}", listing.hash, beside.join("\n")).as_bytes()).to_string();
     }
-    let ocr = &recipe.corpus.ocr;
-    let ocr = if ocr.is_empty() { None } else { Some(corpus::Ocr::find(ocr)?) };
-    let ocr_version = ocr.as_ref().map(corpus::Ocr::describe);
-    let options = corpus::Options {
-        languages: recipe.languages.clone(),
-        learned,
-        paragraphs: recipe.corpus.paragraphs,
-        min_characters: recipe.corpus.min_characters,
-        max_file_bytes: recipe.corpus.max_file_mb * 1_000_000,
-        near_duplicate: recipe.corpus.near_duplicate,
-        held_out: recipe.corpus.held_out,
-        privacy,
-        unique_paragraphs: recipe.corpus.unique_paragraphs,
-        keep_out,
-        quality: recipe.corpus.quality.clone(),
-        word_lists,
-        withdrawn,
-        ocr,
-        threads: context.threads,
-        worker: context.worker.clone(),
-        ..corpus::Options::default()
-    };
     let inputs = [Named { name: "documents".into(), hash: listing.hash.clone() }];
     let stage = Stage {
         name: "corpus",
         revision: 6,
-        options: &(&recipe.languages, &recipe.corpus, ocr_version, privacy_hash),
+        options: &(&recipe.languages, &recipe.corpus, &settings.ocr, &settings.privacy),
         inputs: &inputs,
         outputs: &["documents.parquet", "dropped.parquet"],
     };
     let done = shop.run(&stage, |shop, folder| {
         let unfinished = shop.unfinished(&stage)?;
-        let built = corpus::build(&listing, &sources, &options, &unfinished, folder, context.progress);
+        hands.help(&settings, &listing, &unfinished, context.progress)?;
+        let built = corpus::build(&listing, sources, options, &unfinished, folder, context.progress);
         // Where nothing was kept, the table that says why is all there is.
         if matches!(&built, Err(error) if error.key() == "corpus-empty") {
             let dropped = fs::read(folder.join("dropped.parquet")).at(folder)?;
@@ -273,7 +360,7 @@ pub fn plan(context: &Context<'_>, within: Duration) -> Result<Planned> {
     let rights = rights::check(&recipe, Day::today())?;
     let mut shop = Workshop::open(context.folder)?;
     let base = base(context, &recipe)?;
-    let (listing, corpus) = gather(context, &recipe, &mut shop)?;
+    let (listing, corpus) = gather(context, &recipe, &mut shop, &Nobody)?;
     let (pool, size) = (Pool::new(context.training_threads), corpus_size(&corpus)?);
     let mut work =
         Work { context, recipe: &recipe, shop: &mut shop, pool: &pool, size, corpus: &corpus, base: base.as_ref() };
@@ -347,7 +434,7 @@ pub fn build(context: &Context<'_>, within: Duration, announce: &mut dyn FnMut(&
         let learning = lock.learning(base.as_ref().map(|base| &base.source));
         memory::check(lock, &learning, &recipe.train, context.room(), context.ranks.size(), context.folder)?;
     }
-    let (listing, corpus_done) = gather(context, &recipe, &mut shop)?;
+    let (listing, corpus_done) = gather(context, &recipe, &mut shop, &Nobody)?;
     let (pool, size) = (Pool::new(context.training_threads), corpus_size(&corpus_done)?);
     let (recipe_of, corpus) = (&recipe, &corpus_done);
     let mut work = Work { context, recipe: recipe_of, shop: &mut shop, pool: &pool, size, corpus, base: base.as_ref() };

@@ -469,13 +469,21 @@ impl Recipe {
         self.source
             .iter()
             .map(|s| kwaya_text::sources::Source {
-                path: folder.join(&s.path),
+                path: if is_address(&s.path) { s.path.clone() } else { folder.join(&s.path) },
                 licence: s.consent.licence.clone(),
                 language: s.language.clone(),
                 column: s.column.clone(),
             })
             .collect()
     }
+}
+
+/// Whether this is no path but the address of a place in an object store, such as
+/// `s3://bucket/folder`.
+pub fn is_address(path: &Path) -> bool {
+    path.to_str()
+        .and_then(|path| path.split_once("://"))
+        .is_some_and(|(scheme, _)| !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 /// What a recipe does not say of the rights to its documents: recipes of

@@ -3,17 +3,18 @@
 //! measured, then it is known what is usual in its language.
 //!
 //! Memory is taken for each language, not for each document: the figures wait on
-//! disk.
+//! disk, beside the documents, so that a build which is stopped after they were
+//! taken, or for which others took them, does not take them again.
 
 use std::{
     collections::BTreeMap,
-    fs::File,
+    fs::{self, File},
     io::{BufReader, BufWriter, Read, Write},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
-use kwaya_base::{Error, Progress, Result, Unit, error::At};
+use kwaya_base::{Error, Progress, Result, Unit, error::At, files};
 
 use crate::{
     corpus::{Options, Step},
@@ -33,15 +34,115 @@ const LEARNED_BYTES: u64 = 32 << 20;
 const BATCH_BYTES: u64 = 256 << 10;
 const UNDER_WAY_BYTES: u64 = 16 << 20;
 
+/// The files of what was measured: the figures, what they were measured with, and
+/// what is usual, which is written last.
+const MEASURES: &str = "measures";
+const KNOWLEDGE: &str = "knowledge";
+const USUAL: &str = "usual";
+
 /// A document that may be judged.
-struct Document {
-    number: u32,
+pub(crate) struct Document {
     key: Key,
     site: u64,
     /// Chats are not: neither what is usual in them nor their lines are those of
     /// texts.
     judged: bool,
     text: String,
+}
+
+impl Document {
+    /// `file` is the name of its file.
+    pub(crate) fn new(clean: &Clean, key: Key, file: &str, text: String) -> Self {
+        Self { site: site(file, &clean.part), key, judged: clean.format != Format::Chat.name(), text }
+    }
+}
+
+/// Documents and bytes of each language: how much of it is learned from.
+pub(crate) type Amounts = BTreeMap<String, (u64, u64)>;
+
+/// What is usual in each language.
+pub(crate) type Usual = BTreeMap<String, Distribution>;
+
+/// Whether anything is asked of the documents.
+pub(crate) fn asks(options: &Options) -> bool {
+    options.quality.level != Level::Off || !options.quality.limits.is_empty()
+}
+
+/// How much there is to learn from.
+pub(crate) fn amounts(spool: &Spool) -> Result<Amounts> {
+    let mut amounts = Amounts::new();
+    for key in spool.keys()? {
+        let (_, key) = key?;
+        let (documents, bytes) = amounts.entry(key.language).or_default();
+        (*documents, *bytes) = (*documents + 1, *bytes + key.bytes);
+    }
+    Ok(amounts)
+}
+
+/// Learns from a document, or from its lines alone.
+pub(crate) fn learn(document: &Document, learner: &Learner, amounts: &Amounts, options: &Options) {
+    let Document { key, site, judged: true, text } = document else { return };
+    // What is usual among fewer is not asked of them, and a large corpus has a
+    // few documents in every language. At the strict level it is asked whether
+    // lines end as sentences do.
+    let strict = options.quality.level == Level::Strict;
+    let enough = |documents: u64| strict || documents >= DOCUMENTS_MIN;
+    let draw = u64::from_le_bytes(key.hash[..8].try_into().expect("a hash has 32 bytes"));
+    let (documents, of) = amounts.get(&key.language).copied().unwrap_or_default();
+    let drawn = u128::from(draw) * u128::from(of) <= u128::from(LEARNED_BYTES) << 64;
+    match drawn && enough(documents) {
+        true => learner.add(&key.language, *site, text),
+        false => learner.add_lines(*site, text),
+    }
+}
+
+/// Measures a document, and adds it to what is usual.
+pub(crate) fn measure(document: &Document, knowledge: &Knowledge, usual: &Mutex<Usual>, options: &Options) -> Measures {
+    let Document { key, site, judged: true, text } = document else { return Measures::none() };
+    let cleaned = knowledge.clean(&key.language, *site, text, options.quality.level);
+    let measures = knowledge.measure(&key.language, &cleaned, &options.word_lists);
+    let mut usual = usual.lock().unwrap_or_else(PoisonError::into_inner);
+    match usual.get_mut(&key.language) {
+        Some(distribution) => distribution.add(&measures),
+        None => usual.entry(key.language.clone()).or_default().add(&measures),
+    }
+    measures
+}
+
+/// Figures of documents on their way to disk, in the order of the documents.
+pub(crate) struct Figures<'a> {
+    folder: &'a Path,
+    file: BufWriter<File>,
+}
+
+impl<'a> Figures<'a> {
+    /// Begins them in `folder`.
+    pub(crate) fn begin(folder: &'a Path) -> Result<Self> {
+        let path = folder.join(MEASURES);
+        Ok(Self { folder, file: BufWriter::new(File::create(&path).at(&path)?) })
+    }
+
+    /// Adds those of the next documents.
+    pub(crate) fn add(&mut self, measures: &[u8]) -> Result<()> {
+        self.file.write_all(measures).at(self.folder)
+    }
+
+    /// With these they are whole.
+    pub(crate) fn finish(self, knowledge: &Knowledge, usual: &Usual) -> Result<()> {
+        let file = self.file.into_inner().map_err(std::io::IntoInnerError::into_error).at(self.folder)?;
+        file.sync_all().at(self.folder)?;
+        files::write(&self.folder.join(KNOWLEDGE), &knowledge.to_bytes())?;
+        files::write(&self.folder.join(USUAL), &serde_json::to_vec(usual).expect("counts are plain data"))
+    }
+}
+
+/// What was measured with and what is usual, where [`Figures`] of so many
+/// documents are whole in `folder`.
+pub(crate) fn taken(folder: &Path, documents: u32) -> Option<(Knowledge, Usual)> {
+    let length = fs::metadata(folder.join(MEASURES)).ok()?.len();
+    let usual = serde_json::from_slice(&fs::read(folder.join(USUAL)).ok()?).ok()?;
+    let knowledge = Knowledge::from_bytes(&fs::read(folder.join(KNOWLEDGE)).ok()?)?;
+    (length == u64::from(documents) * Measures::BYTES as u64).then_some((knowledge, usual))
 }
 
 /// What is known of the documents, asked for in their order.
@@ -55,7 +156,8 @@ pub(crate) struct Judged<'a> {
 
 impl<'a> Judged<'a> {
     /// Judges the documents of `spool`; those that are not good enough are set in
-    /// `gone`. Their figures wait in `folder`.
+    /// `gone`. Their figures wait in `folder`, which is for these documents and
+    /// options.
     ///
     /// # Errors
     /// `interrupted`, and what the disk brings.
@@ -69,15 +171,19 @@ impl<'a> Judged<'a> {
     ) -> Result<Self> {
         let (knowledge, thresholds, measures) = (Knowledge::default(), BTreeMap::new(), None);
         let mut judged = Self { options, listing, knowledge, thresholds, measures };
-        let wishes = &options.quality;
-        if wishes.level == Level::Off && wishes.limits.is_empty() {
+        if !asks(options) {
             return Ok(judged);
         }
-        progress.begin("corpus-quality", 2 * u64::from(spool.documents()), Unit::Documents);
-        judged.learn(spool, progress)?;
-        let path = folder.join("measures");
-        judged.measure(spool, &path, progress)?;
-        progress.end();
+        let usual = match taken(folder, spool.documents()) {
+            Some((knowledge, usual)) => {
+                judged.knowledge = knowledge;
+                usual
+            }
+            None => judged.take(spool, folder, progress)?,
+        };
+        let learned = usual.iter().map(|(language, of)| (language.clone(), Thresholds::learn(of, &options.quality)));
+        judged.thresholds = learned.collect();
+        let path = folder.join(MEASURES);
         judged.measures = Some((BufReader::new(File::open(&path).at(&path)?), path));
         for key in spool.keys()? {
             let (document, key) = key?;
@@ -91,57 +197,19 @@ impl<'a> Judged<'a> {
         Ok(judged)
     }
 
-    fn learn(&mut self, spool: &Spool, progress: &dyn Progress) -> Result<()> {
-        let mut amounts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-        for key in spool.keys()? {
-            let (_, key) = key?;
-            let (documents, bytes) = amounts.entry(key.language).or_default();
-            (*documents, *bytes) = (*documents + 1, *bytes + key.bytes);
-        }
-        // What is usual among fewer is not asked of them, and a large corpus has a
-        // few documents in every language. At the strict level it is asked whether
-        // lines end as sentences do.
-        let strict = self.options.quality.level == Level::Strict;
-        let enough = |documents: u64| strict || documents >= DOCUMENTS_MIN;
-        let learner = Learner::default();
-        let learn = |document: &Document| {
-            let Document { key, site, judged: true, text, .. } = document else { return };
-            let draw = u64::from_le_bytes(key.hash[..8].try_into().expect("a hash has 32 bytes"));
-            let (documents, of) = amounts.get(&key.language).copied().unwrap_or_default();
-            let drawn = u128::from(draw) * u128::from(of) <= u128::from(LEARNED_BYTES) << 64;
-            match drawn && enough(documents) {
-                true => learner.add(&key.language, *site, text),
-                false => learner.add_lines(*site, text),
-            }
-        };
-        self.each(spool, (0, progress), learn, |()| Ok(()))?;
+    /// Learns, and takes the figures.
+    fn take(&mut self, spool: &Spool, folder: &Path, progress: &dyn Progress) -> Result<Usual> {
+        progress.begin("corpus-quality", 2 * u64::from(spool.documents()), Unit::Documents);
+        let (options, amounts, learner) = (self.options, amounts(spool)?, Learner::default());
+        self.each(spool, (0, progress), |document| learn(document, &learner, &amounts, options), |()| Ok(()))?;
         self.knowledge = learner.finish();
-        Ok(())
-    }
-
-    fn measure(&mut self, spool: &Spool, path: &Path, progress: &dyn Progress) -> Result<()> {
-        let mut file = BufWriter::new(File::create(path).at(path)?);
-        let distributions: Mutex<BTreeMap<String, Distribution>> = Mutex::default();
-        let Options { quality, word_lists, .. } = self.options;
-        let measure = |document: &Document| {
-            let Document { key, site, judged: true, text, .. } = document else { return Measures::none() };
-            let cleaned = self.knowledge.clean(&key.language, *site, text, quality.level);
-            let measures = self.knowledge.measure(&key.language, &cleaned, word_lists);
-            let mut distributions = distributions.lock().unwrap_or_else(PoisonError::into_inner);
-            match distributions.get_mut(&key.language) {
-                Some(distribution) => distribution.add(&measures),
-                None => distributions.entry(key.language.clone()).or_default().add(&measures),
-            }
-            measures
-        };
-        self.each(spool, (spool.documents(), progress), measure, |measures| {
-            file.write_all(&measures.to_bytes()).at(path)
-        })?;
-        file.flush().at(path)?;
-        let distributions = distributions.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let learned = distributions.iter().map(|(language, of)| (language.clone(), Thresholds::learn(of, quality)));
-        self.thresholds = learned.collect();
-        Ok(())
+        let (mut figures, usual) = (Figures::begin(folder)?, Mutex::default());
+        let work = |document: &Document| measure(document, &self.knowledge, &usual, options).to_bytes();
+        self.each(spool, (spool.documents(), progress), work, |measures| figures.add(&measures))?;
+        let usual = usual.into_inner().unwrap_or_else(PoisonError::into_inner);
+        figures.finish(&self.knowledge, &usual)?;
+        progress.end();
+        Ok(usual)
     }
 
     /// Calls `work` on all threads with each document, and `take` with what it
@@ -159,7 +227,7 @@ impl<'a> Judged<'a> {
             while bytes < BATCH_BYTES
                 && let Some(document) = documents.next()
             {
-                bytes += document.as_ref().map_or(0, |document| document.key.bytes);
+                bytes += document.as_ref().map_or(0, |(_, document)| document.key.bytes);
                 batch.push(document);
             }
             (!batch.is_empty()).then_some((batch, bytes))
@@ -172,7 +240,7 @@ impl<'a> Judged<'a> {
             |(), (batch, _)| {
                 batch
                     .into_iter()
-                    .map(|document: Result<Document>| document.map(|document| (document.number, work(&document))))
+                    .map(|document: Result<_>| document.map(|(number, document)| (number, work(&document))))
                     .collect::<Result<Vec<_>>>()
             },
             |_, batch| {
@@ -185,9 +253,8 @@ impl<'a> Judged<'a> {
         )
     }
 
-    fn documents(&self, spool: &Spool) -> Result<impl Iterator<Item = Result<Document>> + use<'_>> {
-        let (mut keys, chat) = (spool.keys()?, Format::Chat.name());
-        let listing = self.listing;
+    fn documents(&self, spool: &Spool) -> Result<impl Iterator<Item = Result<(u32, Document)>> + use<'_>> {
+        let (mut keys, listing) = (spool.keys()?, self.listing);
         Ok(spool.entries()?.filter_map(move |entry| {
             let (clean, text) = match entry {
                 Ok((Entry::Clean(clean), text)) => (clean, text),
@@ -196,8 +263,8 @@ impl<'a> Judged<'a> {
             };
             let key = keys.next().expect("each clean document has a key");
             Some(key.map(|(number, key)| {
-                let site = site(&listing.files[key.file as usize], &clean.part);
-                Document { number, key, site, judged: clean.format != chat, text }
+                let file = &listing.files[key.file as usize].name;
+                (number, Document::new(&clean, key, file, text))
             }))
         }))
     }
@@ -220,7 +287,7 @@ impl<'a> Judged<'a> {
         if self.measures.is_none() || clean.format == Format::Chat.name() {
             return (text, None);
         }
-        let site = site(&self.listing.files[key.file as usize], &clean.part);
+        let site = site(&self.listing.files[key.file as usize].name, &clean.part);
         let cleaned = self.knowledge.clean(&key.language, site, &text, self.options.quality.level);
         match cleaned.removed_bytes {
             0 => (text, None),
@@ -238,8 +305,8 @@ impl<'a> Judged<'a> {
 }
 
 /// What documents of one site or folder have in common.
-fn site(file: &sources::File, part: &str) -> u64 {
-    let name = file.part(part);
+fn site(file: &str, part: &str) -> u64 {
+    let name = sources::part(file, part);
     let site = match name.split_once("://") {
         Some((_, address)) => address.split('/').next(),
         None => name.rsplit_once('/').map(|(folder, _)| folder),

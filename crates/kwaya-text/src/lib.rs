@@ -9,7 +9,7 @@
 //! [`compressor`] gives a figure to measure a model against. Nothing here
 //! depends on the number of threads.
 //!
-//! Beside that path, [`vocabulary`] is a tokenizer as GGUF files describe it
+//! [`shares`] is that path past one machine. Beside it, [`vocabulary`] is a tokenizer as GGUF files describe it
 //! and [`chat`] turns the messages of a chat into one text.
 
 pub mod audit;
@@ -37,6 +37,7 @@ pub mod privacy;
 pub mod quality;
 mod reason;
 mod records;
+pub mod shares;
 mod sort;
 pub mod sources;
 mod spool;

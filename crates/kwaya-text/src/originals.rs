@@ -17,7 +17,7 @@ use crate::{
     extractors::Extractors,
     keep_out::KeepOut,
     language::Identifier,
-    prepare::{Job, Outcome, Prepared, prepare, stream},
+    prepare::{Job, Outcome, Portion, Prepared, Tally, prepare, stream},
     sources::{self, File, Source, path_of},
     withdrawn::Withdrawn,
 };
@@ -78,7 +78,10 @@ pub(crate) fn originals(
         // and then it is as if it were gone.
         let _ = match prepare(job, &mut extractors.get()) {
             Ok(Outcome::Documents(prepared)) => prepared.into_iter().try_for_each(&mut take),
-            Ok(Outcome::Large) => stream(job, &extractors, |prepared, _| take(prepared)),
+            Ok(Outcome::Large) => stream(job, Portion::ALL, Tally::default(), &extractors, |made| {
+                made.documents.into_iter().try_for_each(&mut take)
+            })
+            .map(drop),
             Err(error) => Err(error),
         };
     }

@@ -5,7 +5,7 @@
 //! compare it, so memory does not grow with the texts: a bit for each document
 //! stays. A build that was stopped goes on after the last files that were saved.
 
-use std::{mem::take, ops::Range, path::Path};
+use std::{ops::Range, path::Path};
 
 use kwaya_base::{Error, Progress, Result, Unit, error::At, files, messages};
 
@@ -19,7 +19,7 @@ use crate::{
     language::Identifier,
     paragraphs::Repeated,
     parallel,
-    prepare::{Clean, Job, Outcome, Prepared, prepare, start, stream},
+    prepare::{Clean, Job, Outcome, Portion, Prepared, prepare, start, stream},
     sources::{self, Listing, Source},
     spool::{Batch, Entry, Key, Refused, Spool},
     table::Writer,
@@ -54,7 +54,7 @@ pub fn build(
     let identifier = Identifier::new(&options.languages, &options.learned);
     let mut spool = Spool::open(unfinished)?;
     read(listing, sources, options, &identifier, &mut spool, progress)?;
-    let compared = compare(&mut spool, listing, options, scratch.path(), progress)?;
+    let compared = compare(&mut spool, listing, options, (unfinished, scratch.path()), progress)?;
     let stats = Stats { unknown_to_detector: identifier.unknown().to_vec(), ..Stats::default() };
     let mut writing = Writing { listing, sources, options, stats };
     writing.write(&mut spool, compared, scratch.path(), folder, progress)?;
@@ -71,9 +71,7 @@ fn read(
     progress: &dyn Progress,
 ) -> Result<()> {
     let bytes = |files: Range<usize>| listing.files[files].iter().map(|file| file.bytes).sum::<u64>();
-    let mut batches = batches(&listing.files);
-    // Where the spool ends, a batch ended.
-    batches.retain(|batch| batch.start >= spool.files());
+    let batches = batches(&listing.files, spool.files());
     progress.begin("corpus-documents", bytes(0..listing.files.len()), Unit::Bytes);
     let mut done = bytes(0..spool.files());
     progress.at(done);
@@ -99,17 +97,15 @@ fn read(
                 match made {
                     Made::Documents(documents) => spool.append(documents)?,
                     Made::Large => {
-                        let mut documents = Batch::default();
-                        stream(job(number), &extractors, |document, position| {
-                            add(&mut documents, number, document);
-                            if documents.len() < BATCH_BYTES as usize {
-                                return Ok(());
-                            }
-                            progress.at(done + position);
-                            spool.append(take(&mut documents))?;
+                        let (first, tally) = spool.begin(number)?;
+                        let portion = Portion { first, ..Portion::ALL };
+                        let tally = stream(job(number), portion, tally, &extractors, |made| {
+                            spool.append(batch_of(number, made.documents))?;
+                            spool.done_within(made.batch + 1, made.tally)?;
+                            progress.at(done + made.position);
                             if progress.stopped() { Err(Error::new("interrupted")) } else { Ok(()) }
                         })?;
-                        spool.append(documents)?;
+                        spool.append(batch_of(number, tally.rest()))?;
                     }
                 }
                 done += listing.files[number].bytes;
@@ -133,17 +129,20 @@ impl Made {
     fn of(number: usize, outcome: Outcome) -> Self {
         match outcome {
             Outcome::Large => Self::Large,
-            Outcome::Documents(documents) => {
-                let mut batch = Batch::default();
-                documents.into_iter().for_each(|document| add(&mut batch, number, document));
-                Self::Documents(batch)
-            }
+            Outcome::Documents(documents) => Self::Documents(batch_of(number, documents)),
         }
     }
 }
 
+/// What came of documents of a file.
+pub(crate) fn batch_of(file: usize, documents: impl IntoIterator<Item = Prepared>) -> Batch {
+    let mut batch = Batch::default();
+    documents.into_iter().for_each(|document| add(&mut batch, file, document));
+    batch
+}
+
 /// Adds what came of a document of a file.
-fn add(batch: &mut Batch, file: usize, prepared: Prepared) {
+pub(crate) fn add(batch: &mut Batch, file: usize, prepared: Prepared) {
     let file = file as u32;
     match prepared {
         Prepared::Dropped(mut refused) => {
@@ -159,12 +158,12 @@ fn add(batch: &mut Batch, file: usize, prepared: Prepared) {
     }
 }
 
-/// The files in runs that are handed to a thread at once: one by one, small
-/// files would cost more in waking threads than in work.
-fn batches(files: &[sources::File]) -> Vec<Range<usize>> {
+/// The files from `first` on in runs that are handed to a thread at once: one by
+/// one, small files would cost more in waking threads than in work.
+fn batches(files: &[sources::File], first: usize) -> Vec<Range<usize>> {
     let mut batches: Vec<Range<usize>> = Vec::new();
     let mut bytes = BATCH_BYTES;
-    for (index, file) in files.iter().enumerate() {
+    for (index, file) in files.iter().enumerate().skip(first) {
         bytes += file.bytes;
         match batches.last_mut() {
             Some(batch) if bytes <= BATCH_BYTES && batch.len() < BATCH_FILES => batch.end = index + 1,
@@ -189,12 +188,12 @@ fn compare<'a>(
     spool: &mut Spool,
     listing: &'a Listing,
     options: &'a Options,
-    scratch: &Path,
+    (unfinished, scratch): (&Path, &Path),
     progress: &dyn Progress,
 ) -> Result<Compared<'a>> {
     let mut gone = Bits::new(spool.documents());
     // First, so that no text is dropped for one that is dropped itself.
-    let judged = Judged::of(spool, &mut gone, listing, options, scratch, progress)?;
+    let judged = Judged::of(spool, &mut gone, listing, options, unfinished, progress)?;
     progress.begin("corpus-duplicates", u64::from(spool.documents()), Unit::Documents);
     let threshold = options.near_duplicate;
     let duplicates = duplicates::find(spool, &mut gone, threshold, options.memory_bytes, scratch, progress)?;

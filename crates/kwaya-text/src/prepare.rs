@@ -119,32 +119,76 @@ impl Prepared {
 }
 
 /// Counts what is dropped of one file, so that not every line gets a row.
-#[derive(Default)]
-struct Tally {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tally {
     dropped: BTreeMap<Reason, (u64, u64)>,
 }
 
 impl Tally {
     /// The document, if it gets a row of its own.
     fn admit(&mut self, document: Prepared) -> Option<Prepared> {
-        if let Prepared::Dropped(refused) = &document {
-            let (count, rest) = self.dropped.entry(refused.reason).or_default();
-            *count += 1;
-            if *count > DROPPED_LINES_MAX {
-                *rest += refused.bytes;
-                return None;
-            }
+        match &document {
+            Prepared::Dropped(refused) if !self.admits(refused) => None,
+            _ => Some(document),
         }
-        Some(document)
+    }
+
+    /// Whether what was dropped gets a row of its own.
+    pub(crate) fn admits(&mut self, refused: &Refused) -> bool {
+        let (count, rest) = self.dropped.entry(refused.reason).or_default();
+        *count += 1;
+        let admitted = *count <= DROPPED_LINES_MAX;
+        *rest += if admitted { 0 } else { refused.bytes };
+        admitted
+    }
+
+    /// Adds what got no row in a portion of the file; what got one is counted by
+    /// itself.
+    pub(crate) fn add_rest(&mut self, portion: &Self) {
+        for (reason, (count, rest)) in &portion.dropped {
+            let (all, bytes) = self.dropped.entry(*reason).or_default();
+            *all += count.saturating_sub(DROPPED_LINES_MAX);
+            *bytes += rest;
+        }
     }
 
     /// Rows for the rest.
-    fn rest(self) -> impl Iterator<Item = Prepared> {
+    pub(crate) fn rest(self) -> impl Iterator<Item = Prepared> {
         let many = self.dropped.into_iter().filter(|(_, (count, _))| *count > DROPPED_LINES_MAX);
         many.map(|(reason, (count, rest))| {
             Prepared::dropped((reason, format!("{} more", count - DROPPED_LINES_MAX)), rest)
         })
     }
+}
+
+/// Which batches of the records of a large file are worked on: from the one called
+/// `first` on, of every `of` the one at `index`. The others are read all the same,
+/// as a stream has no other way past them.
+#[derive(Clone, Copy)]
+pub(crate) struct Portion {
+    pub(crate) first: u64,
+    pub(crate) index: u64,
+    pub(crate) of: u64,
+}
+
+impl Portion {
+    /// All batches.
+    pub(crate) const ALL: Self = Self { first: 0, index: 0, of: 1 };
+
+    fn holds(self, batch: u64) -> bool {
+        batch >= self.first && batch % self.of == self.index
+    }
+}
+
+/// What came of a batch of the records of a large file.
+pub(crate) struct Made<'a> {
+    /// The number of the batch.
+    pub(crate) batch: u64,
+    pub(crate) documents: Vec<Prepared>,
+    /// What was dropped up to here.
+    pub(crate) tally: &'a Tally,
+    /// How much of the file was read.
+    pub(crate) position: u64,
 }
 
 /// What is done to one file, and by what.
@@ -240,48 +284,53 @@ pub(crate) fn prepare(job: Job<'_>, extractor: &mut Extractor) -> Result<Outcome
     }))
 }
 
-/// The documents of a file that is [`Outcome::Large`], to `sink` in their
-/// order with how much of the file was read. One thread reads, all work.
+/// The documents of a portion of a file that is [`Outcome::Large`], to `sink` in
+/// their order. One thread reads, all work. `tally` is of the batches before; gives
+/// that of all.
 ///
 /// # Errors
 /// Those of [`prepare`] and of `sink`.
 pub(crate) fn stream(
     job: Job<'_>,
+    portion: Portion,
+    mut tally: Tally,
     extractors: &Extractors,
-    mut sink: impl FnMut(Prepared, u64) -> Result<()>,
-) -> Result<()> {
+    mut sink: impl FnMut(Made<'_>) -> Result<()>,
+) -> Result<Tally> {
     let Job { file, options, .. } = job;
-    let (send, batches) = mpsc::sync_channel::<(Vec<Record>, u64)>(1);
+    let (send, batches) = mpsc::sync_channel::<(u64, Vec<Record>, u64)>(1);
     let disk = Disk { path: &file.path, task: job.task(), hash: file.hash };
     let watch = Watch::default();
     thread::scope(|scope| {
         let watch = &watch;
         let reader = scope.spawn(move || {
-            let (mut batch, mut bytes) = (Vec::new(), 0);
+            let (mut number, mut batch, mut bytes) = (0, Vec::new(), 0);
             disk.read(&mut extractors.get(), watch, &mut |record: Record| {
                 bytes += record.bytes;
                 batch.push(record);
                 bytes < BATCH_BYTES && batch.len() < BATCH_RECORDS || {
-                    let batch = (take(&mut batch), take(&mut bytes));
-                    send.send(batch).is_ok()
+                    let full = (number, take(&mut batch), take(&mut bytes));
+                    number += 1;
+                    !portion.holds(full.0) || send.send(full).is_ok()
                 }
             })?;
-            // Who would take it may be gone; why, they know.
-            let _ = send.send((batch, bytes));
+            if portion.holds(number) {
+                // Who would take it may be gone; why, they know.
+                let _ = send.send((number, batch, bytes));
+            }
             Ok(())
         });
-        let mut tally = Tally::default();
         let done = parallel::stream(
             move || batches.recv().ok(),
             options.threads,
-            (|(_, bytes): &(_, u64)| *bytes, UNDER_WAY_BYTES),
+            (|(_, _, bytes): &(_, _, u64)| *bytes, UNDER_WAY_BYTES),
             || extractors.get(),
-            |extractor, (records, _)| job.records(records, extractor),
-            |_, documents| {
+            |extractor, (number, records, _)| (number, job.records(records, extractor)),
+            |_, (number, documents)| {
                 let position = watch.position.load(Relaxed).min(file.bytes);
                 let done = documents.and_then(|documents| {
-                    let mut documents = documents.into_iter().filter_map(|document| tally.admit(document));
-                    documents.try_for_each(|document| sink(document, position))
+                    let documents = documents.into_iter().filter_map(|document| tally.admit(document)).collect();
+                    sink(Made { batch: number, documents, tally: &tally, position })
                 });
                 // The reader may be far from its next record.
                 watch.stopped.store(done.is_err(), Relaxed);
@@ -290,7 +339,7 @@ pub(crate) fn stream(
         );
         let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         done.and(read)?;
-        tally.rest().try_for_each(|document| sink(document, file.bytes))
+        Ok(tally)
     })
 }
 

@@ -109,5 +109,22 @@ fn plain(figure: u32) -> f64 {
     f64::from(figure) / f64::from(filter::SCALE)
 }
 
+/// Counts, little-endian.
+fn write_counts(counts: &[u32], out: &mut Vec<u8>) {
+    out.extend(counts.iter().flat_map(|count| count.to_le_bytes()));
+}
+
+/// Fills `counts`; `None` where there are too few bytes.
+fn read_counts(counts: &mut [u32], bytes: &mut &[u8]) -> Option<()> {
+    let read = bytes.split_off(..4 * counts.len())?.as_chunks().0;
+    counts.iter_mut().zip(read).for_each(|(count, bytes)| *count = u32::from_le_bytes(*bytes));
+    Some(())
+}
+
+/// A number of eight bytes, little-endian.
+fn read_number(bytes: &mut &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.split_off(..8)?.first_chunk()?))
+}
+
 #[cfg(test)]
 mod tests;

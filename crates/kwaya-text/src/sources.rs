@@ -46,8 +46,13 @@ pub struct File {
 impl File {
     /// The name of a document within this file.
     pub(crate) fn part(&self, part: &str) -> String {
-        if part.is_empty() { self.name.clone() } else { format!("{}/{part}", self.name) }
+        self::part(&self.name, part)
     }
+}
+
+/// The name of a document within the file of this name.
+pub(crate) fn part(file: &str, part: &str) -> String {
+    if part.is_empty() { file.to_owned() } else { format!("{file}/{part}") }
 }
 
 /// What a scan found.
@@ -75,45 +80,97 @@ const OWN: [&str; 4] = [RECIPE, "kwaya.lock", "build", WITHDRAWN];
 /// `source-missing` for a folder that is not there, `source-empty` when there
 /// is no file in any, `interrupted`.
 pub fn scan(sources: &[Source], max_file_bytes: u64, progress: &dyn Progress) -> Result<Listing> {
-    let mut files = Vec::new();
-    let mut skipped = Vec::new();
-    let mut visited = HashSet::new();
-    for (index, source) in sources.iter().enumerate() {
-        if !source.path.exists() {
-            return Err(Error::new("source-missing").path(&source.path));
-        }
-        walk(index, source, &mut visited, &mut files, &mut skipped);
-    }
-    progress.begin("scan-files", files.iter().map(|f| f.bytes).sum(), Unit::Bytes);
-    let mut done = 0;
-    let mut kept = Vec::with_capacity(files.len());
-    for mut file in files {
+    let mut found = Found::default();
+    sources.iter().enumerate().try_for_each(|(index, source)| found.walk(index, source))?;
+    progress.begin("scan-files", found.files.iter().map(|f| f.bytes).sum(), Unit::Bytes);
+    let (mut done, mut hashed) = (0, Vec::with_capacity(found.files.len()));
+    for file in &found.files {
         if progress.stopped() {
             return Err(Error::new("interrupted"));
         }
         done += file.bytes;
-        let hashed = match file.bytes <= max_file_bytes || holds_many(&file) {
-            true => hash(&file.path),
-            false => Ok((blake3::hash(&file.bytes.to_le_bytes()), file.bytes)),
-        };
-        match hashed {
-            Ok((hash, bytes)) => {
-                (file.hash, file.bytes) = (hash, bytes);
-                kept.push(file);
-            }
-            Err(error) => {
-                skipped.push(dropped(file.source, file.name, file.bytes, Reason::Unreadable, error.to_string()));
-            }
-        }
+        hashed.push(hash_of(&file.path, &file.name, file.bytes, max_file_bytes).map_err(|error| error.to_string()));
         progress.at(done);
     }
     progress.end();
-    if kept.is_empty() {
-        let paths: Vec<_> = sources.iter().map(|s| s.path.display().to_string()).collect();
-        return Err(Error::new("source-empty").arg("path", paths.join(", ")));
+    found.list(sources, hashed)
+}
+
+/// Files that were found, not yet hashed: that can be done elsewhere.
+#[derive(Default)]
+pub struct Found {
+    /// By source and then by the bytes of their names; without their hashes.
+    pub files: Vec<File>,
+    skipped: Vec<Dropped>,
+    visited: HashSet<PathBuf>,
+}
+
+impl Found {
+    /// Adds the files of the next source, a folder or a file of this machine.
+    ///
+    /// # Errors
+    /// `source-missing`.
+    pub fn walk(&mut self, index: usize, source: &Source) -> Result<()> {
+        if !source.path.exists() {
+            return Err(Error::new("source-missing").path(&source.path));
+        }
+        walk(index, source, &mut self.visited, &mut self.files, &mut self.skipped);
+        Ok(())
     }
-    let hash = hash_all(sources, &kept);
-    Ok(Listing { files: kept, hash, skipped })
+
+    /// Adds the files of the next source, wherever they are: their places, names
+    /// and sizes.
+    pub fn add(&mut self, source: usize, files: impl IntoIterator<Item = (PathBuf, String, u64)>) {
+        let first = self.files.len();
+        let hidden = |name: &str| name.split('/').any(|part| part.starts_with('.'));
+        let files = files.into_iter().filter(|(_, name, _)| !hidden(name));
+        self.files.extend(files.map(|(path, name, bytes)| File {
+            path,
+            name,
+            source,
+            bytes,
+            hash: blake3::Hash::from_bytes([0; 32]),
+        }));
+        self.files[first..].sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
+    }
+
+    /// The listing, given for each file what [`hash_of`] says, or why it cannot be
+    /// read.
+    ///
+    /// # Errors
+    /// `source-empty` when there is no file in any source.
+    pub fn list(mut self, sources: &[Source], hashed: Vec<Result<(blake3::Hash, u64), String>>) -> Result<Listing> {
+        let mut kept = Vec::with_capacity(self.files.len());
+        for (mut file, hashed) in self.files.into_iter().zip(hashed) {
+            match hashed {
+                Ok((hash, bytes)) => {
+                    (file.hash, file.bytes) = (hash, bytes);
+                    kept.push(file);
+                }
+                Err(detail) => {
+                    self.skipped.push(dropped(file.source, file.name, file.bytes, Reason::Unreadable, detail));
+                }
+            }
+        }
+        if kept.is_empty() {
+            let paths: Vec<_> = sources.iter().map(|s| s.path.display().to_string()).collect();
+            return Err(Error::new("source-empty").arg("path", paths.join(", ")));
+        }
+        let hash = hash_all(sources, &kept);
+        Ok(Listing { files: kept, hash, skipped: self.skipped })
+    }
+}
+
+/// The hash of a file at `path` and its size now; of one over the limit that is
+/// not read, the hash of its size.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn hash_of(path: &Path, name: &str, bytes: u64, max_file_bytes: u64) -> std::io::Result<(blake3::Hash, u64)> {
+    match bytes <= max_file_bytes || holds_many(path, name) {
+        true => hash(path),
+        false => Ok((blake3::hash(&bytes.to_le_bytes()), bytes)),
+    }
 }
 
 fn walk(
@@ -203,8 +260,8 @@ pub(crate) fn escape(bytes: &[u8]) -> String {
 }
 
 /// Whether a file over the limit is read all the same.
-fn holds_many(file: &File) -> bool {
-    OsFile::open(&file.path).and_then(|mut open| records::holds_many(&file.name, &mut open)).unwrap_or(false)
+fn holds_many(path: &Path, name: &str) -> bool {
+    OsFile::open(path).and_then(|mut open| records::holds_many(name, &mut open)).unwrap_or(false)
 }
 
 /// The hash of a file and its size.

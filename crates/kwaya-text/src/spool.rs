@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Reason,
     duplicates::{SLOTS, Signature},
-    prepare::Clean,
+    prepare::{Clean, Tally},
     withdrawn::Letters,
 };
 
@@ -151,6 +151,70 @@ impl Batch {
         self.documents += 1;
     }
 
+    /// Writes it for [`Self::read`]: `(documents u32, lengths of the three u64, the
+    /// three)`.
+    pub(crate) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        out.write_all(&self.documents.to_le_bytes())?;
+        self.bytes.iter().try_for_each(|bytes| out.write_all(&(bytes.len() as u64).to_le_bytes()))?;
+        self.bytes.iter().try_for_each(|bytes| out.write_all(bytes))
+    }
+
+    /// What [`Self::write`] wrote.
+    pub(crate) fn read(from: &mut impl Read) -> io::Result<Self> {
+        let mut documents = [0; 4];
+        from.read_exact(&mut documents)?;
+        let mut lengths = [[0; 8]; 3];
+        lengths.iter_mut().try_for_each(|length| from.read_exact(length))?;
+        let mut batch = Self { bytes: Default::default(), documents: u32::from_le_bytes(documents) };
+        for (bytes, length) in batch.bytes.iter_mut().zip(lengths) {
+            let length = u64::from_le_bytes(length);
+            if from.by_ref().take(length).read_to_end(bytes)? as u64 != length {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        if batch.bytes[1].len() as u64 != u64::from(batch.documents) * KEY_BYTES as u64 {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(batch)
+    }
+
+    /// The documents that are kept, with their texts and keys.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = io::Result<(Box<Clean>, String, Key)>> + '_ {
+        let (mut entries, mut keys) = (self.bytes[0].as_slice(), self.bytes[1].chunks_exact(KEY_BYTES));
+        let entries = std::iter::from_fn(move || entry(&mut entries).transpose());
+        entries.filter_map(move |entry| match entry {
+            Ok((Entry::Clean(clean), text)) => {
+                let key = keys.next().ok_or_else(|| io::ErrorKind::InvalidData.into());
+                Some(key.map(|key| (clean, text, Key::read(key))))
+            }
+            Ok((Entry::Dropped(_), _)) => None,
+            Err(error) => Some(Err(error)),
+        })
+    }
+
+    /// Without those dropped ones that `admit` does not want.
+    pub(crate) fn retain(&mut self, mut admit: impl FnMut(&Refused) -> bool) -> io::Result<()> {
+        let [entries, keys, _] = &mut self.bytes;
+        let mut kept = Vec::with_capacity(entries.len());
+        let mut keys = keys.chunks_exact_mut(KEY_BYTES);
+        let mut left = entries.as_slice();
+        while !left.is_empty() {
+            let whole = left;
+            let found = entry(&mut left)?.map(|(entry, _)| entry);
+            match found {
+                Some(Entry::Dropped(refused)) if !admit(&refused) => continue,
+                Some(Entry::Clean(_)) => {
+                    let key = keys.next().ok_or(io::ErrorKind::InvalidData)?;
+                    key[12..20].copy_from_slice(&(kept.len() as u64).to_le_bytes());
+                }
+                _ => {}
+            }
+            kept.extend_from_slice(&whole[..whole.len() - left.len()]);
+        }
+        *entries = kept;
+        Ok(())
+    }
+
     /// Where the entry begins.
     fn entry(&mut self, entry: &Entry, text: &str) -> u64 {
         let bytes = &mut self.bytes[0];
@@ -167,9 +231,14 @@ impl Batch {
 
 /// How far the files are whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 struct Mark {
     /// Files of the listing that are done.
     files: u64,
+    /// Batches of the records of the next file that are done, and what was dropped of
+    /// them.
+    batches: u64,
+    tally: Tally,
     /// Clean documents.
     documents: u32,
     /// The lengths of the three files.
@@ -188,7 +257,7 @@ pub(crate) struct Spool {
     files: [File; 3],
     /// What has been added.
     mark: Mark,
-    /// Up to the last file that was done.
+    /// Up to the last file or batch of records that was done.
     whole: Mark,
     /// What was made durable.
     saved: u64,
@@ -256,7 +325,32 @@ impl Spool {
 
     /// The first `files` of the listing are done: with them a build can go on.
     pub(crate) fn done(&mut self, files: usize) -> Result<()> {
+        (self.mark.batches, self.mark.tally) = (0, Tally::default());
         self.mark.files = files as u64;
+        self.goes_on()
+    }
+
+    /// Of the next file the first `batches` are done.
+    pub(crate) fn done_within(&mut self, batches: u64, tally: &Tally) -> Result<()> {
+        (self.mark.batches, self.mark.tally) = (batches, tally.clone());
+        self.goes_on()
+    }
+
+    /// Begins with the records of a file, those before it being done; how many
+    /// batches of them are done, and what was dropped of these.
+    pub(crate) fn begin(&mut self, file: usize) -> Result<(u64, Tally)> {
+        if file != self.files() {
+            self.done(file)?;
+        }
+        Ok((self.mark.batches, self.mark.tally.clone()))
+    }
+
+    /// Whether a part of the next file is done.
+    pub(crate) fn is_within(&self) -> bool {
+        self.mark.batches > 0
+    }
+
+    fn goes_on(&mut self) -> Result<()> {
         self.whole = self.mark.clone();
         if self.whole.bytes() - self.saved >= SAVE_BYTES { self.save() } else { Ok(()) }
     }
@@ -330,11 +424,18 @@ impl Spool {
     }
 }
 
+/// Fills `buffer`, unless there is nothing left to read.
+pub(crate) fn begins(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
+    match from.read_exact(&mut buffer[..1]) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        read => read.and_then(|()| from.read_exact(&mut buffer[1..])).map(|()| true),
+    }
+}
+
 fn entry(reader: &mut impl Read) -> io::Result<Option<(Entry, String)>> {
     let (mut length, mut text) = ([0; 4], [0; 8]);
-    match reader.read_exact(&mut length) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        read => read?,
+    if !begins(reader, &mut length)? {
+        return Ok(None);
     }
     reader.read_exact(&mut text)?;
     let mut bytes = vec![0; u32::from_le_bytes(length) as usize];

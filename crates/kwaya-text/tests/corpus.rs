@@ -216,6 +216,42 @@ fn neither_the_limit_of_memory_nor_a_stop_at_any_moment_shows() {
     }
 }
 
+/// How far a build that was stopped had come: files, and records of the next one in
+/// batches.
+fn reached(out: &Path) -> (u64, u64) {
+    let mark: serde_json::Value = serde_json::from_slice(&fs::read(out.join("unfinished/mark")).unwrap()).unwrap();
+    (mark["files"].as_u64().unwrap(), mark["batches"].as_u64().unwrap())
+}
+
+/// A file that takes hours is not begun again.
+#[test]
+fn a_stop_in_the_middle_of_a_large_file_costs_nothing_that_was_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, whole, out) = (dir.path().join("in"), dir.path().join("whole"), dir.path().join("out"));
+    fs::create_dir(&folder).unwrap();
+    let texts = (0..3000).map(|i| if i % 4 == 0 { swahili(i / 8) } else { swahili(i) });
+    let lines = texts.map(|text| format!("{}\n{{\"text\": \"fupi\"}}\n", serde_json::json!({ "text": text })));
+    fs::write(folder.join("b.jsonl"), lines.collect::<String>()).unwrap();
+    for name in ["a.txt", "c.txt"] {
+        fs::write(folder.join(name), swahili(name.len() + usize::from(name.as_bytes()[0]))).unwrap();
+    }
+    let stats = build(&folder, &whole, 2);
+    assert_eq!(stats.dropped[&Reason::TooShort], 1001, "the lines after the first thousand have one row");
+    let (mut before, mut stops) = ((0, 0), 0);
+    while before.0 < 3 {
+        // It is told of the beginning, and of one more.
+        let options = Options { threads: 1 + stops % 3, ..options() };
+        let error = build_with(&folder, &out, options, &StopAfter(AtomicU64::new(2))).unwrap_err();
+        assert_eq!(error.key(), "interrupted");
+        let after = reached(&out);
+        assert!(after > before, "{after:?} after {before:?}");
+        (before, stops) = (after, stops + 1);
+    }
+    assert!(stops > 4, "{stops}");
+    assert!(build(&folder, &out, 2) == stats);
+    assert!(tables(&out) == tables(&whole));
+}
+
 #[test]
 fn a_paragraph_stays_in_the_first_document_that_has_it() {
     let dir = tempfile::tempdir().unwrap();

@@ -8,6 +8,7 @@ use std::{
 use super::{
     Cleaned, Level, Measures, Model, WordLists, Yardstick,
     lines::{SiteLines, line_hashes},
+    read_number,
 };
 
 /// Learns from documents on any number of threads, in any order: sums are all
@@ -70,6 +71,30 @@ impl Knowledge {
     /// Its figures.
     pub fn measure(&self, language: &str, cleaned: &Cleaned<'_>, lists: &WordLists) -> Measures {
         Measures::of(cleaned, self.languages.get(language), lists)
+    }
+
+    /// As bytes, for [`Self::read`]: the lines; then for each language the length
+    /// of its code (u64), that, and its counts.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.lines.write(&mut out);
+        for (language, yardstick) in &self.languages {
+            out.extend_from_slice(&(language.len() as u64).to_le_bytes());
+            out.extend_from_slice(language.as_bytes());
+            yardstick.model().write(&mut out);
+        }
+        out
+    }
+
+    /// What [`Self::to_bytes`] gave; `None` where these bytes are not that.
+    pub fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
+        let mut knowledge = Self { languages: BTreeMap::new(), lines: SiteLines::read(&mut bytes)? };
+        while !bytes.is_empty() {
+            let length = usize::try_from(read_number(&mut bytes)?).ok()?;
+            let language = String::from_utf8(bytes.split_off(..length)?.to_vec()).ok()?;
+            knowledge.languages.insert(language, Yardstick::new(Model::read(&mut bytes)?));
+        }
+        Some(knowledge)
     }
 
     /// Adds what was learned from other documents.

@@ -115,6 +115,30 @@ impl SiteLines {
         }
     }
 
+    /// As bytes, for [`Self::read`]: the sources with their documents, two sums
+    /// (u64), two tables (u32).
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let documents = self.documents.iter().flat_map(|(source, count)| [*source, *count]);
+        let sums = [self.documents.len() as u64].into_iter().chain(documents).chain([self.lines, self.highest.into()]);
+        sums.for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
+        self.tables.iter().for_each(|table| super::write_counts(table, out));
+    }
+
+    /// What [`Self::write`] wrote; `None` where that is not what it is.
+    pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
+        let mut lines = Self::default();
+        for _ in 0..super::read_number(bytes)? {
+            let source = super::read_number(bytes)?;
+            lines.documents.insert(source, super::read_number(bytes)?);
+        }
+        lines.lines = super::read_number(bytes)?;
+        lines.highest = super::read_number(bytes)?.try_into().ok()?;
+        for table in &mut lines.tables {
+            super::read_counts(table, bytes)?;
+        }
+        Some(lines)
+    }
+
     /// How many documents of `source` a line must be in to belong to it.
     fn limit(&self, source: u64, level: usize) -> u64 {
         let documents = self.documents.get(&source).copied().unwrap_or(0);

@@ -79,6 +79,27 @@ impl Model {
         read(text, &mut Learning { model: self, recent: Recent::default(), word: None });
     }
 
+    /// As bytes, for [`Self::read`]: five sums (u64) and three tables (u32).
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        for sum in [self.documents, self.words, self.pairs, self.long_lines, self.long_lines_ended] {
+            out.extend_from_slice(&sum.to_le_bytes());
+        }
+        [&self.triples, &self.word, &self.pair].into_iter().for_each(|table| super::write_counts(table, out));
+    }
+
+    /// What [`Self::write`] wrote; `None` where that is not what it is.
+    pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
+        let mut model = Self::default();
+        let Self { documents, words, pairs, long_lines, long_lines_ended, triples, word, pair } = &mut model;
+        for sum in [documents, words, pairs, long_lines, long_lines_ended] {
+            *sum = super::read_number(bytes)?;
+        }
+        for table in [triples, word, pair] {
+            super::read_counts(table, bytes)?;
+        }
+        Some(model)
+    }
+
     /// Adds what another has learned from other documents.
     pub fn merge(&mut self, other: &Self) {
         self.documents += other.documents;

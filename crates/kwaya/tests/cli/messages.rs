@@ -59,6 +59,7 @@ fn sources() -> Vec<(String, String)> {
             walk(&entry.as_ref().unwrap().path().join(part), &mut found);
         }
     }
+    walk(&Path::new(CRATES).join("../cluster/src"), &mut found);
     found
 }
 
