@@ -90,9 +90,9 @@ fn share(listing: &Listing, sources: &[Source], options: &Options, bytes: u64, u
         shares::write_knowledge(&shares::learn(&[part], &amounts, options).unwrap(), &out).unwrap();
         knowledge.merge(&shares::read_knowledge(&out).unwrap());
     }
-    for number in 0..shares.len() {
+    for (number, share) in shares.iter().enumerate() {
         let (path, names): (_, Vec<String>) = (made("prepared", number), names(number));
-        let part = Part { path: &path, first: shares[number].files.start, names: &names };
+        let part = Part { path: &path, first: share.files.start, names: &names };
         shares::measure(&part, &knowledge, options, &made("measured", number)).unwrap();
     }
     let mut measured = gathered.measured(knowledge).unwrap();
