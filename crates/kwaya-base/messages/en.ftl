@@ -1063,6 +1063,7 @@ help-classify-examples =
       kwaya classify train --data train.tsv --label category --text headline,text topics.safetensors
       kwaya classify eval topics.safetensors --data test.tsv
       kwaya classify run topics.safetensors "Bei ya mahindi imepanda"
+      kwaya classify train --data train.tsv --label category --text headline,text --base model.gguf topics.gguf
 
     Data are tables (.tsv, .csv) whose first row names the columns, or lines of JSON (.jsonl).
 help-classify-train = Learn a classifier from labelled rows
@@ -1071,8 +1072,10 @@ help-classify-train-examples =
       kwaya classify train --data train.tsv --label category --text headline,text topics.safetensors
       kwaya classify train --data letters.csv --label office --text letter offices.safetensors --report offices.html
       kwaya classify train --data train.jsonl --dev dev.jsonl --label topic --text body topics.safetensors --sure 0.98
+      kwaya classify train --data train.tsv --label category --text headline,text --base model.gguf topics.gguf --precision bf16
 
     Settings are chosen by cross-validation: each quarter of the rows is held out in turn. The figures are of answers to rows that were held out.
+    With --base a language model is taught instead, which takes minutes to hours rather than a second: docs/classifying.md says when that pays. A training that was stopped goes on when the same command is run again.
 help-classify-run = Give each text its label
 help-classify-run-examples =
     Examples:
@@ -1090,10 +1093,15 @@ help-classify-model = A classifier, as kwaya classify train writes it
 help-classify-out = The file to write the classifier to
 help-classify-texts = Texts to give a label each
 help-classify-data = A table (.tsv, .csv) or lines of JSON (.jsonl); - reads standard input
-help-classify-dev = More labelled rows to choose settings by; nothing is learned from them
+help-classify-dev = More labelled rows to choose settings by, or with --base to calibrate by; nothing is learned from them
 help-classify-label = The column with the label
 help-classify-text = The columns with text, with commas between
 help-classify-sure = Of the answers that are not called unsure, the share that is to be right
+help-classify-base = Teach this language model the labels, rather than weigh words: a folder, a GGUF file, or a recipe that was built. The classifier is then a GGUF file that needs nothing else
+help-classify-tokens = With --base: tokens of a text that are read, from its beginning; fewer are faster
+help-classify-epochs = With --base: how often each row is learned from
+help-classify-rate = With --base: the learning rate at its highest
+help-classify-precision = With --base: the numbers that products are made of; bf16 is faster where the processor has it, and gives other bits
 help-classify-report = Write a page with the figures and the confusion matrix, as HTML
 
 classify-reading = Reading rows
@@ -1133,6 +1141,17 @@ classify-columns-other = The classifier reads { $wanted } columns ({ $names }), 
 classify-nothing = There is nothing to give a label to
     .remedy = Write a text after the name of the classifier, or name a file with --data.
 
+classify-untaught = { $path } is a language model, but no classifier
+    .remedy = Teach it your labels: kwaya classify train --data FILE --label COLUMN --text COLUMNS --base { $path } OUT.gguf
+classify-labels-alike = The tokenizer of the base does not tell the label { $label } from { $other }
+    .remedy = Give one of the two another name in the rows, or take another base.
+classify-context = { $tokens } tokens of a text and its label are more than the model reads at once
+    .remedy = Give --tokens of { $max } or fewer.
+classify-memory = Teaching takes { $needed } of memory, and there are { $room }
+    .remedy = Give fewer --tokens than { $tokens }, a smaller base, or more --memory where others can spare it.
+classify-teaching = Each of { $rows } rows is learned from { $epochs } times, in { $steps } steps. { $cut } texts are longer than { $tokens } tokens and lose their end.
+classify-taught = Taught { $base } { $labels } labels from { $rows } rows in { $time }: { $path } ({ $bytes }).
+classify-of-untaught = Answers to { $rows } rows that it was not taught:
 classify-made = Learned { $labels } labels from { $rows } rows in { $time }: { $path } ({ $bytes }, { $features } features).
 classify-tried = Tried: single columns { $column_weight } beside all together, cost { $cost }: weighted F1 { $f1 }
 classify-of-held-out = Answers to { $rows } rows, each held out from the training of its answer:
@@ -1150,6 +1169,7 @@ classify-no = no
 classify-speed = { $rows } rows in { $time }: { $speed } rows per second
 
 classify-page-title = Classifier { $name }
+classify-page-taught = A language model, { $base }, that was taught these labels.
 classify-page-held-out = Measured on { $rows } rows, each held out from the training of its answer.
 classify-page-test = Measured on { $rows } rows that were given for it.
 classify-page-labels = Figures of each label

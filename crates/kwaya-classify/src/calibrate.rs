@@ -4,8 +4,12 @@
 //! called unsure. Both come from rows that were held out.
 
 use kwaya_math::scalar;
+use serde::{Deserialize, Serialize};
 
-use crate::measure::Judged;
+use crate::{
+    measure::{self, Judged, Measures},
+    model::Answer,
+};
 
 /// Rows that a threshold is drawn from at least, and their share.
 const SURE_ROWS_MIN: usize = 20;
@@ -15,6 +19,60 @@ const LOW: f64 = -8.0;
 const HIGH: f64 = 4.0;
 /// Each step makes the place 0.618 times as wide.
 const STEPS: usize = 40;
+
+/// How the scores of labels become an answer, whatever gave the scores.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// By what the scores are divided before they become probabilities.
+    pub temperature: f64,
+    /// Answers with a smaller probability are unsure.
+    pub unsure_below: f64,
+}
+
+impl Calibration {
+    /// That which fits rows that were held out: their scores, and the numbers
+    /// of their labels. An answer is to be called sure where `sure` of the
+    /// answers are right.
+    pub fn of(scores: &[Vec<f32>], truths: &[u32], sure: f64) -> Self {
+        let temperature = temperature(scores, truths);
+        let judged: Vec<Judged> =
+            scores.iter().zip(truths).map(|(scores, truth)| judge(scores, *truth, temperature)).collect();
+        Self { temperature, unsure_below: unsure_below(&judged, sure) }
+    }
+
+    /// The answer to a row whose labels have these scores, one at least.
+    pub fn answer(&self, scores: &[f32]) -> Answer {
+        let probabilities = probabilities(scores, self.temperature);
+        let label = (1..probabilities.len())
+            .fold(0, |best, label| if probabilities[label] > probabilities[best] { label } else { best });
+        Answer { label, sure: probabilities[label] >= self.unsure_below, probabilities }
+    }
+
+    /// Measures answers to rows whose labels, by number, are `truths`.
+    ///
+    /// # Panics
+    /// When there are not as many truths as answers, or a label has no name.
+    pub fn measure(&self, labels: &[String], answers: &[Answer], truths: &[usize]) -> Measures {
+        assert_eq!(answers.len(), truths.len(), "measure: an answer for each truth");
+        let judged = answers.iter().zip(truths).map(|(answer, &truth)| Judged {
+            truth,
+            answer: answer.label,
+            probability: answer.probabilities[answer.label],
+        });
+        measure::measure(labels, &judged.collect::<Vec<_>>(), self.unsure_below)
+    }
+
+    /// Whether the numbers, which may come from anywhere, can be worked with.
+    pub fn is_valid(&self) -> bool {
+        (1e-6..=1e6).contains(&self.temperature) && (0.0..=1.0).contains(&self.unsure_below)
+    }
+}
+
+/// What an answer by these scores comes to.
+pub(crate) fn judge(scores: &[f32], truth: u32, temperature: f64) -> Judged {
+    let answer = best(scores);
+    Judged { truth: truth as usize, answer, probability: probabilities(scores, temperature)[answer] }
+}
 
 /// Probabilities of labels with these scores.
 pub(crate) fn probabilities(scores: &[f32], temperature: f64) -> Vec<f64> {
@@ -29,13 +87,13 @@ pub(crate) fn probabilities(scores: &[f32], temperature: f64) -> Vec<f64> {
 }
 
 /// The place of the highest score, the first of several.
-pub(crate) fn best(scores: &[f32]) -> usize {
+fn best(scores: &[f32]) -> usize {
     (1..scores.len()).fold(0, |best, label| if scores[label] > scores[best] { label } else { best })
 }
 
 /// The temperature under which the true labels are likeliest, by golden
 /// section.
-pub(crate) fn temperature(scores: &[Vec<f32>], truths: &[u32]) -> f64 {
+fn temperature(scores: &[Vec<f32>], truths: &[u32]) -> f64 {
     const GOLDEN: f64 = 0.618_033_988_749_894_9;
     let loss = |x: f64| -> f64 {
         let temperature = scalar::exp2(x);
@@ -64,7 +122,7 @@ pub(crate) fn temperature(scores: &[Vec<f32>], truths: &[u32]) -> f64 {
 /// The lowest probability from which on `wanted` of the answers are right; where
 /// there is none, that from which on most are. At least a tenth of the rows
 /// lies above it. Of answers less likely than any of the rows nothing is known.
-pub(crate) fn unsure_below(judged: &[Judged], wanted: f64) -> f64 {
+fn unsure_below(judged: &[Judged], wanted: f64) -> f64 {
     let mut sorted: Vec<(f64, bool)> = judged.iter().map(|row| (row.probability, row.truth == row.answer)).collect();
     sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
     let fewest = SURE_ROWS_MIN.max((sorted.len() as f64 * SURE_SHARE_MIN) as usize).min(sorted.len());

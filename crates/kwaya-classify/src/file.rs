@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     features,
     model::{About, Classifier, Table},
+    rows::TEXTS_MAX,
 };
 
 /// The largest file that is read.
@@ -32,8 +33,6 @@ const FILE_BYTES_MAX: u64 = 1 << 30;
 /// The key of the metadata.
 const KEY: &str = "kwaya.classifier";
 const FORMAT: u32 = 1;
-/// Columns with text.
-pub(crate) const COLUMNS_MAX: usize = 1 << 8;
 /// Labels.
 const LABELS_MAX: usize = 1 << 12;
 /// Bounds of numbers: far outside what training makes, far inside f32.
@@ -155,16 +154,14 @@ fn from_bytes(bytes: &[u8]) -> Result<Classifier, String> {
 
 fn check(about: &About) -> Result<(), String> {
     let (labels, columns) = (about.labels.len(), about.text.len());
-    let held_out = &about.held_out;
-    let of_labels = [about.rows.len(), about.telling.len(), held_out.labels.len(), held_out.confusion.len()];
     if !(2..=LABELS_MAX).contains(&labels)
-        || of_labels != [labels; 4]
-        || held_out.confusion.iter().any(|row| row.len() != labels)
+        || [about.rows.len(), about.telling.len()] != [labels; 2]
+        || !about.held_out.fits(labels)
         || !about.labels.is_sorted_by(|a, b| a < b)
     {
         return Err(format!("labels: {labels}"));
     }
-    if !(1..=COLUMNS_MAX).contains(&columns) || !(1..=columns).contains(&about.bags.len()) {
+    if !(1..=TEXTS_MAX).contains(&columns) || !(1..=columns).contains(&about.bags.len()) {
         return Err(format!("columns: {columns}"));
     }
     for bag in &about.bags {
@@ -173,8 +170,8 @@ fn check(about: &About) -> Result<(), String> {
             return Err(format!("bags: {:?} {}", bag.columns, bag.weight));
         }
     }
-    if !(1e-6..=1e6).contains(&about.temperature) || !(0.0..=1.0).contains(&about.unsure_below) {
-        return Err(format!("temperature: {} {}", about.temperature, about.unsure_below));
+    if !about.calibration.is_valid() {
+        return Err(format!("{:?}", about.calibration));
     }
     Ok(())
 }
@@ -224,7 +221,7 @@ mod tests {
         let score = |label: usize| -> f32 {
             made.intercepts[label] + made.parts(&texts, label).iter().map(|part| part.weight).sum::<f32>()
         };
-        let said = crate::calibrate::probabilities(&[score(0), score(1)], made.about.temperature);
+        let said = crate::calibrate::probabilities(&[score(0), score(1)], made.about.calibration.temperature);
         assert!((said[label] - probabilities[label]).abs() < 1e-4, "{said:?} {probabilities:?}");
         assert!(made.because(&texts, label, 2).iter().any(|telling| telling.word == "timu"));
     }

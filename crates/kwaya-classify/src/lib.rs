@@ -19,8 +19,9 @@ mod rows;
 mod solver;
 mod train;
 
+pub use calibrate::Calibration;
 pub use measure::{Measures, OfLabel};
 pub use model::{About, Answer, Classifier, Telling};
-pub use page::page;
+pub use page::{Shown, page};
 pub use rows::{Columns, Row, Rows};
-pub use train::{Trained, Trial, read, train};
+pub use train::{Trained, Trial, deal, labels, read, train};

@@ -55,6 +55,14 @@ pub struct Measures {
     pub confusion: Vec<Vec<u64>>,
 }
 
+impl Measures {
+    /// Whether they, which may come from anywhere, are of so many labels.
+    pub fn fits(&self, labels: usize) -> bool {
+        let counts = &self.confusion;
+        self.labels.len() == labels && counts.len() == labels && counts.iter().all(|row| row.len() == labels)
+    }
+}
+
 fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }

@@ -7,9 +7,9 @@ use kwaya_math::Pool;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    calibrate,
+    calibrate::Calibration,
     features::{self, Map},
-    measure::{self, Judged, Measures},
+    measure::Measures,
 };
 
 /// A word, and how much it speaks for a label.
@@ -34,10 +34,9 @@ pub struct About {
     pub rows: Vec<u64>,
     /// What an error cost beside large weights, as cross-validation chose it.
     pub cost: f32,
-    /// By what the scores are divided before they become probabilities.
-    pub temperature: f64,
-    /// Answers with a smaller probability are unsure.
-    pub unsure_below: f64,
+    /// How scores become answers.
+    #[serde(flatten)]
+    pub calibration: Calibration,
     /// How good answers were to rows that were held out, in turn.
     pub held_out: Measures,
     /// The words that spoke most for each label.
@@ -184,10 +183,7 @@ impl Classifier {
     /// # Panics
     /// When there are fewer texts than columns.
     pub fn answer(&self, texts: &[impl AsRef<str>]) -> Answer {
-        let probabilities = calibrate::probabilities(&self.scores(texts), self.about.temperature);
-        let label = (1..probabilities.len())
-            .fold(0, |best, label| if probabilities[label] > probabilities[best] { label } else { best });
-        Answer { label, sure: probabilities[label] >= self.about.unsure_below, probabilities }
+        self.about.calibration.answer(&self.scores(texts))
     }
 
     /// The answers to many rows, in their order.
@@ -246,19 +242,5 @@ impl Classifier {
     /// The number of a label.
     pub fn label(&self, name: &str) -> Option<usize> {
         self.about.labels.binary_search_by(|label| label.as_str().cmp(name)).ok()
-    }
-
-    /// Measures answers to rows whose labels, by number, are `truths`.
-    ///
-    /// # Panics
-    /// When there are not as many truths as answers.
-    pub fn measure(&self, answers: &[Answer], truths: &[usize]) -> Measures {
-        assert_eq!(answers.len(), truths.len(), "measure: an answer for each truth");
-        let judged = answers.iter().zip(truths).map(|(answer, &truth)| Judged {
-            truth,
-            answer: answer.label,
-            probability: answer.probabilities[answer.label],
-        });
-        measure::measure(&self.about.labels, &judged.collect::<Vec<_>>(), self.about.unsure_below)
     }
 }

@@ -8,17 +8,42 @@ use minijinja::{
     value::{Kwargs, Serde},
 };
 
-use crate::{measure::Measures, model::About};
+use serde::Serialize;
+
+use crate::{
+    measure::Measures,
+    model::{About, Telling},
+};
 
 /// The confusion matrix of more labels than these cannot be looked at.
 const LABELS_MAX: usize = 60;
+
+/// What a page shows of a classifier beside its figures.
+#[derive(Serialize)]
+pub struct Shown<'a> {
+    /// The labels, sorted.
+    pub labels: &'a [String],
+    /// Answers with a smaller probability are unsure.
+    pub unsure_below: f64,
+    /// The words that spoke most for each label, where that is known.
+    pub telling: &'a [Vec<Telling>],
+    /// The language model that was taught, if it is one.
+    pub base: Option<&'a str>,
+}
+
+impl<'a> From<&'a About> for Shown<'a> {
+    fn from(about: &'a About) -> Self {
+        let unsure_below = about.calibration.unsure_below;
+        Self { labels: &about.labels, unsure_below, telling: &about.telling, base: None }
+    }
+}
 
 /// The page of a classifier called `name`, with figures that were measured on
 /// the rows that `rows` names: `held-out` or `test`.
 ///
 /// # Errors
 /// `report-failed`, which would be a fault of the template.
-pub fn page(name: &str, about: &About, measures: &Measures, held_out: bool) -> Result<String> {
+pub fn page(name: &str, about: &Shown<'_>, measures: &Measures, held_out: bool) -> Result<String> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
     environment.add_template("classifier.html", include_str!("../templates/classifier.html")).map_err(failed)?;

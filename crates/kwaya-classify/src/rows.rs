@@ -18,6 +18,8 @@ use serde_json::{Map, Value};
 const ROW_BYTES_MAX: usize = 16 << 20;
 /// The most columns of a table.
 const COLUMNS_MAX: usize = 1 << 12;
+/// The most columns with text that a classifier reads.
+pub(crate) const TEXTS_MAX: usize = 1 << 8;
 /// The longest label.
 const LABEL_BYTES_MAX: usize = 256;
 /// Names of columns that an error repeats.
@@ -30,6 +32,20 @@ pub struct Columns {
     pub text: Vec<String>,
     /// That with the label; `None` where there are no labels to be read.
     pub label: Option<String>,
+}
+
+impl Columns {
+    /// Whether a classifier can read so many.
+    ///
+    /// # Errors
+    /// `classify-many-columns`.
+    pub fn check(&self) -> Result<()> {
+        if self.text.len() > TEXTS_MAX {
+            let error = Error::usage("classify-many-columns").arg("count", self.text.len());
+            return Err(error.arg("max", TEXTS_MAX));
+        }
+        Ok(())
+    }
 }
 
 /// One row.

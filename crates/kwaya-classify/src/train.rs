@@ -13,9 +13,8 @@ use kwaya_math::{Pool, philox, scalar};
 use serde::Serialize;
 
 use crate::{
-    calibrate,
+    calibrate::{self, Calibration},
     features::{self, Analysis, Counted},
-    file::COLUMNS_MAX,
     measure::{self, Judged},
     model::{self, About, Bag, Classifier, Table, Telling},
     rows::{Columns, Row, Rows},
@@ -32,6 +31,8 @@ const WEIGHTS_MAX: usize = 1 << 27;
 
 /// The rows are held out in so many parts, in turn.
 const FOLDS: usize = 4;
+/// Fewer rows teach nothing.
+const ROWS_MIN: usize = 2 * FOLDS;
 /// A feature is in so many rows at least, and in this share of them at most:
 /// what is in one row teaches nothing, what is in all tells nothing apart. A
 /// word that all rows of one of two labels have is in half of them.
@@ -176,19 +177,40 @@ fn weighed(vectors: &Vectors, weights: &[f32]) -> Sparse {
     vectors.rows.map(|feature, value| value * of_features[feature as usize])
 }
 
-/// Which fold each row is held out in: the rows of a label are dealt out.
-fn folds(labels: &[u32], label_count: usize) -> Vec<usize> {
+/// Which of so many parts each row, whose label is known by number, is in: the
+/// rows of a label are dealt out, in an order drawn by chance that is the same
+/// each time.
+///
+/// # Panics
+/// For a label that is none of `label_count`, and for no parts.
+pub fn deal(labels: &[u32], label_count: usize, parts: usize) -> Vec<usize> {
     let mut of_label: Vec<Vec<usize>> = vec![Vec::new(); label_count];
     labels.iter().enumerate().for_each(|(row, label)| of_label[*label as usize].push(row));
-    let (mut folds, mut dealt) = (vec![0; labels.len()], 0);
+    let (mut dealt_to, mut dealt) = (vec![0; labels.len()], 0);
     for (label, rows) in of_label.iter().enumerate() {
         for place in 0..rows.len() as u64 {
             let row = rows[philox::permute(0, FOLD_STAGE, label as u64, rows.len() as u64, place) as usize];
-            folds[row] = dealt % FOLDS;
+            dealt_to[row] = dealt % parts;
             dealt += 1;
         }
     }
-    folds
+    dealt_to
+}
+
+/// The labels of rows that are learned from, sorted: two to `most`.
+///
+/// # Errors
+/// `classify-few`, `classify-one-label`, `classify-many-labels`.
+pub fn labels(rows: &[Row], most: usize) -> Result<Vec<String>> {
+    let labels: Vec<String> = rows.iter().map(|row| row.label.clone()).collect::<BTreeSet<_>>().into_iter().collect();
+    if rows.len() < ROWS_MIN {
+        return Err(Error::new("classify-few").arg("rows", rows.len()).arg("min", ROWS_MIN));
+    } else if labels.len() < 2 {
+        return Err(Error::new("classify-one-label").arg("label", &labels[0]));
+    } else if labels.len() > most {
+        return Err(Error::new("classify-many-labels").arg("count", labels.len()).arg("max", most));
+    }
+    Ok(labels)
 }
 
 /// The scores of rows, by row.
@@ -251,12 +273,7 @@ impl Work<'_> {
     }
 
     fn judge(&self, scores: &Scores, temperature: f64) -> Vec<Judged> {
-        let judge = |(row, scores): (&usize, &Vec<f32>)| {
-            let answer = calibrate::best(scores);
-            let probability = calibrate::probabilities(scores, temperature)[answer];
-            Judged { truth: self.labels[*row] as usize, answer, probability }
-        };
-        scores.iter().map(judge).collect()
+        scores.iter().map(|(row, scores)| calibrate::judge(scores, self.labels[*row], temperature)).collect()
     }
 
     /// Tries a setting on some of the folds, and gives their scores too.
@@ -290,19 +307,9 @@ pub fn train(
     pool: &Pool,
     progress: &dyn Progress,
 ) -> Result<Trained> {
-    let labels: Vec<String> = rows.iter().map(|row| row.label.clone()).collect::<BTreeSet<_>>().into_iter().collect();
-    if rows.len() < 2 * FOLDS {
-        return Err(Error::new("classify-few").arg("rows", rows.len()).arg("min", 2 * FOLDS));
-    } else if labels.len() < 2 {
-        return Err(Error::new("classify-one-label").arg("label", &labels[0]));
-    } else if labels.len() > LABELS_MAX {
-        return Err(Error::new("classify-many-labels").arg("count", labels.len()).arg("max", LABELS_MAX));
-    }
+    let labels = labels(rows, LABELS_MAX)?;
+    columns.check()?;
     let number = |row: &&Row| labels.binary_search(&row.label).ok().map(|label| label as u32);
-    if columns.text.len() > COLUMNS_MAX {
-        let error = Error::usage("classify-many-columns").arg("count", columns.text.len());
-        return Err(error.arg("max", COLUMNS_MAX));
-    }
     // A label that is not learned cannot be answered, rightly or wrongly.
     let used: Vec<&Row> = rows.iter().chain(dev.iter().filter(|row| number(row).is_some())).collect();
     let numbers: Vec<u32> = used.iter().filter_map(number).collect();
@@ -321,7 +328,7 @@ pub fn train(
     if features == 0 {
         return Err(Error::new("classify-no-words").arg("columns", columns.text.join(", ")));
     }
-    let folds = folds(&numbers[..rows.len()], labels.len());
+    let folds = deal(&numbers[..rows.len()], labels.len(), FOLDS);
     let (label_count, count) = (labels.len(), rows.len());
     let work = Work { labels: &numbers, count, label_count, folds: &folds, features, pool };
 
@@ -343,10 +350,9 @@ pub fn train(
     work.hold_out(&weighed, chosen.cost, FOLDS_COMPARED..FOLDS, &mut scores);
     let (plain, truths): (Vec<Vec<f32>>, Vec<u32>) =
         scores.iter().map(|(row, scores)| (scores.clone(), numbers[*row])).unzip();
-    let temperature = calibrate::temperature(&plain, &truths);
-    let judged = work.judge(&scores, temperature);
-    let unsure_below = calibrate::unsure_below(&judged, sure);
-    let held_out = measure::measure(&labels, &judged, unsure_below);
+    let calibration = Calibration::of(&plain, &truths, sure);
+    let judged = work.judge(&scores, calibration.temperature);
+    let held_out = measure::measure(&labels, &judged, calibration.unsure_below);
 
     progress.at(trials.len() as u64 + 2);
     stop(progress)?;
@@ -361,8 +367,7 @@ pub fn train(
         labels,
         rows: by_label,
         cost: chosen.cost,
-        temperature,
-        unsure_below,
+        calibration,
         held_out,
         telling: Vec::new(),
         bags: bags.into_iter().zip(weights).map(|(columns, weight)| Bag { columns, weight }).collect(),
@@ -483,7 +488,8 @@ mod tests {
         assert_eq!((about.labels.len(), about.rows.iter().sum::<u64>(), about.held_out.rows), (10, 800, 800));
         let texts: Vec<Vec<String>> = all[800..].iter().map(|row| row.texts.clone()).collect();
         let truths: Vec<usize> = all[800..].iter().map(|row| trained.classifier.label(&row.label).unwrap()).collect();
-        let measures = trained.classifier.measure(&trained.classifier.answers(&texts, &pool), &truths);
+        let answers = trained.classifier.answers(&texts, &pool);
+        let measures = about.calibration.measure(&about.labels, &answers, &truths);
         assert!(measures.weighted_f1 > 0.8, "{}", measures.weighted_f1);
         assert!((measures.weighted_f1 - about.held_out.weighted_f1).abs() < 0.1);
         assert!(measures.calibration_error < 0.1 && about.held_out.calibration_error < 0.1, "{measures:?}");

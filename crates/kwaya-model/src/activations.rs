@@ -221,6 +221,8 @@ pub struct Activations {
     /// (head_rows, tokens) those of the tokens whose rows are learned
     pub(crate) token_logits: Vec<f32>,
     pub(crate) head_rows: usize,
+    /// Beside frozen weights: the targets that there are, without the gaps.
+    pub(crate) targets: Vec<u32>,
     pub(crate) work: Work,
     /// Absent when only the forward pass is wanted.
     pub(crate) scratch: Option<Scratch>,
@@ -306,6 +308,7 @@ impl Activations {
             logits: zeros(head_rows * sizes.v),
             token_logits: zeros(head_rows * sizes.tokens),
             head_rows,
+            targets: Vec::with_capacity(if sizes.rank == 0 { 0 } else { capacity }),
             work: Work::default(),
             scratch: None,
             rope: RopeTable::new(config.rope_theta, config.head_dim, tokens_per_row),
@@ -327,7 +330,7 @@ impl Activations {
         let n = rows * tokens_per_row;
         let values = |buffers: &[(&mut Vec<f32>, usize)]| buffers.iter().map(|(_, values)| *values).sum::<usize>();
         let buffers = values(&Work::default().buffers(sizes, n)) + values(&Scratch::default().buffers(sizes, n));
-        let per_position = Layer::width(sizes) + 3 * sizes.c + 1;
+        let per_position = Layer::width(sizes) + 3 * sizes.c + 1 + usize::from(sizes.rank > 0);
         let (room, logits) = (own_room(config, sizes, n, keep), head_rows(sizes, n) * (sizes.v + sizes.tokens));
         let rope = tokens_per_row * config.head_dim;
         4 * (n * per_position + buffers + room + logits + rope) as u64

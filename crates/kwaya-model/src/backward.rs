@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use kwaya_math::{
-    AttentionShape, Direction, Matrix, Pool, Precision, RopeTable, Start, add_assign, attention_backward,
+    AttentionShape, Direction, IGNORED, Matrix, Pool, Precision, RopeTable, Start, add_assign, attention_backward,
     embedding_backward, matmul, matmul_two, rms_norm_again, rms_norm_backward, rope, scale, softmax_cross_entropy, sum,
     swiglu_backward,
 };
@@ -33,7 +33,12 @@ pub fn forward_backward<'a>(
     let network = network.into();
     assert_eq!(gradients.len(), network.learned().len(), "forward_backward: the number of gradients");
     let shape = forward(network, batch, activations, Some(gradients), pool);
-    head_backward(network, batch, activations, losses, gradients, loss_scale, pool);
+    assert_eq!(losses.len(), batch.tokens.len(), "forward_backward: the number of losses");
+    if network.whole().is_none() && network.rows().is_none() {
+        frozen_head_backward(network, batch, activations, losses, loss_scale, pool);
+    } else {
+        head_backward(network, batch, activations, losses, gradients, loss_scale, pool);
+    }
 
     let (config, whole) = (network.config(), network.whole());
     let (n, left) = (batch.tokens.len(), activations.left(batch.tokens.len()));
@@ -125,8 +130,6 @@ fn head_backward(
     let (c, v, head_rows, precision) = (*c, *v, *head_rows, *precision);
     let d_norm = &mut scratch.as_mut().expect("activations that were made for training").d_norm;
     let head = network.head();
-    assert_eq!(losses.len(), batch.tokens.len(), "forward_backward: the number of losses");
-
     let pieces = x_norm.chunks(head_rows * c).zip(d_norm.chunks_mut(head_rows * c));
     let pieces = pieces.zip(batch.targets.chunks(head_rows)).zip(losses.chunks_mut(head_rows));
     for (index, (((x, dx), targets), losses)) in pieces.enumerate() {
@@ -155,6 +158,48 @@ fn head_backward(
         }
         if let Some(layout) = network.whole() {
             matmul(pool, &mut gradients[layout.head.clone()], start, d_logits.t(), x, precision);
+        }
+    }
+}
+
+/// The same where nothing of the head is learned. Each position is a sum of its
+/// own, so those that predict nothing, of a chat or of a text with a label
+/// most, are left out: the others move together for as long as it takes.
+fn frozen_head_backward(
+    network: Network<'_>,
+    batch: &Batch<'_>,
+    activations: &mut Activations,
+    losses: &mut [f32],
+    loss_scale: f32,
+    pool: &Pool,
+) {
+    let Activations { x_norm, logits, token_logits, head_rows, targets, scratch, precision, sizes, .. } = activations;
+    let (c, v, head_rows, precision) = (sizes.c, sizes.v, *head_rows, *precision);
+    let d_norm = &mut scratch.as_mut().expect("activations that were made for training").d_norm;
+    targets.clear();
+    for (at, &target) in batch.targets.iter().enumerate().filter(|(_, target)| **target != IGNORED) {
+        x_norm.copy_within(at * c..(at + 1) * c, targets.len() * c);
+        targets.push(target);
+    }
+    let pieces = x_norm.chunks(head_rows * c).zip(d_norm.chunks_mut(head_rows * c));
+    for (((x, dx), targets), losses) in pieces.zip(targets.chunks(head_rows)).zip(losses.chunks_mut(head_rows)) {
+        let rows = targets.len();
+        let logits = &mut logits[..rows * v];
+        head_forward(network, logits, token_logits, Matrix::new(&x[..rows * c], rows, c), precision, pool);
+        softmax_cross_entropy(pool, logits, &mut losses[..rows], targets, loss_scale);
+        let d_logits = Matrix::new(logits, rows, v);
+        matmul(pool, &mut dx[..rows * c], Start::Zero, d_logits, network.head(), precision);
+    }
+    // From the end, each goes back to its place, which nothing is left in.
+    let mut left = targets.len();
+    for (at, &target) in batch.targets.iter().enumerate().rev() {
+        if target == IGNORED {
+            d_norm[at * c..(at + 1) * c].fill(0.0);
+            losses[at] = 0.0;
+        } else {
+            left -= 1;
+            d_norm.copy_within(left * c..(left + 1) * c, at * c);
+            losses[at] = losses[left];
         }
     }
 }

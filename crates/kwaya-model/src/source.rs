@@ -145,19 +145,12 @@ impl<'a> View<'a> {
     /// # Panics
     /// When the format is only read, or rows do not fill its blocks.
     pub fn stream(&self, pool: &Pool, to: Layout, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let stored = |row: usize| match to.interleaved {
-            None => row,
-            Some(head_dim) => {
-                let (head, within, half) = (row / head_dim, row % head_dim, head_dim / 2);
-                head * head_dim + within / 2 + within % 2 * half
-            }
-        };
         let change = self.offset - to.offset;
         let (mut bytes, mut values) = (Vec::new(), Vec::new());
         let rows = (PIECE / self.cols).max(1);
         for first in (0..self.rows).step_by(rows) {
             bytes.clear();
-            (first..self.rows.min(first + rows)).for_each(|row| bytes.extend(self.row(stored(row))));
+            (first..self.rows.min(first + rows)).for_each(|row| bytes.extend(self.row(to.place(row))));
             if to.format == self.format && change == 0.0 {
                 take(&bytes)?;
                 continue;
@@ -204,19 +197,38 @@ impl Layout {
 }
 
 impl Layout {
-    /// Hands on the bytes of rows of a matrix, whose values are these, as the
-    /// file has them.
+    /// Hands on the bytes of rows of a matrix, whose values are these, `cols` in
+    /// a row, as the file has them.
     ///
     /// # Errors
     /// As [`View::stream`].
     ///
     /// # Panics
-    /// When the format is only read, or rows do not fill its blocks; for
-    /// queries and keys that are to be interleaved, and for norms with an
-    /// offset.
-    pub fn write(&self, pool: &Pool, values: &[f32], take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        assert!(self.interleaved.is_none() && self.offset == 0.0, "values that are stored as they are");
-        values.chunks(PIECE).try_for_each(|piece| self.piece(pool, piece, take))
+    /// When the format is only read, or rows do not fill its blocks; when rows
+    /// to be interleaved are not those of whole heads; for norms with an offset.
+    pub fn write(
+        &self,
+        pool: &Pool,
+        values: &[f32],
+        cols: usize,
+        take: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        assert!(self.offset == 0.0, "values that are stored as they are");
+        let (count, rows, mut piece) = (values.len() / cols, (PIECE / cols).max(1), Vec::new());
+        for first in (0..count).step_by(rows) {
+            piece.clear();
+            let rows = first..count.min(first + rows);
+            rows.for_each(|row| piece.extend_from_slice(&values[self.place(row) * cols..][..cols]));
+            self.piece(pool, &piece, take)?;
+        }
+        Ok(())
+    }
+
+    /// Which row of Hugging Face is row `row` of the file.
+    fn place(&self, row: usize) -> usize {
+        let Some(head_dim) = self.interleaved else { return row };
+        let (head, within, half) = (row / head_dim, row % head_dim, head_dim / 2);
+        head * head_dim + within / 2 + within % 2 * half
     }
 
     fn piece(&self, pool: &Pool, values: &[f32], take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {

@@ -48,6 +48,9 @@ const COMPANIONS: [&str; 13] = [
     "NOTICE",
 ];
 
+/// What a key of Kwaya's own begins with.
+pub(crate) const OWN: &str = "kwaya.";
+
 /// The version of the block formats, under `general.quantization_version`.
 const QUANTISATION: u64 = 2;
 
@@ -188,16 +191,30 @@ impl Change<'_> {
     }
 }
 
-/// Writes `source` as a GGUF file at `out`, where nothing may be yet; `name`
-/// is what the file calls the model.
+/// Whether a GGUF file could say what the model is, and that there is nothing
+/// at `out` yet: for whoever works for long before there is something to write.
 ///
 /// # Errors
 /// As [`to_folder`].
+pub fn check_gguf(source: &Source, out: &Path) -> Result<()> {
+    refuse_existing(out)?;
+    source.gguf().map_or_else(|| described(source, "").map(drop), |_| Ok(()))
+}
+
+/// Writes `source`, changed, as a GGUF file at `out`, where nothing may be yet;
+/// `name` is what the file calls the model, and `own` is what Kwaya says of it
+/// under a key of its own.
+///
+/// # Errors
+/// As [`to_folder`].
+#[expect(clippy::too_many_arguments, reason = "each is one thing that a file needs")]
 pub fn to_gguf(
     source: &Source,
     out: &Path,
     target: Target,
     name: &str,
+    change: &Change<'_>,
+    own: Option<(&str, String)>,
     pool: &Pool,
     progress: &dyn Progress,
 ) -> Result<Exchanged> {
@@ -207,10 +224,11 @@ pub fn to_gguf(
         Some(file) => (as_stated(file), stated_divisors(file)),
         None => described(source, name)?,
     };
+    metadata.extend(own.map(|(key, text)| (format!("{OWN}{key}"), Value::Text(text))));
     metadata.push(("general.file_type".into(), Value::Unsigned(target.file_type().into())));
     metadata.push(("general.quantization_version".into(), Value::Unsigned(QUANTISATION)));
     metadata.sort_by(|a, b| order(&a.0).cmp(&order(&b.0)));
-    let plan = Plan::of(source, &Change::Nothing, |name, _| {
+    let plan = Plan::of(source, change, |name, _| {
         let shape = source.tensor(name).map(|view| vec![view.rows, view.cols]).unwrap_or_default();
         let stored = a.gguf_name(name);
         let format = target.of(&stored, &shape, a.layers.len(), a.tied);
@@ -387,7 +405,7 @@ impl<'a> Plan<'a> {
             Change::Merge(adapters) => {
                 let mut values = view.values();
                 match adapters.merge_named(&tensor.name, &mut values, pool) {
-                    true => layout.write(pool, &values, take),
+                    true => layout.write(pool, &values, view.cols, take),
                     false => view.stream(pool, layout, take),
                 }
             }
@@ -396,7 +414,7 @@ impl<'a> Plan<'a> {
                 if let Some(before) = kept(0, (*first).min(view.rows)) {
                     before.stream(pool, layout, take)?;
                 }
-                layout.write(pool, &rows[&*tensor.name], take)?;
+                layout.write(pool, &rows[&*tensor.name], view.cols, take)?;
                 kept(first + count, view.rows).map_or(Ok(()), |after| after.stream(pool, layout, take))
             }
             _ => view.stream(pool, layout, take),
@@ -511,12 +529,14 @@ fn tokenizer_config(vocabulary: &Vocabulary, context: usize) -> Json {
     config
 }
 
-/// The metadata of a file but for what says how it is stored.
+/// The metadata of a file but for what says how it is stored, and what Kwaya
+/// says of these very numbers.
 fn as_stated(file: &gguf::Gguf) -> Metadata {
     let storage = |key: &str| {
         ["general.file_type", "general.quantization_version"].contains(&key)
             || key.starts_with("split.")
             || key.starts_with("quantize.")
+            || key.starts_with(OWN)
     };
     let kept = file.metadata.iter().filter(|(key, _)| !storage(key));
     kept.map(|(key, value)| (key.clone(), value.clone())).collect()

@@ -10,8 +10,8 @@ use axum::{
     http::Response,
     routing::post,
 };
-use kwaya_base::{Error, Result};
-use kwaya_classify::Classifier;
+use kwaya_base::{Error, Result, Silent};
+use kwaya_recipe::classifier::Classifier;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -31,7 +31,13 @@ pub(crate) fn routes() -> Router<Arc<Service>> {
 
 async fn classify(State(service): State<Arc<Service>>, request: Request) -> Result<Response<Body>, Fault> {
     let body = service.body(request, JSON).await?;
+    // A language model takes long, and threads for requests are few: it gets one.
+    let turn = match service.classifier {
+        Some(Classifier::Taught(_)) => Some(Arc::clone(&service.classifying).lock_owned().await),
+        _ => None,
+    };
     let task = move || {
+        let _turn = turn;
         let classifier = service.classifier.as_ref().ok_or_else(|| Error::new("serve-no-classifier"))?;
         answer(classifier, &fields::parse(&body)?)
     };
@@ -49,17 +55,17 @@ fn answer(classifier: &Classifier, body: &Value) -> Result<Value> {
         }
         _ => return Err(wrong()),
     };
-    let (explain, labels) = (fields.flag("explain")?, &classifier.about().labels);
-    let data = texts.into_iter().enumerate().map(|(index, text)| {
-        let row = classifier.row(text);
-        let answer = classifier.answer(&row);
+    let (explain, labels) = (fields.flag("explain")?, classifier.labels());
+    let rows: Vec<Vec<String>> = texts.into_iter().map(|text| classifier.row(text)).collect();
+    let answers = classifier.answers(&rows, &Silent)?;
+    let data = rows.iter().zip(answers).enumerate().map(|(index, (row, answer))| {
         let likely = labels.iter().cloned().zip(answer.probabilities.iter().map(|p| json!(p)));
         let mut found = json!({
             "index": index, "label": labels[answer.label], "probability": answer.probabilities[answer.label],
             "unsure": !answer.sure, "probabilities": likely.collect::<Map<_, _>>(),
         });
         if explain {
-            found["because"] = json!(classifier.because(&row, answer.label, WORDS));
+            found["because"] = json!(classifier.because(row, answer.label, WORDS));
         }
         found
     });

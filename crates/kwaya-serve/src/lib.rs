@@ -48,8 +48,8 @@ use std::{
 };
 
 use kwaya_base::{Error, Result};
-use kwaya_classify::Classifier;
 use kwaya_recipe::{
+    classifier::Classifier,
     machine,
     recipe::RECIPE,
     text_model::{self, TextModel},
@@ -107,7 +107,8 @@ pub fn serve(
     // All that can be wrong is told before the model is read.
     let access = Access::open(&folder, settings.listen, settings.rate)?;
     let tls = tls::acceptor(&settings)?;
-    let classifier = settings.classifier.as_deref().map(Classifier::read).transpose()?;
+    let mut classifier = settings.classifier.as_deref().map(|path| Classifier::open(path, threads)).transpose()?;
+    classifier.iter_mut().for_each(Classifier::let_go_of_files);
     let (listener, listen) = listen(settings.listen)?;
     let access = access.at(listen, tls.is_some());
     let files = Files::of(&place);
@@ -126,6 +127,7 @@ pub fn serve(
         engine: Engine::start(Arc::clone(&model), room),
         model,
         classifier,
+        classifying: Arc::default(),
         home: home(named).to_owned(),
         recipe: named.join(RECIPE).exists().then(|| named.to_owned()),
         threads,

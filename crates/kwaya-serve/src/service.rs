@@ -21,8 +21,7 @@ use axum::{
 };
 use http_body_util::{BodyExt, Limited};
 use kwaya_base::{Error, Result};
-use kwaya_classify::Classifier;
-use kwaya_recipe::text_model::TextModel;
+use kwaya_recipe::{classifier::Classifier, text_model::TextModel};
 use serde_json::{Value, json};
 
 use crate::{
@@ -50,6 +49,8 @@ pub(crate) const JSON: &str = "application/json";
 pub(crate) struct Service {
     pub(crate) model: Arc<TextModel>,
     pub(crate) classifier: Option<Classifier>,
+    /// Held while a language model classifies the texts of a request.
+    pub(crate) classifying: Arc<tokio::sync::Mutex<()>>,
     /// The folder that is served, or that of the file.
     pub(crate) home: PathBuf,
     /// The same, if it has a recipe: then pages tell of its build.

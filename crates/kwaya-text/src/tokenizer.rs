@@ -218,8 +218,7 @@ pub fn tokenize(
     let Words { opening, end, .. } = *words;
     let failed = |cause| Error::new("prompt-failed").arg("cause", cause);
     let tokenizer = whole(words.tokenizer).map_err(failed)?;
-    // Not how many there are: some vocabularies have gaps.
-    let vocabulary = tokenizer.get_vocab(true).into_values().max().map_or(0, |last| last as usize + 1);
+    let vocabulary = vocabulary(&tokenizer);
     let mut stats = TokenStats::default();
     progress.begin("stage-tokenize", bytes, Unit::Bytes);
     let mut done = 0;
@@ -252,10 +251,10 @@ pub fn tokenize(
                         }
                     };
                     let split = if document.held_out {
-                        held_out.document(&tokens, document)?;
+                        held_out.document(&tokens, &document.language)?;
                         &mut stats.held_out
                     } else {
-                        training.document(&tokens, document)?;
+                        training.document(&tokens, &document.language)?;
                         &mut stats.training
                     };
                     let count = split.entry(document.language.clone()).or_default();
@@ -274,6 +273,36 @@ pub fn tokenize(
     Ok(stats)
 }
 
+/// Writes lessons that are tokens already as a token file, in their order: each
+/// is a document, and closes with `end`.
+///
+/// # Errors
+/// The first that is among the lessons, and what the file brings.
+pub fn write(
+    out: &Path,
+    tokenizer: &Tokenizer,
+    end: u32,
+    lessons: impl IntoIterator<Item = Result<Turns>>,
+) -> Result<()> {
+    let languages = [UNKNOWN.to_owned()];
+    files::write_with(out, |file| {
+        let mut writer = Writer::new(file, vocabulary(tokenizer), end, &languages)?;
+        for lesson in lessons {
+            writer.document(&Tokens::of_turns(lesson?, end), UNKNOWN)?;
+        }
+        writer.finish()
+    })
+}
+
+/// The tag of a language that nobody has said.
+const UNKNOWN: &str = "und";
+
+/// Tokens up to the last: not how many there are, as some vocabularies have
+/// gaps.
+fn vocabulary(tokenizer: &Tokenizer) -> usize {
+    tokenizer.get_vocab(true).into_values().max().map_or(0, |last| last as usize + 1)
+}
+
 /// A document as it stands in a token file, without its end.
 struct Tokens {
     opening: u32,
@@ -290,12 +319,16 @@ impl Tokens {
     /// The first token of a chat is what it is read after.
     fn of_chat(words: &Words<'_>, messages: &[Message]) -> Result<Self> {
         let encode = words.chat.ok_or_else(|| Error::usage("chat-without-template"))?;
-        let Turns { mut tokens, mut answers, answer_bytes } = encode(messages)?;
+        Ok(Self::of_turns(encode(messages)?, words.end))
+    }
+
+    fn of_turns(turns: Turns, end: u32) -> Self {
+        let Turns { mut tokens, mut answers, answer_bytes } = turns;
         answers.resize(tokens.len(), false);
-        let opening = if tokens.is_empty() { words.end } else { tokens.remove(0) };
+        let opening = if tokens.is_empty() { end } else { tokens.remove(0) };
         answers.drain(..answers.len().min(1));
         let counted = answers.iter().filter(|counts| **counts).count() as u64;
-        Ok(Self { opening, ids: tokens, mask: Some(answers), counted, bytes: answer_bytes })
+        Self { opening, ids: tokens, mask: Some(answers), counted, bytes: answer_bytes }
     }
 }
 
@@ -325,7 +358,7 @@ impl<'f, 'l> Writer<'f, 'l> {
         Ok(Self { file, wide, vocabulary, end, languages, tokens: 0, mask: None, ends, openings, bytes, language })
     }
 
-    fn document(&mut self, tokens: &Tokens, document: &Text) -> Result<()> {
+    fn document(&mut self, tokens: &Tokens, language: &str) -> Result<()> {
         for id in tokens.ids.iter().chain([&self.end]) {
             let id = id.to_le_bytes();
             let width = if self.wide { 4 } else { 2 };
@@ -340,16 +373,16 @@ impl<'f, 'l> Writer<'f, 'l> {
             // The end of a chat is nothing that the model says.
             mask.resize(self.tokens as usize, u8::from(tokens.mask.is_none()));
         }
-        let language = self.languages.iter().position(|l| *l == document.language);
-        let language = language.and_then(|l| u8::try_from(l).ok()).ok_or_else(|| {
+        let place = self.languages.iter().position(|l| l == language);
+        let place = place.and_then(|l| u8::try_from(l).ok()).ok_or_else(|| {
             Error::new("corpus-damaged")
                 .path(Path::new("documents.parquet"))
-                .arg("cause", format!("language {}", document.language))
+                .arg("cause", format!("language {language}"))
         })?;
         self.ends.extend(self.tokens.to_le_bytes());
         self.openings.extend(tokens.opening.to_le_bytes());
         self.bytes.extend((tokens.bytes as u32).to_le_bytes());
-        self.language.push(language);
+        self.language.push(place);
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::{fmt::Display, str::FromStr};
 
 use clap::{Arg, ArgAction, Command, value_parser};
 use kwaya_base::{messages, say};
-use kwaya_recipe::rights::Use;
+use kwaya_recipe::{rights::Use, taught};
 use kwaya_serve::{settings, token::Role};
 use kwaya_text::Reason;
 
@@ -199,6 +199,8 @@ fn classify() -> Command {
                 .arg(option("label", "COLUMN").required(true))
                 .arg(option("text", "COLUMNS").required(true))
                 .arg(option("sure", "SHARE").value_parser(number(0.0_f64, 1.0)).default_value("0.95"))
+                .arg(option("base", "MODEL"))
+                .args(teaching().map(|arg| arg.requires("base")))
                 .arg(report()),
         )
         .subcommand(
@@ -216,6 +218,19 @@ fn classify() -> Command {
                 .arg(option("text", "COLUMNS"))
                 .arg(report()),
         )
+}
+
+/// How a language model is taught to be a classifier.
+fn teaching() -> [Arg; 6] {
+    let option = |name: &'static str, value| option(name, value).help(say!(&format!("help-classify-{name}")));
+    [
+        option("tokens", "N").value_parser(number(1_usize, taught::TOKENS_MAX)).default_value("256"),
+        option("epochs", "N").value_parser(number(1_u64, 1000)).default_value("3"),
+        option("rate", "NUMBER").value_parser(number(1e-9_f32, 1.0)).default_value("0.001"),
+        option("precision", "NUMBERS").value_parser(["f32", "bf16"]).default_value("f32"),
+        self::option("checkpoint-every", "TIME").default_value("30s"),
+        self::option("memory", "BYTES"),
+    ]
 }
 
 fn extract() -> Command {

@@ -7,10 +7,16 @@ use std::{
 };
 
 use clap::ArgMatches;
-use kwaya_base::{Error, Progress, Result, Unit, files, say};
-use kwaya_classify::{Answer, Classifier, Columns, Measures, Row, Rows, Telling};
-use kwaya_math::Pool;
-use kwaya_recipe::{machine, words};
+use kwaya_base::{Error, Progress, Result, Silent, Unit, files, say};
+use kwaya_classify::{Answer, Calibration, Columns, Measures, Row, Rows, Shown, Telling};
+use kwaya_math::{Pool, Precision};
+use kwaya_recipe::{
+    classifier::Classifier,
+    machine::{self, Machine},
+    memory::Room,
+    teach::{self, Wishes},
+    words,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -18,8 +24,6 @@ use crate::{
     commands::{self, print, text},
 };
 
-/// Rows that are answered before they are printed.
-const BLOCK: usize = 1024;
 /// Words that are said to have spoken for an answer.
 const BECAUSE: usize = 8;
 /// A matrix of more labels than these is left to the page.
@@ -36,13 +40,13 @@ pub(crate) fn classify(m: &ArgMatches) -> Result<()> {
     }
 }
 
-fn pool(m: &ArgMatches) -> Pool {
-    Pool::new(machine::threads(m.get_one("threads").copied()))
+fn threads(m: &ArgMatches) -> usize {
+    machine::threads(m.get_one("threads").copied())
 }
 
 fn model(m: &ArgMatches) -> Result<(PathBuf, Classifier)> {
     let path = PathBuf::from(text(m, "model"));
-    let classifier = Classifier::read(&path)?;
+    let classifier = Classifier::open(&path, threads(m))?;
     Ok((path, classifier))
 }
 
@@ -55,18 +59,18 @@ fn named(m: &ArgMatches) -> Option<Vec<String>> {
 /// The columns of a file for a classifier, under other names where those were
 /// typed.
 fn columns(m: &ArgMatches, classifier: &Classifier, label: Option<String>) -> Result<Columns> {
-    let about = classifier.about();
-    let text = named(m).unwrap_or_else(|| about.text.clone());
-    if text.len() != about.text.len() {
-        let error = Error::usage("classify-columns-other").arg("wanted", about.text.len());
-        return Err(error.arg("names", about.text.join(", ")).arg("found", text.len()));
+    let own = classifier.text();
+    let text = named(m).unwrap_or_else(|| own.to_vec());
+    if text.len() != own.len() {
+        let error = Error::usage("classify-columns-other").arg("wanted", own.len());
+        return Err(error.arg("names", own.join(", ")).arg("found", text.len()));
     }
     Ok(Columns { text, label })
 }
 
 fn train(m: &ArgMatches) -> Result<()> {
     let start = Instant::now();
-    let (bar, pool, out) = (Bar::new(), pool(m), Path::new(text(m, "out")));
+    let (bar, pool, out) = (Bar::new(), Pool::new(threads(m)), Path::new(text(m, "out")));
     let columns = Columns { text: named(m).expect("required"), label: m.get_one::<String>("label").cloned() };
     let rows = kwaya_classify::read(Path::new(text(m, "data")), &columns, &bar)?;
     let dev = match m.get_one::<String>("dev") {
@@ -74,16 +78,20 @@ fn train(m: &ArgMatches) -> Result<()> {
         None => Vec::new(),
     };
     let sure = *m.get_one::<f64>("sure").expect("has a default");
+    if let Some(base) = m.get_one::<String>("base") {
+        return teach(m, Path::new(base), &rows, &dev, &columns, sure, &pool, &bar);
+    }
     let trained = kwaya_classify::train(&rows, &dev, &columns, sure, &pool, &bar)?;
     let classifier = &trained.classifier;
     classifier.write(out)?;
     let (about, seconds) = (classifier.about(), start.elapsed().as_secs_f64());
     let bytes = std::fs::metadata(out).map_or(0, |metadata| metadata.len());
-    report(m, out, classifier, &about.held_out, true)?;
+    report(m, out, &about.into(), &about.held_out, true)?;
     let figures = json!({
         "model": out.display().to_string(), "bytes": bytes, "features": classifier.features(), "seconds": seconds,
         "tried": trained.trials, "labels": about.labels, "rows": about.rows, "cost": about.cost,
-        "temperature": about.temperature, "unsure_below": about.unsure_below, "held_out": about.held_out,
+        "temperature": about.calibration.temperature, "unsure_below": about.calibration.unsure_below,
+        "held_out": about.held_out,
         "telling": about.telling,
     });
     if commands::json(m, &figures) {
@@ -104,7 +112,7 @@ fn train(m: &ArgMatches) -> Result<()> {
     }
     print("");
     print(&say!("classify-of-held-out", rows = words::count(about.held_out.rows)));
-    show(classifier, &about.held_out);
+    show(&about.labels, &about.calibration, &about.held_out);
     for (label, telling) in about.labels.iter().zip(&about.telling) {
         let most: Vec<&str> = telling.iter().take(TELLING).map(|telling| telling.word.as_str()).collect();
         print(&say!("classify-telling", label = label, words = most.join(", ")));
@@ -114,18 +122,64 @@ fn train(m: &ArgMatches) -> Result<()> {
     Ok(())
 }
 
+/// Teaches a language model.
+#[expect(clippy::too_many_arguments, reason = "what was read of the command line")]
+fn teach(
+    m: &ArgMatches,
+    base: &Path,
+    rows: &[Row],
+    dev: &[Row],
+    columns: &Columns,
+    sure: f64,
+    pool: &Pool,
+    bar: &Bar,
+) -> Result<()> {
+    let out = Path::new(text(m, "out"));
+    let wishes = Wishes {
+        tokens: *m.get_one("tokens").expect("has a default"),
+        epochs: *m.get_one("epochs").expect("has a default"),
+        learning_rate: *m.get_one("rate").expect("has a default"),
+        precision: if text(m, "precision") == "bf16" { Precision::Bf16 } else { Precision::F32 },
+        sure,
+        checkpoint_every: commands::time(m, "checkpoint-every")?,
+    };
+    let room = Room::of(&Machine::look(Path::new("."), pool.threads()), commands::memory(m)?);
+    let made = teach::teach(base, rows, dev, columns, &wishes, out, room, pool, bar)?;
+    let about = &made.about;
+    report(m, out, &about.into(), &about.held_out, true)?;
+    let mut figures = serde_json::to_value(&made).expect("figures are plain data");
+    figures["model"] = json!(out.display().to_string());
+    if commands::json(m, &figures) {
+        return Ok(());
+    }
+    print(&say!(
+        "classify-taught",
+        base = about.base,
+        labels = about.labels.len(),
+        rows = words::count(made.taught),
+        time = words::duration(made.seconds),
+        path = out.display(),
+        bytes = words::bytes(made.bytes),
+    ));
+    print("");
+    print(&say!("classify-of-untaught", rows = words::count(about.held_out.rows)));
+    show(&about.labels, &about.calibration, &about.held_out);
+    print("");
+    print(&say!("classify-next", path = out.display()));
+    Ok(())
+}
+
 /// Writes the page, when that was asked for.
-fn report(m: &ArgMatches, path: &Path, classifier: &Classifier, measures: &Measures, held_out: bool) -> Result<()> {
+fn report(m: &ArgMatches, path: &Path, shown: &Shown<'_>, measures: &Measures, held_out: bool) -> Result<()> {
     let Some(report) = m.get_one::<String>("report") else { return Ok(()) };
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let page = kwaya_classify::page(&name, classifier.about(), measures, held_out)?;
+    let page = kwaya_classify::page(&name, shown, measures, held_out)?;
     files::write(Path::new(report), page.as_bytes())?;
     note(&say!("classify-report", path = report));
     Ok(())
 }
 
-fn show(classifier: &Classifier, measures: &Measures) {
-    let about = classifier.about();
+fn show(labels: &[String], calibration: &Calibration, measures: &Measures) {
     print(&say!("classify-head"));
     let percent = |share: f64| format!("{:.1}", 100.0 * share);
     for label in &measures.labels {
@@ -136,9 +190,9 @@ fn show(classifier: &Classifier, measures: &Measures) {
         print("");
         print(&say!("classify-matrix"));
         let short = |label: &String| label.chars().take(9).collect::<String>();
-        let heads: String = about.labels.iter().map(|label| format!(" {:>9}", short(label))).collect();
+        let heads: String = labels.iter().map(|label| format!(" {:>9}", short(label))).collect();
         print(&format!("{:<28}{heads}", ""));
-        for (label, row) in about.labels.iter().zip(&measures.confusion) {
+        for (label, row) in labels.iter().zip(&measures.confusion) {
             let cells: String = row.iter().map(|count| format!(" {count:>9}")).collect();
             print(&format!("{label:<28}{cells}"));
         }
@@ -154,34 +208,33 @@ fn show(classifier: &Classifier, measures: &Measures) {
     let share = 100.0 * measures.sure as f64 / measures.rows.max(1) as f64;
     print(&say!(
         "classify-sure",
-        below = format!("{:.2}", about.unsure_below),
+        below = format!("{:.2}", calibration.unsure_below),
         share = format!("{share:.0}"),
         accuracy = percent(measures.sure_accuracy),
     ));
 }
 
 fn eval(m: &ArgMatches) -> Result<()> {
-    let (bar, pool, (path, classifier)) = (Bar::new(), pool(m), model(m)?);
-    let about = classifier.about();
-    let label = m.get_one::<String>("label").unwrap_or(&about.label).clone();
+    let (bar, (path, classifier)) = (Bar::new(), model(m)?);
+    let label = m.get_one::<String>("label").map_or_else(|| classifier.column(), String::as_str).to_owned();
     let data = Path::new(text(m, "data"));
     let rows = kwaya_classify::read(data, &columns(m, &classifier, Some(label))?, &bar)?;
     let truth = |row: &Row| {
         classifier.label(&row.label).ok_or_else(|| {
             let error = Error::new("classify-label-unknown").path(data).arg("line", row.line);
-            error.arg("label", &row.label).arg("labels", about.labels.join(", "))
+            error.arg("label", &row.label).arg("labels", classifier.labels().join(", "))
         })
     };
     let truths: Vec<usize> = rows.iter().map(truth).collect::<Result<_>>()?;
     let texts: Vec<Vec<String>> = rows.into_iter().map(|row| row.texts).collect();
     let start = Instant::now();
-    let answers = classifier.answers(&texts, &pool);
+    let answers = classifier.answers(&texts, &bar)?;
     let seconds = start.elapsed().as_secs_f64();
     let measures = classifier.measure(&answers, &truths);
-    report(m, &path, &classifier, &measures, false)?;
+    report(m, &path, &classifier.shown(), &measures, false)?;
     if !commands::json(m, &json!({ "measures": measures, "seconds": seconds })) {
         print(&say!("classify-of-test", rows = words::count(measures.rows)));
-        show(&classifier, &measures);
+        show(classifier.labels(), classifier.calibration(), &measures);
     }
     speed(answers.len(), seconds);
     Ok(())
@@ -193,15 +246,14 @@ fn speed(rows: usize, seconds: f64) {
 }
 
 fn run(m: &ArgMatches) -> Result<()> {
-    let (pool, (_, classifier)) = (pool(m), model(m)?);
+    let (_, classifier) = model(m)?;
     let typed: Vec<&String> = m.get_many::<String>("texts").into_iter().flatten().collect();
     let Some(path) = m.get_one::<String>("data").map(Path::new) else {
         if typed.is_empty() {
             return Err(Error::usage("classify-nothing"));
         }
         let row = |(line, text): (u64, &String)| (line, classifier.row(text));
-        answer(m, &classifier, (1..).zip(typed).map(row).collect(), &pool, true);
-        return Ok(());
+        return answer(m, &classifier, (1..).zip(typed).map(row).collect(), true);
     };
     let mut rows = Rows::open(path, &columns(m, &classifier, None)?)?;
     let (bar, start, mut count) = (Bar::new(), Instant::now(), 0);
@@ -210,7 +262,7 @@ fn run(m: &ArgMatches) -> Result<()> {
         let mut block = Vec::new();
         // What came before a wrong row is answered before it is told of.
         let mut wrong = None;
-        for row in rows.by_ref().take(BLOCK) {
+        for row in rows.by_ref().take(classifier.at_once()) {
             match row {
                 Ok(row) => block.push((row.line, row.texts)),
                 Err(error) => wrong = Some(error),
@@ -218,7 +270,7 @@ fn run(m: &ArgMatches) -> Result<()> {
         }
         let read = block.len();
         count += read;
-        answer(m, &classifier, block, &pool, count == read);
+        answer(m, &classifier, block, count == read)?;
         bar.at(rows.progress().0);
         match wrong {
             Some(error) => return Err(error),
@@ -234,14 +286,14 @@ fn run(m: &ArgMatches) -> Result<()> {
 
 /// Answers rows and prints the answers, after the names of the columns where
 /// they are the first.
-fn answer(m: &ArgMatches, classifier: &Classifier, rows: Vec<(u64, Vec<String>)>, pool: &Pool, first: bool) {
+fn answer(m: &ArgMatches, classifier: &Classifier, rows: Vec<(u64, Vec<String>)>, first: bool) -> Result<()> {
     let as_json = m.get_flag("json");
     if first && !as_json {
         print(&say!("classify-answers-head"));
     }
     let (lines, texts): (Vec<u64>, Vec<Vec<String>>) = rows.into_iter().unzip();
-    for ((line, texts), answer) in lines.iter().zip(&texts).zip(classifier.answers(&texts, pool)) {
-        let label = &classifier.about().labels[answer.label];
+    for ((line, texts), answer) in lines.iter().zip(&texts).zip(classifier.answers(&texts, &Silent)?) {
+        let label = &classifier.labels()[answer.label];
         if as_json {
             let because = classifier.because(texts, answer.label, BECAUSE);
             print(&as_object(*line, classifier, &answer, &because).to_string());
@@ -252,10 +304,11 @@ fn answer(m: &ArgMatches, classifier: &Classifier, rows: Vec<(u64, Vec<String>)>
             print(&format!("{line}\t{label}\t{:.4}\t{unsure}", answer.probabilities[answer.label]));
         }
     }
+    Ok(())
 }
 
 fn as_object(line: u64, classifier: &Classifier, answer: &Answer, because: &[Telling]) -> Value {
-    let labels = &classifier.about().labels;
+    let labels = classifier.labels();
     let all: serde_json::Map<String, Value> =
         labels.iter().zip(&answer.probabilities).map(|(label, p)| (label.clone(), json!(p))).collect();
     json!({

@@ -45,13 +45,13 @@ pub(crate) fn folder(m: &ArgMatches) -> PathBuf {
     PathBuf::from(text(m, "dir"))
 }
 
-fn time(m: &ArgMatches, name: &str) -> Result<Duration> {
+pub(crate) fn time(m: &ArgMatches, name: &str) -> Result<Duration> {
     let typed = text(m, name);
     words::parse_duration(typed).ok_or_else(|| Error::usage("time-wrong").arg("value", typed))
 }
 
 /// The memory to use at most, when that was said.
-fn memory(m: &ArgMatches) -> Result<Option<u64>> {
+pub(crate) fn memory(m: &ArgMatches) -> Result<Option<u64>> {
     let Some(typed) = m.get_one::<String>("memory") else { return Ok(None) };
     let bytes = words::parse_bytes(typed).ok_or_else(|| Error::usage("memory-wrong").arg("value", typed))?;
     Ok(Some(bytes))

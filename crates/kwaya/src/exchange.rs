@@ -88,7 +88,7 @@ pub(crate) fn export(m: &ArgMatches) -> Result<()> {
         let source = exchange::open(&place)?;
         let named = named.canonicalize().at(named)?;
         let name = named.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        exchange::to_gguf(&source, out, target, &name, &pool, &bar)?
+        exchange::to_gguf(&source, out, target, &name, &Change::Nothing, None, &pool, &bar)?
     } else {
         let format = quantise.map(|typed| float(typed)).transpose()?;
         exchange::to_folder(&exchange::open(&place)?, out, format, &Change::Nothing, &pool, &bar)?

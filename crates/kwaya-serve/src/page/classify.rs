@@ -8,7 +8,7 @@ use axum::{
     extract::{Request, State},
     http::Response,
 };
-use kwaya_base::{Error, Result};
+use kwaya_base::{Error, Result, Silent};
 use minijinja::context;
 use serde::Serialize;
 
@@ -61,8 +61,8 @@ pub(super) async fn answer(
 
 fn look(service: &Service, text: &str) -> Result<Found> {
     let classifier = service.classifier.as_ref().ok_or_else(|| Error::new("serve-no-classifier"))?;
-    let (row, labels) = (classifier.row(text), &classifier.about().labels);
-    let answer = classifier.answer(&row);
+    let (rows, labels) = ([classifier.row(text)], classifier.labels());
+    let answer = &classifier.answers(&rows, &Silent)?[0];
     let likely = labels.iter().zip(&answer.probabilities);
     let mut likely: Vec<Likely> = likely.map(|(label, share)| Likely { label: label.clone(), share: *share }).collect();
     likely.sort_by(|one, other| other.share.total_cmp(&one.share));
@@ -71,7 +71,7 @@ fn look(service: &Service, text: &str) -> Result<Found> {
         label: labels[answer.label].clone(),
         unsure: !answer.sure,
         likely,
-        because: classifier.because(&row, answer.label, WORDS).into_iter().map(|telling| telling.word).collect(),
+        because: classifier.because(&rows[0], answer.label, WORDS).into_iter().map(|telling| telling.word).collect(),
     })
 }
 

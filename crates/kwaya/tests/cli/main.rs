@@ -24,4 +24,5 @@ mod rights;
 mod same_bits;
 mod serve;
 mod taught;
+mod taught_labels;
 mod tools;
