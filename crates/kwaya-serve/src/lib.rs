@@ -14,8 +14,10 @@ mod access;
 mod answer;
 mod api;
 mod ask;
+mod calls;
 mod chance;
 mod classify;
+mod compact;
 mod connection;
 mod engine;
 mod fault;
@@ -107,14 +109,16 @@ pub fn serve(
     // All that can be wrong is told before the model is read.
     let access = Access::open(&folder, settings.listen, settings.rate)?;
     let tls = tls::acceptor(&settings)?;
+    let finder = ask::finder(named, settings.vectors.as_deref())?;
     let classifier = settings.classifier.as_deref().map(Classifier::read).transpose()?;
     let (listener, listen) = listen(settings.listen)?;
     let access = access.at(listen, tls.is_some());
     let files = Files::of(&place);
     let mut model = TextModel::load(&place, threads)?;
     model.let_go_of_files();
-    machine::release_memory();
     let model = Arc::new(model);
+    let documents = Documents::of(named, finder, (&place, &model), threads)?;
+    machine::release_memory();
     let name = settings.name.clone().unwrap_or_else(|| name(named));
     let room = Room {
         answers: settings.answers,
@@ -129,7 +133,7 @@ pub fn serve(
         home: home(named).to_owned(),
         recipe: named.join(RECIPE).exists().then(|| named.to_owned()),
         threads,
-        documents: Documents::of(named),
+        documents,
         name: name.clone(),
         started: log::now(),
         metrics: Metrics::default(),
