@@ -9,7 +9,7 @@
 
 use std::time::Instant;
 
-use kwaya_math::{Format, Packed, Pool, Rounded, project};
+use kwaya_math::{Arena, Format, Packed, Pool, Rounded, project};
 
 /// The matrices of a layer of SmolLM2-135M: (out, in).
 const SHAPES: [(usize, usize); 4] = [(960, 576), (576, 576), (3072, 576), (576, 1536)];
@@ -19,14 +19,17 @@ fn main() {
     let arguments: Vec<usize> = std::env::args().skip(1).map(|a| a.parse().expect("a number")).collect();
     let pool = Pool::new(arguments.first().copied().unwrap_or(1));
     for format in [Format::Q8_0, Format::Q4_0, Format::Q4_1, Format::Q4K, Format::Bf16, Format::F32] {
+        let weights: usize = SHAPES.iter().map(|(rows, cols)| rows * cols).sum();
+        let bytes = Packed::bytes_of(format, weights / 512, 512) as usize * LAYERS;
         let start = Instant::now();
+        let mut arena = Arena::with_bytes(bytes + (1 << 20));
         let layers: Vec<Packed> = (0..LAYERS)
             .flat_map(|_| SHAPES)
             .map(|(rows, cols)| {
                 let cols = cols.next_multiple_of(format.block());
                 let bytes: Vec<u8> =
                     (0..cols / format.block() * format.block_bytes()).map(|i| (i % 37) as u8).collect();
-                Packed::new(&pool, format, rows, cols, |_| &bytes).expect("finite")
+                Packed::new(&pool, &mut arena, format, (rows, cols), |_| &bytes).expect("finite")
             })
             .collect();
         let packing = start.elapsed().as_secs_f64();

@@ -47,7 +47,7 @@ pub use layers::{
     swiglu_backward,
 };
 pub use matmul::{Matrix, Start, matmul, matmul_two};
-pub use memory::zeros;
+pub use memory::{Arena, zeros};
 pub use packed::{NotFinite, Packed, Rounded, project};
 pub use paged::CacheAttention;
 pub use pages::{PAGE, Pages, Row};

@@ -17,7 +17,7 @@ use crate::{
     codes::{self, Coding, GROUP, PANEL, Panels, ROUNDED, Rows, SUMMED},
     half::widen as widen_f16,
     isa::kernel,
-    memory::prefetch,
+    memory::{Arena, Room, prefetch},
     pack::lines,
     pool::{Pool, Shards},
     tile::{COLUMNS, First, Left, Output, Precision, Right, product, size},
@@ -40,11 +40,11 @@ pub struct Packed {
 
 enum Form {
     /// Panels as wide as a tile, row-major: the transpose of the rows.
-    Real(Vec<f32>),
-    /// The same of 16 bits.
-    Half(Vec<u16>, Format),
+    Real(Room),
+    /// The same of 16 bits, two in each f32.
+    Half(Room, Format),
     /// Panels of 16 outputs, codes apart from scales.
-    Codes { coding: Coding, codes: Vec<f32>, scales: Vec<f32> },
+    Codes { coding: Coding, codes: Room, scales: Room },
 }
 
 /// A scale in a file is infinite or not a number.
@@ -53,7 +53,7 @@ pub struct NotFinite;
 
 impl Packed {
     /// Packs `rows` x `cols` weights, row `i` of which `row` gives as the bytes
-    /// of its blocks.
+    /// of its blocks, into memory of `arena`.
     ///
     /// # Errors
     /// When a block has a scale that is no finite number.
@@ -62,16 +62,16 @@ impl Packed {
     /// When a row has another length, or `cols` are no whole blocks.
     pub fn new<'a>(
         pool: &Pool,
+        arena: &mut Arena,
         format: Format,
-        rows: usize,
-        cols: usize,
+        (rows, cols): (usize, usize),
         row: impl Fn(usize) -> &'a [u8] + Sync,
     ) -> Result<Self, NotFinite> {
         assert!(cols.is_multiple_of(format.block()), "packed: rows of {cols} in {}", format.name());
         let form = match format {
-            Format::F32 => Form::Real(real(pool, rows, cols, &row)),
-            Format::F16 | Format::Bf16 => Form::Half(half(pool, rows, cols, &row), format),
-            _ => coded(pool, format, rows, cols, &row)?,
+            Format::F32 => Form::Real(real(pool, arena, rows, cols, &row)),
+            Format::F16 | Format::Bf16 => Form::Half(half(pool, arena, rows, cols, &row), format),
+            _ => coded(pool, arena, format, (rows, cols), &row)?,
         };
         Ok(Self { rows, cols, form })
     }
@@ -90,7 +90,7 @@ impl Packed {
     pub fn bytes(&self) -> usize {
         match &self.form {
             Form::Real(values) => size_of_val(&values[..]),
-            Form::Half(bits, _) => size_of_val(&bits[..]),
+            Form::Half(room, _) => size_of_val(&room[..]),
             Form::Codes { codes, scales, .. } => size_of_val(&codes[..]) + size_of_val(&scales[..]),
         }
     }
@@ -122,9 +122,11 @@ impl Packed {
                 let values = values[first * self.cols + row - first..].iter().step_by(wide);
                 out.iter_mut().zip(values).for_each(|(out, value)| *out = *value);
             }
-            Form::Half(bits, format) => {
+            Form::Half(room, format) => {
                 let (first, wide) = panel(self.rows, row);
-                for (out, bits) in out.iter_mut().zip(bits[first * self.cols + row - first..].iter().step_by(wide)) {
+                for (out, bits) in
+                    out.iter_mut().zip(as_halves(room)[first * self.cols + row - first..].iter().step_by(wide))
+                {
                     *out = if *format == Format::Bf16 { bf16_to_f32(*bits) } else { widen_f16(*bits) };
                 }
             }
@@ -149,8 +151,14 @@ fn panel(rows: usize, output: usize) -> (usize, usize) {
     (first, wide.min(rows.next_multiple_of(COLUMNS) - first))
 }
 
-fn real<'a>(pool: &Pool, rows: usize, cols: usize, row: &(impl Fn(usize) -> &'a [u8] + Sync)) -> Vec<f32> {
-    let mut values = crate::zeros(rows.next_multiple_of(COLUMNS) * cols);
+fn real<'a>(
+    pool: &Pool,
+    arena: &mut Arena,
+    rows: usize,
+    cols: usize,
+    row: &(impl Fn(usize) -> &'a [u8] + Sync),
+) -> Room {
+    let mut values = arena.take(rows.next_multiple_of(COLUMNS) * cols);
     let shards = Shards::new(&mut values);
     pool.run(rows.div_ceil(UNIT), |unit| {
         let mut values = vec![0.0; cols];
@@ -167,9 +175,15 @@ fn real<'a>(pool: &Pool, rows: usize, cols: usize, row: &(impl Fn(usize) -> &'a 
     values
 }
 
-fn half<'a>(pool: &Pool, rows: usize, cols: usize, row: &(impl Fn(usize) -> &'a [u8] + Sync)) -> Vec<u16> {
-    let mut values = vec![0; rows.next_multiple_of(COLUMNS) * cols];
-    let shards = Shards::new(&mut values);
+fn half<'a>(
+    pool: &Pool,
+    arena: &mut Arena,
+    rows: usize,
+    cols: usize,
+    row: &(impl Fn(usize) -> &'a [u8] + Sync),
+) -> Room {
+    let mut room = arena.take((rows.next_multiple_of(COLUMNS) * cols).div_ceil(2));
+    let shards = Shards::new(as_halves_mut(&mut room));
     pool.run(rows.div_ceil(UNIT), |unit| {
         for i in unit * UNIT..rows.min((unit + 1) * UNIT) {
             let (first, wide) = panel(rows, i);
@@ -182,21 +196,31 @@ fn half<'a>(pool: &Pool, rows: usize, cols: usize, row: &(impl Fn(usize) -> &'a 
             }
         }
     });
-    values
+    room
+}
+
+fn as_halves(room: &[f32]) -> &[u16] {
+    // SAFETY: any f32 is two u16.
+    unsafe { std::slice::from_raw_parts(room.as_ptr().cast(), 2 * room.len()) }
+}
+
+fn as_halves_mut(room: &mut [f32]) -> &mut [u16] {
+    // SAFETY: any f32 is two u16, and any two u16 are an f32.
+    unsafe { std::slice::from_raw_parts_mut(room.as_mut_ptr().cast(), 2 * room.len()) }
 }
 
 fn coded<'a>(
     pool: &Pool,
+    arena: &mut Arena,
     format: Format,
-    rows: usize,
-    cols: usize,
+    (rows, cols): (usize, usize),
     row: &(impl Fn(usize) -> &'a [u8] + Sync),
 ) -> Result<Form, NotFinite> {
     let coding = coding(format);
     let (panels, words) = (rows.div_ceil(PANEL), |bytes: usize| bytes / size_of::<f32>());
     let (panel_codes, panel_scales) = (coding.panel_codes(cols), coding.panel_scales(cols));
-    let mut codes = crate::zeros(words(panels * panel_codes) + LINE);
-    let mut scales = crate::zeros(words(panels * panel_scales) + LINE);
+    let mut codes = arena.take(words(panels * panel_codes) + LINE);
+    let mut scales = arena.take(words(panels * panel_scales) + LINE);
     let finite = std::sync::atomic::AtomicBool::new(true);
     {
         let (codes, scales) = (Shards::new(aligned_mut(&mut codes)), Shards::new(aligned_mut(&mut scales)));
@@ -607,6 +631,7 @@ unsafe fn unit_times(
             }
         }
         Form::Half(bits, format) => WIDENED.with_borrow_mut(|room| {
+            let bits = as_halves(bits);
             for (first, wide) in panels_of(rows, first, last) {
                 for p in (0..k).step_by(PIECE) {
                     let depth = PIECE.min(k - p);

@@ -1,7 +1,7 @@
 //! Products with packed weights: against the definition, to the bit, for
 //! every format, and whatever the number of rows, threads and neighbours.
 
-use kwaya_math::{Format, Packed, Pool, Rounded, blocks::dequantise, philox::Stream, project};
+use kwaya_math::{Arena, Format, Packed, Pool, Rounded, blocks::dequantise, philox::Stream, project};
 
 const CODED: [Format; 10] = [
     Format::Q8_0,
@@ -50,7 +50,8 @@ fn bytes(format: Format, values: usize, index: u64) -> Vec<u8> {
 
 fn packed(pool: &Pool, format: Format, rows: usize, cols: usize, bytes: &[u8]) -> Packed {
     let width = cols / format.block() * format.block_bytes();
-    let packed = Packed::new(pool, format, rows, cols, |i| &bytes[i * width..(i + 1) * width]).expect("finite scales");
+    let packed = Packed::new(pool, &mut Arena::default(), format, (rows, cols), |i| &bytes[i * width..(i + 1) * width])
+        .expect("finite scales");
     // Lines and the last panel are filled up.
     let over = packed.bytes() as u64 - Packed::bytes_of(format, rows, cols);
     assert!(over <= if format.block() > 1 { 128 } else { 64 * cols as u64 * 4 }, "{}: {over}", format.name());
@@ -184,5 +185,5 @@ fn the_bits_are_these() {
 fn a_scale_that_is_no_number_is_refused() {
     let mut weights = bytes(Format::Q8_0, 64, 1);
     weights[34..36].copy_from_slice(&0x7c00_u16.to_le_bytes());
-    assert!(Packed::new(&Pool::new(1), Format::Q8_0, 1, 64, |_| &weights).is_err());
+    assert!(Packed::new(&Pool::new(1), &mut Arena::default(), Format::Q8_0, (1, 64), |_| &weights).is_err());
 }

@@ -8,8 +8,8 @@
 
 use kwaya_base::{Error, Result};
 use kwaya_math::{
-    CacheAttention, Direction, NotFinite, Packed, Pages, Pool, RopeTable, Rounded, Row, add_assign, blocks::dequantise,
-    geglu, project, rms_norm, rope, scale, softcap, swiglu,
+    Arena, CacheAttention, Direction, NotFinite, Packed, Pages, Pool, RopeTable, Rounded, Row, add_assign,
+    blocks::dequantise, geglu, project, rms_norm, rope, scale, softcap, swiglu,
 };
 
 use crate::{
@@ -47,6 +47,20 @@ struct Layer {
     down: Packed,
 }
 
+/// Bytes that packing may leave between two matrices of weights, and within one.
+const BETWEEN: usize = 512;
+
+/// The bytes of all packed weights.
+fn room(source: &Source) -> Result<usize> {
+    let a = source.architecture();
+    let mut bytes = 0;
+    for (name, shape) in a.tensors().iter().filter(|(name, _)| a.tied || name != architecture::EMBEDDING) {
+        let &[rows, cols] = &shape[..] else { continue };
+        bytes += Packed::bytes_of(source.tensor(name)?.format, rows, cols) as usize + BETWEEN;
+    }
+    Ok(bytes)
+}
+
 impl Decoder {
     /// Packs the weights of `source`, after it was checked.
     ///
@@ -55,16 +69,17 @@ impl Decoder {
     /// a scale that is no finite number.
     pub fn load(source: Source, pool: &Pool) -> Result<Self> {
         source.check()?;
-        let packed = |name: &str| {
+        let mut arena = Arena::with_bytes(room(&source)?);
+        let mut packed = |name: &str| {
             let view = source.tensor(name)?;
-            Packed::new(pool, view.format, view.rows, view.cols, |i| view.row(i))
+            Packed::new(pool, &mut arena, view.format, (view.rows, view.cols), |i| view.row(i))
                 .map_err(|NotFinite| Error::new("model-not-finite").path(source.path()).arg("tensor", name))
         };
         let vector = |name: &str| Ok::<_, Error>(source.tensor(name)?.values());
         let a = source.architecture();
         let layers = (0..a.layers.len()).map(|layer| {
             let name = |part: &str| format!("model.layers.{layer}.{part}");
-            let packed = |part: &str| packed(&name(&format!("{part}.weight")));
+            let mut packed = |part: &str| packed(&name(&format!("{part}.weight")));
             let norm = |part: &str| vector(&name(&format!("{part}.weight")));
             let bias = |part: &str| vector(&name(&format!("self_attn.{part}.bias")));
             let when = |wanted: bool, make: &dyn Fn() -> Result<[Vec<f32>; 2]>| wanted.then(make).transpose();

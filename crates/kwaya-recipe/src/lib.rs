@@ -19,6 +19,7 @@ pub mod learning;
 pub mod ledger;
 pub mod lock;
 pub mod machine;
+mod marks;
 pub mod measure_text;
 pub mod memory;
 pub mod parity;
