@@ -14,6 +14,7 @@ mod access;
 mod answer;
 mod api;
 mod ask;
+mod call;
 mod calls;
 mod chance;
 mod classify;

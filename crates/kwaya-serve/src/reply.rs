@@ -11,7 +11,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::{
     answer::{End, Event, Likely, Piece},
     api::Waiting,
-    calls::{Call, Reader, Told},
+    call::Call,
+    calls::{Reader, Told},
     fault::Fault,
     request::{Request, Way},
     tools::Tools,
