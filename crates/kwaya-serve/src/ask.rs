@@ -4,6 +4,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, atomic::Ordering},
+    thread::{self, JoinHandle},
 };
 
 use axum::{
@@ -48,6 +49,8 @@ pub(crate) struct Documents {
     shelf: RwLock<Shelf>,
     /// What decides which documents there are, as it was.
     files: Mutex<Files>,
+    /// Who makes them ready.
+    maker: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What finds passages beside their words.
@@ -127,7 +130,8 @@ impl Documents {
         };
         let shelf = RwLock::new(Shelf { turn: 0, stage: Stage::Making });
         let files = Mutex::new(Files::these(Vec::new()));
-        Ok(Self { folder: has_documents(served).then(|| served.to_owned()), near, shelf, files })
+        let folder = has_documents(served).then(|| served.to_owned());
+        Ok(Self { folder, near, shelf, files, maker: Mutex::new(None) })
     }
 
     /// The documents, once they are ready.
@@ -194,13 +198,16 @@ impl Documents {
 /// Makes the documents ready, on a thread of their own.
 pub(crate) fn open(service: &Arc<Service>) {
     let Some(folder) = service.documents.folder.clone() else { return };
-    let service = Arc::clone(service);
-    let turn = service.documents.begin();
-    std::thread::spawn(move || {
-        let documents = &service.documents;
+    let (shared, turn) = (Arc::clone(service), service.documents.begin());
+    let mut maker = service.documents.maker.lock().expect("nobody panics holding this");
+    let before = maker.take();
+    *maker = Some(thread::spawn(move || {
+        // It stops soon, and would write where this one clears away.
+        let _ = before.map(JoinHandle::join);
+        let documents = &shared.documents;
         // Before they are read, so that no change is missed.
         *documents.files() = Files::these(vec![folder.join(CORPUS), folder.join(WITHDRAWN)]);
-        let watched = Watched { service: &service, turn };
+        let watched = Watched { service: &shared, turn };
         match Library::open(&folder, &watched) {
             Ok(library) => {
                 log("info", "documents-ready", json!({ "passages": library.passages() }));
@@ -211,7 +218,7 @@ pub(crate) fn open(service: &Arc<Service>) {
                 documents.set(turn, Stage::Failed(error));
             }
         }
-    });
+    }));
 }
 
 /// Puts the documents up to be found by their words, then by their vectors too.
