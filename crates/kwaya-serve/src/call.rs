@@ -3,7 +3,6 @@
 
 use std::mem;
 
-use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use crate::{
@@ -134,7 +133,7 @@ impl Reading {
 
     /// The call, if it is whole and one; nothing of one that is left out.
     pub(crate) fn whole(self) -> Option<Option<Call>> {
-        serde_json::from_str::<IgnoredAny>(&self.raw).ok()?;
+        serde_json::from_str::<Value>(&self.raw).ok()?;
         if self.is_left_out {
             return Some(None);
         }

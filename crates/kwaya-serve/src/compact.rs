@@ -6,7 +6,6 @@
 
 use std::mem;
 
-use serde::de::IgnoredAny;
 use serde_json::Value;
 
 /// Characters of an escape: of most, of one by number, and of a pair of those.
@@ -144,7 +143,7 @@ impl Compact {
 
     /// The text of the object, if it is whole and one.
     pub(crate) fn whole(self) -> Option<String> {
-        (self.is_over() && serde_json::from_str::<IgnoredAny>(&self.raw).is_ok()).then_some(self.text)
+        (self.is_over() && serde_json::from_str::<Value>(&self.raw).is_ok()).then_some(self.text)
     }
 }
 
@@ -189,9 +188,7 @@ mod tests {
         fn it_is_what_serde_makes_of_the_value(value in prop::collection::btree_map("[a-z]{1,3}", value(), 0..4)) {
             let value = Value::Object(value.into_iter().collect());
             let plain = value.to_string();
-            prop_assert_eq!(compact(&plain), Some(plain.clone()));
             let pretty = serde_json::to_string_pretty(&value).unwrap();
-            prop_assert_eq!(compact(&format!(" \n{pretty}\t")), Some(plain.clone()));
             // All that can be escaped, escaped.
             let mut escaped = String::new();
             let mut inside = false;
@@ -199,7 +196,8 @@ mod tests {
             for c in plain.chars() {
                 let is_quote = c == '"' && last != '\\';
                 inside ^= is_quote;
-                let plain_letter = inside && !is_quote && c != '\\' && last != '\\' && c >= ' ' && c != '"';
+                // Digits may be those of an escape.
+                let plain_letter = inside && !is_quote && ![c, last].contains(&'\\') && !c.is_ascii_hexdigit();
                 if plain_letter {
                     c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| escaped += &format!("\\u{unit:04X}"));
                 } else {
@@ -207,8 +205,9 @@ mod tests {
                 }
                 last = if last == '\\' { ' ' } else { c };
             }
-            if serde_json::from_str::<Value>(&escaped).is_ok_and(|read| read == value) {
-                prop_assert_eq!(compact(&escaped), Some(plain));
+            for text in [plain, format!(" \n{pretty}\t"), escaped] {
+                let read: Value = serde_json::from_str(&text).unwrap();
+                prop_assert_eq!(compact(&text), Some(read.to_string()));
             }
         }
 
