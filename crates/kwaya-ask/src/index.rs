@@ -104,21 +104,31 @@ pub(crate) fn open(folder: &Path, progress: &dyn Progress) -> Result<Opened> {
         if let Some(opened) = check(&place) {
             return Ok(opened);
         }
-        match FolderLock::take(&home) {
-            Ok(_lock) => {
-                clear(&home)?;
-                renew(&corpus, &withdrawn, &place, progress)?;
-                let opened = check(&place).ok_or_else(|| Error::new("ask-index-damaged").path(&place))?;
-                // A build may have put another corpus in its place meanwhile.
-                if self::key(&corpus, &Withdrawn::read(folder)?)? == key {
-                    return Ok(opened);
-                }
-            }
-            // Another process makes it.
-            Err(error) if error.key() == "folder-busy" && !progress.stopped() => thread::sleep(LOOK_EVERY),
-            Err(error) if error.key() == "folder-busy" => return Err(Error::new("interrupted")),
-            Err(error) => return Err(error),
+        let Some(_lock) = lock(&home, progress)? else { continue };
+        clear(&home)?;
+        renew(&corpus, &withdrawn, &place, progress)?;
+        let opened = check(&place).ok_or_else(|| Error::new("ask-index-damaged").path(&place))?;
+        // A build may have put another corpus in its place meanwhile.
+        if self::key(&corpus, &Withdrawn::read(folder)?)? == key {
+            return Ok(opened);
         }
+    }
+}
+
+/// The lock of `folder`; `None` after another process held it for a while, who
+/// may have made what is wanted.
+///
+/// # Errors
+/// `interrupted`; when the lock cannot be tried for.
+pub(crate) fn lock(folder: &Path, progress: &dyn Progress) -> Result<Option<FolderLock>> {
+    match FolderLock::take(folder) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error) if error.key() == "folder-busy" && progress.stopped() => Err(Error::new("interrupted")),
+        Err(error) if error.key() == "folder-busy" => {
+            thread::sleep(LOOK_EVERY);
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use kwaya_base::{Error, Progress, Result, error::At, files};
+use kwaya_base::{Error, Progress, Result};
 use kwaya_recipe::text_model::TextModel;
 use kwaya_text::corpus::Document;
 use serde::{Serialize, Serializer};
@@ -37,9 +36,6 @@ const CANDIDATES: usize = 50;
 /// What vectors count of the sum, each list by its best. Ranks in the place of
 /// scores were worse: they make much of small differences (`docs/asking.md`).
 const VECTORS_WEIGHT: f32 = 0.2;
-
-/// In the folder of the index: the model that makes vectors.
-const MODEL: &str = "model";
 
 /// A passage of a document, with where it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -162,6 +158,11 @@ impl Library {
         let vectors = Vectors::open(&self.place, self.passages(), &model, text, progress)?;
         self.near = Some(Arc::new(Near { vectors, model }));
         Ok(self)
+    }
+
+    /// Bytes of the vectors by which passages are found, if they are.
+    pub fn vector_bytes(&self) -> Option<usize> {
+        self.near.as_ref().map(|near| near.vectors.bytes())
     }
 
     /// How many passages there are.
@@ -290,28 +291,6 @@ impl Library {
             end: place.end,
             text: text.to_owned(),
         })
-    }
-}
-
-/// The model that passages of the build in `folder` are found by, where one was
-/// named.
-pub fn remembered(folder: &Path) -> Option<PathBuf> {
-    let named = fs::read_to_string(folder.join("build/ask").join(MODEL)).ok()?;
-    Some(PathBuf::from(named.trim_end()))
-}
-
-/// Notes the model that passages are found by from now on, or that none is.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn remember(folder: &Path, model: Option<&Path>) -> Result<()> {
-    let path = folder.join("build/ask").join(MODEL);
-    match model {
-        Some(model) => files::write(&path, format!("{}\n", model.canonicalize().at(model)?.display()).as_bytes()),
-        None => match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(&path, error)),
-            _ => Ok(()),
-        },
     }
 }
 

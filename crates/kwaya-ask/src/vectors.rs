@@ -2,20 +2,16 @@
 //! that say the same in other words.
 //!
 //! A vector is the mean of the last states of a passage, less the mean of some
-//! passages (states of one model mostly point the same way), at length 1, in
-//! 8-bit numbers. The search is exact, in whole numbers, so that it is the same
-//! on every machine.
+//! passages (states of one model mostly point the same way), in small numbers.
 //!
 //! ```text
 //! file = head mean row*
 //! head = JSON and a line end: format, width, passages
 //! mean = width × f32, check
-//! row  = scale: f32, width × i8, check
 //! ```
 //!
-//! A check is the first 4 bytes of the BLAKE3 of what is before it in the mean or
-//! the row. Numbers are little-endian. A file on its way is called `vectors.part`, and is
-//! gone on with after the last row that is whole.
+//! Rows and checks are those of `small.rs`. Numbers are little-endian. A file on its
+//! way is called `vectors.part`, and is gone on with after the last row that is whole.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -30,6 +26,11 @@ use kwaya_recipe::text_model::TextModel;
 use serde::{Deserialize, Serialize};
 use tantivy::directory::{Directory, MmapDirectory, OwnedBytes};
 
+use crate::{
+    index,
+    small::{CHECK_BYTES, Small, is_whole, row_bytes, sealed},
+};
+
 const FILE: &str = "vectors";
 const PART: &str = "vectors.part";
 const FORMAT: &str = "kwaya-vectors-1";
@@ -41,7 +42,6 @@ const WIDTH_MAX: usize = 1 << 16;
 const MEAN_OF: u64 = 256;
 /// What a power cut may cost.
 const SYNC_EVERY: Duration = Duration::from_secs(10);
-const CHECK_BYTES: usize = 4;
 
 #[derive(PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,12 +57,6 @@ pub(crate) struct Vectors {
     /// Where the first row begins.
     start: usize,
     mean: Vec<f32>,
-}
-
-/// A vector in small numbers.
-struct Small {
-    scale: f32,
-    numbers: Vec<i8>,
 }
 
 impl Vectors {
@@ -82,12 +76,21 @@ impl Vectors {
         let mut states = States { model, cache: model.conversations() };
         // Another model of the same width makes another vector of the first.
         let first = if passages > 0 { states.of(&text(0)?)? } else { Vec::new() };
-        let of_model = |vectors: &Self| passages == 0 || vectors.row(0) == row(&vectors.small(&first));
+        let of_model = |vectors: &Self| passages == 0 || vectors.row(0) == vectors.small(&first).row();
         if let Some(vectors) = Self::check(place, &head).filter(of_model) {
             return Ok(vectors);
         }
-        make(place, &head, &mut states, &first, text, progress)?;
-        Self::check(place, &head).ok_or_else(|| Error::new("ask-index-damaged").path(place))
+        loop {
+            let lock = index::lock(place, progress)?;
+            // Another process may have made them.
+            if let Some(vectors) = Self::check(place, &head).filter(of_model) {
+                return Ok(vectors);
+            }
+            if lock.is_some() {
+                make(place, &head, &mut states, &first, text, progress)?;
+                return Self::check(place, &head).ok_or_else(|| Error::new("ask-index-damaged").path(place));
+            }
+        }
     }
 
     /// The vectors that were made, if every row is as it was written.
@@ -110,6 +113,11 @@ impl Vectors {
         whole.then_some(vectors)
     }
 
+    /// Bytes of the file that they lie in.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     fn rows(&self) -> impl Iterator<Item = &[u8]> {
         self.bytes[self.start..].chunks_exact(row_bytes(self.mean.len()))
     }
@@ -126,22 +134,11 @@ impl Vectors {
     /// Those of the model.
     pub(crate) fn nearest(&self, model: &TextModel, text: &str, count: usize) -> Result<Vec<(f32, u32)>> {
         let question = self.small(&States { model, cache: model.conversations() }.of(text)?);
-        let width = self.mean.len();
-        let mut best: Vec<(f32, u32)> = Vec::with_capacity(count + 1);
-        for (row, number) in self.rows().zip(0..) {
-            let scale = f32::from_le_bytes(row[..4].try_into().expect("four bytes"));
-            let near = dot(&row[4..4 + width], &question.numbers) as f32 * scale * question.scale;
-            if best.len() < count || best.last().is_some_and(|(least, _)| near > *least) {
-                let at = best.partition_point(|(other, _)| *other >= near);
-                best.insert(at, (near, number));
-                best.truncate(count);
-            }
-        }
-        Ok(best)
+        Ok(question.nearest(model.pool(), &self.bytes[self.start..], count))
     }
 
     fn small(&self, state: &[f32]) -> Small {
-        small(state, &self.mean)
+        Small::of(state, &self.mean)
     }
 }
 
@@ -192,7 +189,7 @@ fn make(
     let mut out = BufWriter::new(OpenOptions::new().append(true).open(&part).at(&part)?);
     let mut synced = Instant::now();
     for number in done..head.passages {
-        out.write_all(&row(&small(&states.of(&text(number)?)?, &mean))).at(&part)?;
+        out.write_all(&Small::of(&states.of(&text(number)?)?, &mean).row()).at(&part)?;
         progress.at(number + 1);
         if progress.stopped() || synced.elapsed() > SYNC_EVERY {
             out.flush().and_then(|()| out.get_ref().sync_data()).at(&part)?;
@@ -244,7 +241,7 @@ fn resume(part: &Path, head: &Head, first: &[f32]) -> Result<Option<(Vec<f32>, u
     let Some(mean) = numbers(&bytes) else { return Ok(None) };
     let (mut found, mut done) = (vec![0; row_bytes(head.width)], 0);
     while done < head.passages && reader.read_exact(&mut found).is_ok() && is_whole(&found) {
-        if done == 0 && found != row(&small(first, &mean)) {
+        if done == 0 && found != Small::of(first, &mean).row() {
             return Ok(None);
         }
         done += 1;
@@ -260,48 +257,8 @@ fn numbers(bytes: &[u8]) -> Option<Vec<f32>> {
     is_whole(bytes).then(|| bytes[..bytes.len() - CHECK_BYTES].chunks_exact(4).map(four).collect())
 }
 
-fn row_bytes(width: usize) -> usize {
-    4 + width + CHECK_BYTES
-}
-
-/// A state less the mean, in numbers from -127 to 127.
-fn small(state: &[f32], mean: &[f32]) -> Small {
-    let centred: Vec<f64> = state.iter().zip(mean).map(|(x, mean)| f64::from(*x) - f64::from(*mean)).collect();
-    let length = centred.iter().map(|x| x * x).sum::<f64>().sqrt();
-    let most = centred.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
-    if !(most > 0.0 && length.is_finite()) {
-        return Small { scale: 0.0, numbers: vec![0; state.len()] };
-    }
-    let numbers = centred.iter().map(|x| (x / most * 127.0).round() as i8).collect();
-    Small { scale: (most / length / 127.0) as f32, numbers }
-}
-
-fn row(small: &Small) -> Vec<u8> {
-    let mut row = small.scale.to_le_bytes().to_vec();
-    row.extend(small.numbers.iter().map(|number| number.cast_unsigned()));
-    sealed(row)
-}
-
-fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
-    let check = blake3::hash(&bytes);
-    bytes.extend(&check.as_bytes()[..CHECK_BYTES]);
-    bytes
-}
-
-fn is_whole(bytes: &[u8]) -> bool {
-    let (bytes, check) = bytes.split_at(bytes.len() - CHECK_BYTES);
-    blake3::hash(bytes).as_bytes()[..CHECK_BYTES] == *check
-}
-
-/// The product of two vectors, exact: the bytes of one are signed numbers.
-fn dot(row: &[u8], other: &[i8]) -> i32 {
-    row.iter().zip(other).map(|(a, b)| i32::from(a.cast_signed()) * i32::from(*b)).sum()
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     const HEAD: &str = "{\"format\":\"kwaya-vectors-1\",\"width\":3,\"passages\":4}\n";
@@ -317,7 +274,7 @@ mod tests {
     fn file(rows: u8) -> Vec<u8> {
         let mut bytes = HEAD.as_bytes().to_vec();
         bytes.extend(sealed(vec![0; 12]));
-        (0..rows).for_each(|number| bytes.extend(row(&small(&state(number), &[0.0; 3]))));
+        (0..rows).for_each(|number| bytes.extend(Small::of(&state(number), &[0.0; 3]).row()));
         bytes
     }
 
@@ -359,21 +316,6 @@ mod tests {
             let mut hurt = file(4);
             hurt[at] ^= 1;
             assert!(!whole(&hurt), "{at}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn small_numbers_point_where_the_large_ones_do(state in prop::collection::vec(-1e3_f32..1e3, 1..80)) {
-            let small = small(&state, &vec![0.0; state.len()]);
-            let length = state.iter().map(|x| x * x).sum::<f32>().sqrt();
-            for (number, x) in small.numbers.iter().zip(&state) {
-                prop_assert!((f32::from(*number) * small.scale - x / length.max(1e-9)).abs() <= 0.51 * small.scale + 1e-6);
-            }
-            prop_assert!(is_whole(&row(&small)));
-            let bytes: Vec<u8> = small.numbers.iter().map(|number| number.cast_unsigned()).collect();
-            let naive: i64 = small.numbers.iter().map(|number| i64::from(*number).pow(2)).sum();
-            prop_assert_eq!(i64::from(dot(&bytes, &small.numbers)), naive);
         }
     }
 }

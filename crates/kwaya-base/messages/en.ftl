@@ -1235,7 +1235,7 @@ extract-done =
     { $found } of { $values } values stand in their document, with the passage
 extract-not-found = { $count } do not: see the columns that end in .found. The model may have made them up, or put them in other words.
 extract-cut = { $count } answers had no end after { $tokens } tokens; what was whole by then is there. Those rows say cut under problem.
-extract-unread-count = { $count } documents could not be read; they are named above
+extract-unread-count = Documents that could not be read and have no row: { $count }. They are named above; --json lists them under unread.
 extract-checked =
     Compared with what is right for { $documents } documents ({ $missing } more have no row), in per cent:
     field                               exact       F1
@@ -1412,6 +1412,8 @@ serve-tools = This model was not taught to call tools: its chat template has no 
     }, or serve a model whose template takes tools, such as Qwen 2.5 or Llama 3.
 serve-no-classifier = No classifier is served here
     .remedy = Whoever runs the server names one with --classifier FILE.
+serve-vectors-alone = There are no documents in { $path } that could be found by vectors
+    .remedy = Serve the folder of a build, or leave the setting vectors out.
 serve-no-documents = There are no documents here: a model alone is served
     .remedy = Whoever runs the server starts it on the folder of a build, which has its documents.
 serve-documents-making = The documents are not ready yet

@@ -18,6 +18,7 @@ mod attention;
 pub mod blocks;
 mod caches;
 mod codes;
+mod dots;
 pub mod half;
 mod halves;
 mod isa;
@@ -38,6 +39,7 @@ mod vector;
 
 pub use attention::{AttentionShape, attention, attention_backward};
 pub use blocks::Format;
+pub use dots::dots;
 pub use isa::{IsaError, check_isa, isa, isas};
 pub use layers::{
     AdamW, Direction, IGNORED, RopeTable, add_assign, cross_entropy_loss, embedding, embedding_backward, geglu,

@@ -116,6 +116,11 @@ impl TextModel {
         &self.codec
     }
 
+    /// The threads that compute it.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
     /// Room for conversations with this model.
     pub fn conversations(&self) -> Conversations<'_> {
         Conversations::new(&self.model, &self.pool, CACHE_BYTES)

@@ -3,7 +3,8 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, RwLock, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, atomic::Ordering},
+    thread::{self, JoinHandle},
 };
 
 use axum::{
@@ -13,8 +14,9 @@ use axum::{
     http::Response,
     routing::post,
 };
-use kwaya_ask::{Answer, Library, Passage};
-use kwaya_base::{Error, Progress, Result, Unit};
+use kwaya_ask::{Answer, Finder, Library, Passage};
+use kwaya_base::{Error, Progress, Result, Unit, error::At, say};
+use kwaya_recipe::text_model::TextModel;
 use kwaya_text::withdrawn::WITHDRAWN;
 use serde_json::{Value, json};
 
@@ -43,24 +45,93 @@ pub(crate) fn routes() -> Router<Arc<Service>> {
 pub(crate) struct Documents {
     /// The folder of the recipe; `None` where a model alone is served.
     folder: Option<PathBuf>,
+    near: Near,
     shelf: RwLock<Shelf>,
     /// What decides which documents there are, as it was.
     files: Mutex<Files>,
+    /// Who makes them ready.
+    maker: Mutex<Option<JoinHandle<()>>>,
 }
 
-enum Shelf {
+/// What finds passages beside their words.
+enum Near {
+    None,
+    /// The model that was named before is not in this place any more.
+    Gone(PathBuf),
+    Model(Arc<TextModel>, PathBuf),
+}
+
+struct Shelf {
+    /// How often the documents were begun with; whoever makes ready what has
+    /// changed since puts nothing here.
+    turn: u64,
+    stage: Stage,
+}
+
+enum Stage {
     /// The index is opened, or made first.
     Making,
-    Ready(Library),
+    Ready(Library, Vectors),
     Failed(Error),
 }
 
+/// What has become of the vectors. Meanwhile passages are found by their words.
+#[derive(Clone, Copy)]
+enum Vectors {
+    None,
+    Making,
+    Ready,
+    Failed,
+}
+
+/// What finds the passages of the build in the folder that is served, as the
+/// settings name it.
+///
+/// # Errors
+/// When there is no such model, and when there are no documents to be found.
+pub(crate) fn finder(served: &Path, named: Option<&str>) -> Result<Finder> {
+    if has_documents(served) {
+        return Finder::of(served, named);
+    }
+    match named {
+        None | Some(Finder::OFF) => Ok(Finder::Words),
+        Some(_) => Err(Error::usage("serve-vectors-alone").path(served)),
+    }
+}
+
+/// A model that was put somewhere else has left its documents behind.
+fn has_documents(served: &Path) -> bool {
+    served.join(CORPUS).exists()
+}
+
 impl Documents {
-    /// Those of the build in the folder that is served, if it is one.
-    pub(crate) fn of(named: &Path) -> Self {
-        // A model that was put somewhere else has left its documents behind.
-        let folder = named.join(CORPUS).exists().then(|| named.to_owned());
-        Self { folder, shelf: RwLock::new(Shelf::Making), files: Mutex::new(Files::these(Vec::new())) }
+    /// Those of the build in the folder that is `served`, if it is one, with the
+    /// `model` that is served from `place`: often it is the one to find by, too.
+    ///
+    /// # Errors
+    /// When the model to find by cannot be loaded.
+    pub(crate) fn of(
+        served: &Path,
+        finder: Finder,
+        (place, model): (&Path, &Arc<TextModel>),
+        threads: usize,
+    ) -> Result<Self> {
+        let near = match finder {
+            Finder::Words => Near::None,
+            Finder::Gone(gone) => Near::Gone(gone),
+            Finder::Model(of) if of.canonicalize().at(&of)? == place.canonicalize().at(place)? => {
+                Near::Model(Arc::clone(model), of)
+            }
+            Finder::Model(of) => {
+                let mut model = TextModel::load(&of, threads)?;
+                model.let_go_of_files();
+                Near::Model(Arc::new(model), of)
+            }
+        };
+        let shelf = RwLock::new(Shelf { turn: 0, stage: Stage::Making });
+        let files = Mutex::new(Files::these(Vec::new()));
+        let folder = has_documents(served).then(|| served.to_owned());
+        Ok(Self { folder, near, shelf, files, maker: Mutex::new(None) })
     }
 
     /// The documents, once they are ready.
@@ -72,15 +143,46 @@ impl Documents {
         if self.folder.is_none() {
             return Err(Error::new("serve-no-documents"));
         }
-        match &*self.shelf.read().expect("nobody panics holding this") {
-            Shelf::Making => Err(Error::new("serve-documents-making")),
-            Shelf::Ready(library) => Ok(library.clone()),
-            Shelf::Failed(error) => Err(again(error)),
+        match &self.shelf().stage {
+            Stage::Making => Err(Error::new("serve-documents-making")),
+            Stage::Ready(library, _) => Ok(library.clone()),
+            Stage::Failed(error) => Err(again(error)),
         }
     }
 
-    fn set(&self, shelf: Shelf) {
-        *self.shelf.write().expect("nobody panics holding this") = shelf;
+    /// How far the documents and their vectors are, in a word each.
+    pub(crate) fn stages(&self) -> (&'static str, &'static str) {
+        let vectors = match self.near {
+            Near::Model(..) => "making",
+            Near::None | Near::Gone(_) => "none",
+        };
+        match &self.shelf().stage {
+            _ if self.folder.is_none() => ("none", "none"),
+            Stage::Making => ("making", vectors),
+            Stage::Failed(_) => ("failed", "none"),
+            Stage::Ready(_, Vectors::None) => ("ready", "none"),
+            Stage::Ready(_, Vectors::Making) => ("ready", "making"),
+            Stage::Ready(_, Vectors::Ready) => ("ready", "ready"),
+            Stage::Ready(_, Vectors::Failed) => ("ready", "failed"),
+        }
+    }
+
+    fn shelf(&self) -> RwLockReadGuard<'_, Shelf> {
+        self.shelf.read().expect("nobody panics holding this")
+    }
+
+    /// Begins with the documents again: nothing is shown meanwhile.
+    fn begin(&self) -> u64 {
+        let mut shelf = self.shelf.write().expect("nobody panics holding this");
+        *shelf = Shelf { turn: shelf.turn + 1, stage: Stage::Making };
+        shelf.turn
+    }
+
+    fn set(&self, turn: u64, stage: Stage) {
+        let mut shelf = self.shelf.write().expect("nobody panics holding this");
+        if shelf.turn == turn {
+            shelf.stage = stage;
+        }
     }
 
     fn files(&self) -> MutexGuard<'_, Files> {
@@ -88,7 +190,7 @@ impl Documents {
     }
 
     fn have_changed(&self) -> bool {
-        let making = matches!(&*self.shelf.read().expect("nobody panics holding this"), Shelf::Making);
+        let making = matches!(self.shelf().stage, Stage::Making);
         self.folder.is_some() && !making && self.files().have_changed()
     }
 }
@@ -96,34 +198,75 @@ impl Documents {
 /// Makes the documents ready, on a thread of their own.
 pub(crate) fn open(service: &Arc<Service>) {
     let Some(folder) = service.documents.folder.clone() else { return };
-    let service = Arc::clone(service);
-    std::thread::spawn(move || {
+    let (shared, turn) = (Arc::clone(service), service.documents.begin());
+    let mut maker = service.documents.maker.lock().expect("nobody panics holding this");
+    let before = maker.take();
+    *maker = Some(thread::spawn(move || {
+        // It stops soon, and would write where this one clears away.
+        let _ = before.map(JoinHandle::join);
+        let documents = &shared.documents;
         // Before they are read, so that no change is missed.
-        *service.documents.files() = Files::these(vec![folder.join(CORPUS), folder.join(WITHDRAWN)]);
-        match Library::open(&folder, &Watched(&service)) {
+        *documents.files() = Files::these(vec![folder.join(CORPUS), folder.join(WITHDRAWN)]);
+        let watched = Watched { service: &shared, turn };
+        match Library::open(&folder, &watched) {
             Ok(library) => {
                 log("info", "documents-ready", json!({ "passages": library.passages() }));
-                service.documents.set(Shelf::Ready(library));
+                find_by_vectors(&folder, library, &watched);
             }
             Err(error) => {
-                log("error", "documents-failed", json!({ "cause": error.key(), "words": error.to_string() }));
-                service.documents.set(Shelf::Failed(error));
+                failed("documents-failed", &error);
+                documents.set(turn, Stage::Failed(error));
             }
         }
-    });
+    }));
+}
+
+/// Puts the documents up to be found by their words, then by their vectors too.
+fn find_by_vectors(folder: &Path, library: Library, watched: &Watched<'_>) {
+    let documents = &watched.service.documents;
+    let set = |library, vectors| documents.set(watched.turn, Stage::Ready(library, vectors));
+    match &documents.near {
+        Near::None => set(library, Vectors::None),
+        Near::Gone(place) => {
+            log("warning", "vectors-gone", json!({ "words": say!("ask-vectors-gone", path = place.display()) }));
+            set(library, Vectors::None);
+        }
+        Near::Model(model, place) => {
+            set(library.clone(), Vectors::Making);
+            let made = library.clone().with_vectors(Arc::clone(model), watched);
+            match made.and_then(|found| Finder::note(folder, place).map(|()| found)) {
+                Ok(found) => {
+                    log("info", "vectors-ready", json!({ "bytes": found.vector_bytes() }));
+                    set(found, Vectors::Ready);
+                }
+                // The server stops, or other documents are made ready.
+                Err(_) if watched.stopped() => {}
+                Err(error) => {
+                    failed("vectors-failed", &error);
+                    set(library, Vectors::Failed);
+                }
+            }
+        }
+    }
+}
+
+fn failed(event: &str, error: &Error) {
+    log("error", event, json!({ "cause": error.key(), "words": error.to_string() }));
 }
 
 /// Makes them ready again where there was another build, or some were taken back:
 /// what was taken back is not shown meanwhile.
 pub(crate) fn renew(service: &Arc<Service>) {
     if service.documents.have_changed() {
-        service.documents.set(Shelf::Making);
         open(service);
     }
 }
 
-/// Stops when the server does.
-struct Watched<'s>(&'s Service);
+/// Stops when the server does, and when the documents are begun with again.
+struct Watched<'s> {
+    service: &'s Service,
+    turn: u64,
+}
 
 impl Progress for Watched<'_> {
     fn begin(&self, key: &'static str, total: u64, _: Unit) {
@@ -133,7 +276,7 @@ impl Progress for Watched<'_> {
     fn at(&self, _: u64) {}
 
     fn stopped(&self) -> bool {
-        self.0.stopping.load(Ordering::Relaxed)
+        self.service.stopping.load(Ordering::Relaxed) || self.service.documents.shelf().turn != self.turn
     }
 }
 

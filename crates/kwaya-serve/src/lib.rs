@@ -14,8 +14,11 @@ mod access;
 mod answer;
 mod api;
 mod ask;
+mod call;
+mod calls;
 mod chance;
 mod classify;
+mod compact;
 mod connection;
 mod engine;
 mod fault;
@@ -107,6 +110,7 @@ pub fn serve(
     // All that can be wrong is told before the model is read.
     let access = Access::open(&folder, settings.listen, settings.rate)?;
     let tls = tls::acceptor(&settings)?;
+    let finder = ask::finder(named, settings.vectors.as_deref())?;
     let mut classifier = settings.classifier.as_deref().map(|path| Classifier::open(path, threads)).transpose()?;
     classifier.iter_mut().for_each(Classifier::let_go_of_files);
     let (listener, listen) = listen(settings.listen)?;
@@ -114,8 +118,9 @@ pub fn serve(
     let files = Files::of(&place);
     let mut model = TextModel::load(&place, threads)?;
     model.let_go_of_files();
-    machine::release_memory();
     let model = Arc::new(model);
+    let documents = Documents::of(named, finder, (&place, &model), threads)?;
+    machine::release_memory();
     let name = settings.name.clone().unwrap_or_else(|| name(named));
     let room = Room {
         answers: settings.answers,
@@ -131,7 +136,7 @@ pub fn serve(
         home: home(named).to_owned(),
         recipe: named.join(RECIPE).exists().then(|| named.to_owned()),
         threads,
-        documents: Documents::of(named),
+        documents,
         name: name.clone(),
         started: log::now(),
         metrics: Metrics::default(),

@@ -32,7 +32,11 @@ async fn ready(State(service): State<Arc<Service>>) -> Response<Body> {
     let stopping = service.stopping.load(Ordering::Relaxed);
     let status = if stopping { "stopping" } else { "ready" };
     let changed = service.changed.load(Ordering::Relaxed);
-    let mut response = reply(&json!({ "status": status, "model": service.name, "model_file_changed": changed }));
+    let (documents, vectors) = service.documents.stages();
+    let mut response = reply(&json!({
+        "status": status, "model": service.name, "model_file_changed": changed,
+        "documents": documents, "vectors": vectors,
+    }));
     if stopping {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }

@@ -11,9 +11,11 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::{
     answer::{End, Event, Likely, Piece},
     api::Waiting,
+    call::Call,
+    calls::{Reader, Told},
     fault::Fault,
     request::{Request, Way},
-    tools::{Call, Held, Tools},
+    tools::Tools,
 };
 
 /// What is the same in all that is said of an answer.
@@ -57,11 +59,11 @@ impl Usage {
 /// Events of the answers to a request, each with the number of its answer.
 pub(crate) type Events = UnboundedReceiver<(usize, Event)>;
 
-fn reason(end: End, calls: &[Call]) -> &'static str {
-    match end.cut {
-        true => "length",
-        false if calls.is_empty() => "stop",
-        false => "tool_calls",
+fn reason(end: End, has_calls: bool) -> &'static str {
+    match (end.cut, has_calls) {
+        (true, _) => "length",
+        (false, false) => "stop",
+        (false, true) => "tool_calls",
     }
 }
 
@@ -165,10 +167,12 @@ pub(crate) async fn whole(head: &Head, request: &Request, model: &TextModel, eve
             }
             Event::End(end) => {
                 usage.add(end);
-                if let Some((said, called)) = request.tools.as_ref().and_then(|tools| tools.calls(&texts[at])) {
+                if let Some((said, called)) =
+                    request.tools.as_deref().and_then(|tools| Reader::whole(&texts[at], tools))
+                {
                     (texts[at], calls[at]) = (said, called);
                 }
-                reasons[at] = reason(end, &calls[at]);
+                reasons[at] = reason(end, !calls[at].is_empty());
                 left -= 1;
             }
             Event::Failed(error) => return Err(error),
@@ -264,9 +268,9 @@ pub(crate) struct Stream {
     /// Whether the figures are wanted at the end.
     tells_usage: bool,
     logprobs: Vec<Option<Logprobs>>,
-    /// The functions that may be called, and what of each answer is kept back.
+    /// The functions that may be called, and who reads the answers for calls.
     tools: Option<Arc<Tools>>,
-    held: Vec<Held>,
+    readers: Vec<Reader>,
     left: usize,
 }
 
@@ -274,8 +278,8 @@ impl Stream {
     pub(crate) fn new(head: Head, request: &Request) -> Self {
         let logprobs = (0..request.count).map(|_| request.logprobs.then(|| Logprobs::new(head.way))).collect();
         let (usage, left) = (Usage::of(request), request.count);
-        let held = (0..request.count).map(|_| Held::default()).collect();
-        Self { head, usage, tells_usage: request.usage, logprobs, tools: request.tools.clone(), held, left }
+        let readers = (0..request.count).map(|_| Reader::default()).collect();
+        Self { head, usage, tells_usage: request.usage, logprobs, tools: request.tools.clone(), readers, left }
     }
 
     /// Whether all was said.
@@ -304,19 +308,19 @@ impl Stream {
                     },
                     _ => Value::Null,
                 };
-                let text = if self.tools.is_some() { self.held[at].push(&text) } else { text };
-                if text.is_empty() && logprobs.is_null() {
-                    return String::new();
-                }
-                let text = if self.head.way == Way::Chat { json!({ "content": text }) } else { text.into() };
-                self.choice(at, text, logprobs, None)
+                let told = match &self.tools {
+                    Some(tools) => self.readers[at].push(&text, &**tools),
+                    None => vec![Told::Words(text)],
+                };
+                self.told(at, told, logprobs)
             }
             Event::End(end) => {
                 self.usage.add(end);
                 self.left -= 1;
-                let (mut sent, calls) = self.rest(at);
+                let (rest, calls) = std::mem::take(&mut self.readers[at]).finish();
+                let mut sent = self.told(at, vec![Told::Words(rest)], Value::Null);
                 let nothing = if self.head.way == Way::Chat { json!({}) } else { "".into() };
-                sent += &self.choice(at, nothing, Value::Null, Some(reason(end, &calls)));
+                sent += &self.choice(at, nothing, Value::Null, Some(reason(end, calls.is_some())));
                 if self.left == 0 {
                     if self.tells_usage {
                         let mut object = self.head.object(true);
@@ -333,20 +337,28 @@ impl Stream {
         }
     }
 
-    /// What was kept back of answer `at`, as it is sent, and the calls in it.
-    fn rest(&mut self, at: usize) -> (String, Vec<Call>) {
-        let Some(tools) = &self.tools else { return (String::new(), Vec::new()) };
-        let (text, calls) = std::mem::take(&mut self.held[at]).finish(tools);
-        let mut sent = String::new();
-        if !text.is_empty() {
-            sent += &self.choice(at, json!({ "content": text }), Value::Null, None);
+    /// What is sent when this is known of answer `at`. What is known of its tokens
+    /// goes with the first.
+    fn told(&self, at: usize, told: Vec<Told>, mut logprobs: Value) -> String {
+        let is_chat = self.head.way == Way::Chat;
+        let delta = |told| match told {
+            Told::Words(text) if text.is_empty() => None,
+            Told::Words(text) if is_chat => Some(json!({ "content": text })),
+            Told::Words(text) => Some(text.into()),
+            Told::Name(index, name) => {
+                let mut call = Call { name, arguments: String::new() }.json();
+                call["index"] = index.into();
+                Some(json!({ "tool_calls": [call] }))
+            }
+            Told::Arguments(index, arguments) => {
+                Some(json!({ "tool_calls": [{ "index": index, "function": { "arguments": arguments } }] }))
+            }
+        };
+        let mut deltas: Vec<Value> = told.into_iter().filter_map(delta).collect();
+        if deltas.is_empty() && !logprobs.is_null() {
+            deltas.push(if is_chat { json!({ "content": "" }) } else { "".into() });
         }
-        for (index, call) in calls.iter().enumerate() {
-            let mut delta = call.json();
-            delta["index"] = index.into();
-            sent += &self.choice(at, json!({ "tool_calls": [delta] }), Value::Null, None);
-        }
-        (sent, calls)
+        deltas.into_iter().map(|delta| self.choice(at, delta, logprobs.take(), None)).collect()
     }
 
     /// Says that there will be no more.

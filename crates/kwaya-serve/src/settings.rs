@@ -20,10 +20,11 @@ pub const PREFIX: &str = "KWAYA_SERVE_";
 const FILE_BYTES_MAX: u64 = 1 << 16;
 
 /// All settings by name, as the command line and the file have them.
-pub const NAMES: [&str; 15] = [
+pub const NAMES: [&str; 16] = [
     "listen",
     "name",
     "classifier",
+    "vectors",
     "answers",
     "queue",
     "tokens",
@@ -47,6 +48,9 @@ pub struct Settings {
     pub name: Option<String>,
     /// A classifier that gives texts labels, as `kwaya classify train` writes it.
     pub classifier: Option<PathBuf>,
+    /// The model by which passages are found beside their words, or `off`; the
+    /// one that was named before otherwise.
+    pub vectors: Option<String>,
     /// Answers that are written at once.
     pub answers: usize,
     /// Requests that wait for their turn.
@@ -79,6 +83,7 @@ impl Default for Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             name: None,
             classifier: None,
+            vectors: None,
             answers: 16,
             queue: 64,
             tokens: 1024,
@@ -161,6 +166,7 @@ impl Settings {
             "name" if !value.is_empty() && value.len() <= 200 => self.name = Some(value.to_owned()),
             "name" => return Err(wrong("1-200")),
             "classifier" => self.classifier = Some(value.into()),
+            "vectors" => self.vectors = Some(value.to_owned()),
             "answers" => self.answers = whole(1, 256)?,
             "queue" => self.queue = whole(1, 10_000)?,
             "tokens" => self.tokens = whole(1, 1 << 24)?,

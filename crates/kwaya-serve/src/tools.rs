@@ -1,6 +1,5 @@
-//! Functions that a client offers to a model: what a request says of them, and
-//! the calls that a model writes, in the forms that the families of models were
-//! taught.
+//! Functions that a client offers to a model: what a request says of them. The
+//! calls that a model writes are read in `calls.rs`.
 //!
 //! Whoever asks for a call to be made gets one: the answer is then held to the
 //! parameters of the functions. Where the model may choose, its answer is read
@@ -15,7 +14,7 @@ use kwaya_text::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    chance,
+    calls::{Known, LIST_MARK},
     fields::{Fields, wrong},
 };
 
@@ -26,14 +25,6 @@ const BYTES_MAX: usize = 256 << 10;
 const NAME_MAX: usize = 64;
 /// Calls in one answer, and in one message of the past.
 const CALLS_MAX: usize = 128;
-
-/// What stands before a call, and after it.
-const MARK: &str = "<tool_call>";
-const MARK_END: &str = "</tool_call>";
-/// What stands before a list of calls, and before a call by itself. They are
-/// tokens of their own, which have no text in many models.
-const LIST_MARK: &str = "[TOOL_CALLS]";
-const BARE_MARK: &str = "<|python_tag|>";
 
 /// The functions that an answer may call.
 pub(crate) struct Tools {
@@ -57,25 +48,6 @@ enum Choice {
     Required,
     /// This function.
     Named(usize),
-}
-
-/// A call that a model wants to be made.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Call {
-    name: String,
-    arguments: Value,
-}
-
-impl Call {
-    /// As clients of OpenAI read it.
-    pub(crate) fn json(&self) -> Value {
-        // Some templates take no names of calls but of nine letters and digits.
-        json!({
-            "id": &chance::name()[..9],
-            "type": "function",
-            "function": { "name": self.name, "arguments": self.arguments.to_string() },
-        })
-    }
 }
 
 impl Tools {
@@ -157,50 +129,16 @@ impl Tools {
             (_, ToolStyle::List) => LIST_MARK,
         }
     }
-
-    /// What is said in an answer, and the calls in it; `None` for an answer that
-    /// is none but words.
-    pub(crate) fn calls(&self, text: &str) -> Option<(String, Vec<Call>)> {
-        let text = text.trim();
-        let (said, values) = match text.split_once(MARK) {
-            Some((said, calls)) => {
-                let call = |call: &str| serde_json::from_str(call.split(MARK_END).next().unwrap_or_default()).ok();
-                (said.trim_end(), calls.split(MARK).map(call).collect::<Option<Vec<Value>>>()?)
-            }
-            None => ("", unmarked(text)?),
-        };
-        let most = if self.parallel { CALLS_MAX } else { 1 };
-        let calls = values.iter().take(most).map(|call| self.call(call)).collect::<Option<Vec<Call>>>()?;
-        (!calls.is_empty()).then(|| (said.to_owned(), calls))
-    }
-
-    fn call(&self, value: &Value) -> Option<Call> {
-        let name = value.get("name")?.as_str()?;
-        self.functions.iter().find(|function| function.name == name)?;
-        let arguments = match value.get("arguments").or_else(|| value.get("parameters")) {
-            None => json!({}),
-            // Some write the text of JSON in JSON.
-            Some(Value::String(text)) => serde_json::from_str(text).ok()?,
-            Some(arguments) => arguments.clone(),
-        };
-        arguments.is_object().then(|| Call { name: name.to_owned(), arguments })
-    }
 }
 
-/// Calls that are a list or follow one another.
-fn unmarked(text: &str) -> Option<Vec<Value>> {
-    let list = text.strip_prefix(LIST_MARK).unwrap_or(text).trim_start();
-    if list.starts_with('[') {
-        return serde_json::from_str(list).ok();
+impl Known for Tools {
+    fn has(&self, name: &str) -> bool {
+        self.functions.iter().any(|function| function.name == name)
     }
-    let mut rest = text.strip_prefix(BARE_MARK).unwrap_or(text).trim_start();
-    let mut calls = Vec::new();
-    while rest.starts_with('{') {
-        let mut values = serde_json::Deserializer::from_str(rest).into_iter();
-        calls.push(values.next()?.ok()?);
-        rest = rest[values.byte_offset()..].trim_start_matches(|c: char| c == ';' || c.is_whitespace());
+
+    fn most(&self) -> usize {
+        if self.parallel { CALLS_MAX } else { 1 }
     }
-    rest.is_empty().then_some(calls)
 }
 
 fn function((at, tool): (usize, &&Value)) -> Result<Function> {
@@ -338,39 +276,6 @@ pub(crate) fn prompt(
     Ok((tokens, None))
 }
 
-/// Keeps back what of an answer may be a call.
-#[derive(Default)]
-pub(crate) struct Held {
-    text: String,
-    sent: usize,
-}
-
-impl Held {
-    /// What can be sent now that `piece` was added.
-    pub(crate) fn push(&mut self, piece: &str) -> String {
-        self.text += piece;
-        let begins = self.text.trim_start();
-        let may_be = |mark: &str| begins.starts_with(mark) || mark.starts_with(begins);
-        if self.sent == 0 && ["{", "[", BARE_MARK].into_iter().any(may_be) {
-            return String::new();
-        }
-        let rest = &self.text[self.sent..];
-        let may_begin = |at: &usize| rest.is_char_boundary(*at) && MARK.starts_with(&rest[*at..]);
-        let from = rest.len().saturating_sub(MARK.len());
-        let end = rest.find(MARK).or_else(|| (from..rest.len()).find(may_begin)).unwrap_or(rest.len());
-        self.sent += end;
-        self.text[self.sent - end..self.sent].to_owned()
-    }
-
-    /// What is left to be sent at the end: words, or calls.
-    pub(crate) fn finish(self, tools: &Tools) -> (String, Vec<Call>) {
-        match tools.calls(&self.text) {
-            Some((_, calls)) => (String::new(), calls),
-            None => (self.text[self.sent..].to_owned(), Vec::new()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -384,59 +289,6 @@ mod tests {
         let mut body = json!({ "tools": [weather, time] });
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         Tools::read(&Fields::of(&body, "").unwrap(), Some(style))
-    }
-
-    fn called(text: &str) -> Option<(String, Vec<(String, Value)>)> {
-        let (said, calls) = tools(json!({}), ToolStyle::Marked).unwrap().unwrap().calls(text)?;
-        Some((said, calls.into_iter().map(|call| (call.name, call.arguments)).collect()))
-    }
-
-    #[test]
-    fn calls_are_read_in_the_forms_of_all_families() {
-        let weather = || ("weather".to_owned(), json!({ "town": "Moshi" }));
-        for text in [
-            "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"town\": \"Moshi\"}}\n</tool_call>",
-            "<tool_call>{\"name\": \"weather\", \"arguments\": \"{\\\"town\\\": \\\"Moshi\\\"}\"}",
-            "{\"name\": \"weather\", \"parameters\": {\"town\": \"Moshi\"}}",
-            "<|python_tag|>{\"type\": \"function\", \"name\": \"weather\", \"parameters\": {\"town\": \"Moshi\"}}",
-            "[TOOL_CALLS] [{\"name\": \"weather\", \"arguments\": {\"town\": \"Moshi\"}}]",
-            " [{\"name\": \"weather\", \"arguments\": {\"town\": \"Moshi\"}}]",
-        ] {
-            assert_eq!(called(text), Some((String::new(), vec![weather()])), "{text}");
-        }
-        let both = vec![weather(), ("time".to_owned(), json!({}))];
-        let call = "{\"name\": \"weather\", \"arguments\": {\"town\": \"Moshi\"}}";
-        for text in [
-            format!("<tool_call>{call}</tool_call>\n<tool_call>{{\"name\": \"time\"}}</tool_call>"),
-            format!("{call}; {{\"name\": \"time\", \"parameters\": {{}}}}"),
-            format!("[TOOL_CALLS][{call}, {{\"name\": \"time\", \"arguments\": {{}}}}]"),
-        ] {
-            assert_eq!(called(&text), Some((String::new(), both.clone())), "{text}");
-        }
-        let said = called(&format!("Let me see.\n<tool_call>{call}</tool_call>")).unwrap();
-        assert_eq!(said, ("Let me see.".to_owned(), vec![weather()]));
-        let one = tools(json!({ "parallel_tool_calls": false }), ToolStyle::Bare).unwrap().unwrap();
-        assert_eq!(one.calls(&format!("{call}; {call}")).unwrap().1.len(), 1);
-    }
-
-    #[test]
-    fn what_is_no_call_of_a_function_that_is_there_is_words() {
-        for text in [
-            "",
-            "Moshi is warm.",
-            "{\"name\": \"weather\"",
-            "{\"name\": \"shutdown\", \"parameters\": {}}",
-            "{\"town\": \"Moshi\"}",
-            "{\"name\": \"weather\", \"parameters\": [1]}",
-            "{\"name\": \"weather\", \"parameters\": {}} is how it is called",
-            "[1, 2]",
-            "[]",
-            "<tool_call>",
-            "<tool_call>weather</tool_call>",
-            "<tool_call>{\"name\": \"weather\", \"arguments\": \"x\"}</tool_call>",
-        ] {
-            assert_eq!(called(text), None, "{text}");
-        }
     }
 
     #[test]
@@ -457,27 +309,5 @@ mod tests {
         assert_eq!(form(named, ToolStyle::List)["maxItems"], 1);
         assert!(tools(json!({ "tool_choice": "auto" }), ToolStyle::Bare).unwrap().unwrap().form().is_none());
         assert!(tools(json!({ "tool_choice": "none" }), ToolStyle::Bare).unwrap().is_none());
-    }
-
-    #[test]
-    fn a_stream_keeps_back_what_may_be_a_call_and_nothing_else() {
-        let sent = |pieces: &[&str]| {
-            let tools = tools(json!({}), ToolStyle::Marked).unwrap().unwrap();
-            let mut held = Held::default();
-            let mut sent: Vec<String> = pieces.iter().map(|piece| held.push(piece)).collect();
-            let (rest, calls) = held.finish(&tools);
-            sent.push(rest);
-            (sent.concat(), sent, calls.len())
-        };
-        let (all, pieces, calls) = sent(&["Mo", "shi <", "b> is <tool", " good"]);
-        assert_eq!((all.as_str(), calls), ("Moshi <b> is <tool good", 0));
-        assert_eq!(pieces, ["Mo", "shi ", "<b> is ", "<tool good", ""]);
-        let (all, _, calls) = sent(&["I ", "see. <tool", "_call>{\"name\": \"ti", "me\"}</tool_call>"]);
-        assert_eq!((all.as_str(), calls), ("I see. ", 1));
-        let (all, pieces, calls) = sent(&[" ", "{\"name\"", ": \"time\"}"]);
-        assert_eq!((all.as_str(), calls), ("", 1));
-        assert_eq!(pieces.len(), 4);
-        assert_eq!(sent(&["{\"a\"", ": 1}"]).0, "{\"a\": 1}");
-        assert_eq!(sent(&["", "  "]).0, "  ");
     }
 }

@@ -32,4 +32,4 @@ pub use schedule::{Decay, Schedule};
 pub use tokens::{Document, TokenFile};
 pub use train::{LogEntry, Options, Outcome, train, train_from};
 pub use tune::{tune, weights_hash};
-pub use watch::watch_newest;
+pub use watch::{Watched, watch_newest};

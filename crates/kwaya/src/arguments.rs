@@ -157,6 +157,7 @@ fn serving(command: Command) -> Command {
         let value = match name {
             "listen" => "ADDRESS",
             "name" => "NAME",
+            "vectors" => "MODEL",
             "classifier" | "tls-certificate" | "tls-key" => "FILE",
             "body" | "cache" | "keep" => "BYTES",
             _ if name.ends_with("-time") => "TIME",

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::ArgMatches;
-use kwaya_ask::{ANSWER_TOKENS, Answer, Asked, Library};
+use kwaya_ask::{ANSWER_TOKENS, Answer, Asked, Finder, Library};
 use kwaya_base::{Error, Result, say};
 use kwaya_model::{SamplerOptions, Source};
 use kwaya_recipe::{
@@ -69,25 +69,21 @@ fn count(m: &ArgMatches) -> usize {
 /// was named before.
 fn library(m: &ArgMatches, folder: &Path) -> Result<Library> {
     let bar = Bar::new();
+    let finder = Finder::of(folder, m.get_one::<String>("vectors").map(String::as_str))?;
     let library = Library::open(folder, &bar)?;
-    let named = m.get_one::<String>("vectors").map(String::as_str);
-    let place = match named {
-        Some("off") => {
-            kwaya_ask::remember(folder, None)?;
-            None
+    match finder {
+        Finder::Words => Ok(library),
+        Finder::Gone(place) => {
+            note(&say!("ask-vectors-gone", path = place.display()));
+            Ok(library)
         }
-        Some(named) => Some(text_model::place(Path::new(named))?),
-        None => kwaya_ask::remembered(folder),
-    };
-    let Some(place) = place else { return Ok(library) };
-    if named.is_none() && !place.exists() {
-        note(&say!("ask-vectors-gone", path = place.display()));
-        return Ok(library);
+        Finder::Model(place) => {
+            let model = TextModel::load(&place, machine::threads(m.get_one("threads").copied()))?;
+            let library = library.with_vectors(Arc::new(model), &bar)?;
+            Finder::note(folder, &place)?;
+            Ok(library)
+        }
     }
-    let model = TextModel::load(&place, machine::threads(m.get_one("threads").copied()))?;
-    let library = library.with_vectors(Arc::new(model), &bar)?;
-    kwaya_ask::remember(folder, Some(&place))?;
-    Ok(library)
 }
 
 pub(crate) fn ask(m: &ArgMatches) -> Result<()> {

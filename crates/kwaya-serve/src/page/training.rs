@@ -48,15 +48,21 @@ fn facts(language: &Language, folder: &Path) -> Result<Value> {
     let building = FolderLock::is_held(&folder.join("build"));
     let live = kwaya_train::watch_newest(&folder.join("build/checkpoints"));
     let mut stages = build::status(folder)?;
-    // A training under way is newer than the newest checkpoint, and than what an
-    // earlier plan has trained.
-    let under_way = stages.iter().position(|stage| building && !live.is_empty() && stage.stage == "train");
-    if let Some(at) = under_way {
-        stages[at..].iter_mut().for_each(|stage| stage.seconds = None);
-        stages[at].reached = reached(&live, &built).or(stages[at].reached.take());
+    let train = stages.iter().position(|stage| stage.stage == "train");
+    match train.filter(|_| building) {
+        // A training under way is newer than the newest checkpoint, and than what an
+        // earlier plan has trained.
+        Some(at) if live.runs => {
+            stages[at..].iter_mut().for_each(|stage| stage.seconds = None);
+            stages[at].reached = reached(&live.log, &built).or(stages[at].reached.take());
+        }
+        // What was left of one is no sign that the build has come to it.
+        Some(at) => stages[at].reached = None,
+        None => {}
     }
     let trained: Option<Training> = built.figures("train");
-    let log = if live.is_empty() { trained.as_ref().map(|trained| trained.curve.clone()) } else { Some(live) };
+    let shows_live = !live.log.is_empty() && (live.runs || !building);
+    let log = if shows_live { Some(live.log) } else { trained.as_ref().map(|trained| trained.curve.clone()) };
     let evaluation: Option<Evaluation> = built.figures("evaluate");
     Ok(context! {
         building,

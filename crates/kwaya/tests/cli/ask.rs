@@ -264,6 +264,114 @@ fn vectors_are_remembered_gone_on_with_and_made_anew_where_they_are_damaged() {
     fails(&place, &["ask", "m", question, "--vectors", "none"], 1, "io-not-found", &["none"]);
 }
 
+/// An answer of the command as the server gives it.
+fn as_served(mut answer: Value) -> Value {
+    for citation in answer["citations"].as_array_mut().unwrap() {
+        let [document, start, end] = ["document", "start", "end"].map(|name| citation[name].clone());
+        citation["url"] = format!("/documents/{}?from={start}&to={end}#here", document.as_str().unwrap()).into();
+    }
+    answer["object"] = "answer".into();
+    answer
+}
+
+/// Asks until the vectors are as `wanted`; every answer on the way is one of
+/// those that are `right`, and the last is the last of them.
+#[track_caller]
+fn served(server: &Server, question: &str, wanted: &str, right: &[&Value]) {
+    let begun = Instant::now();
+    loop {
+        let known = server.get("/readyz").json();
+        let answer = server.post("/v1/ask", &json!({ "question": question }));
+        let is_ready = known["documents"] == "ready" && known["vectors"] == wanted;
+        if answer.status == 503 {
+            assert!(!is_ready, "{known}");
+        } else {
+            let answer = answer.json();
+            let right = if is_ready { &right[right.len() - 1..] } else { right };
+            assert!(right.iter().any(|right| answer == as_served((*right).clone())), "{known}: {answer}");
+        }
+        if is_ready {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{known}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_server_finds_by_vectors_what_the_command_finds_by_them() {
+    let place = own_maize();
+    let question = "Kribu inapaswa kuwa na upana gani?";
+    let words = asked(&place, question, &[]);
+    // The model that is served and one beside it, which are the same.
+    copy(&place.path("m/build/model"), &place.path("other"));
+    for named in ["m", "other"] {
+        let _ = fs::remove_file(index(&place).join("vectors"));
+        let right = {
+            let server = Server::start(&place, "m", &["--vectors", named]);
+            let made = asked(&place, question, &["--vectors", named]);
+            assert_ne!(made["citations"][0]["score"], words["citations"][0]["score"]);
+            served(&server, question, "ready", &[&words, &made]);
+            is_as_described(&server, "m", |path| path == "/readyz" || path == "/v1/ask");
+            made
+        };
+        // From now on, for both.
+        assert_eq!(asked(&place, question, &[]), right);
+        served(&Server::start(&place, "m", &[]), question, "ready", &[&words, &right]);
+    }
+    // The model by which it found is gone; then it is to find by words.
+    fs::remove_dir_all(place.path("other")).unwrap();
+    served(&Server::start(&place, "m", &[]), question, "none", &[&words]);
+    place.run(["ask", "m", question, "--vectors", "m"]).good();
+    place.write("m/serve.toml", "vectors = \"off\"\n");
+    served(&Server::start(&place, "m", &[]), question, "none", &[&words]);
+    assert_eq!(asked(&place, question, &[]), words);
+    fs::remove_file(place.path("m/serve.toml")).unwrap();
+
+    // What is taken back while vectors are made is found no more.
+    let source = "sw/kiduha-gugu-mnyonyaji.md";
+    let question = "Mbegu za kiduha hulala udongoni miaka mingapi?";
+    fs::remove_file(index(&place).join("vectors")).unwrap();
+    let server = Server::start(&place, "m", &["--vectors", "m"]);
+    place.run(["corpus", "withdraw", "m", source]).good();
+    let begun = Instant::now();
+    loop {
+        let answer = server.post("/v1/ask", &json!({ "question": question }));
+        let is_gone = answer.status == 200 && !answer.json()["citations"].to_string().contains(source);
+        if is_gone && server.get("/readyz").json()["vectors"] == "ready" {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{}", answer.head);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(
+        server.post("/v1/ask", &json!({ "question": question })).json(),
+        as_served(asked(&place, question, &["--vectors", "m"]))
+    );
+}
+
+#[test]
+fn a_server_says_before_it_listens_that_vectors_cannot_be_made() {
+    let place = own_maize();
+    let serve = |model: &str, vectors: &str, code: i32, key: &str, words: &[&str]| {
+        fails(&place, &["serve", model, "--listen", "127.0.0.1:0", "--vectors", vectors], code, key, words)
+    };
+    serve("m", "none", 1, "io-not-found", &["none"]);
+    serve("m/build/model", "m", 2, "serve-vectors-alone", &["m/build/model", "setting vectors"]);
+    // As of models that make nothing but vectors, which are of another kind.
+    copy(&place.path("m/build/model"), &place.path("other"));
+    let config = place.text("other/config.json").replace("\"llama\"", "\"bert\"");
+    place.write("other/config.json", config);
+    serve("m", "other", 1, "model-family-unknown", &["bert"]);
+    place.write("m/serve.toml", "vectors = \"none\"\n");
+    fails(&place, &["serve", "m", "--listen", "127.0.0.1:0"], 1, "io-not-found", &["none"]);
+    place.write("m/serve.toml", "vectors = \"off\"\n");
+    let ran =
+        place.command(["serve", "m", "--listen", "127.0.0.1:0"]).env("KWAYA_SERVE_VECTORS", "none").output().unwrap();
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(ran.status.code() == Some(1) && said.contains("none"), "{said}");
+}
+
 #[test]
 fn a_server_of_a_build_answers_from_its_documents() {
     let place = own_maize();
@@ -281,16 +389,7 @@ fn a_server_of_a_build_answers_from_its_documents() {
         answer.refused(503, "documents_not_ready");
         assert!(answer.head.contains("retry-after") && begun.elapsed() < PATIENCE, "{}", answer.head);
     };
-    let mut same = asked(&place, question, &[]);
-    for (citation, told) in
-        same["citations"].as_array_mut().unwrap().iter_mut().zip(answer["citations"].as_array().unwrap())
-    {
-        let [document, start, end] = ["document", "start", "end"].map(|name| citation[name].clone());
-        citation["url"] = format!("/documents/{}?from={start}&to={end}#here", document.as_str().unwrap()).into();
-        assert_eq!(told["url"], citation["url"]);
-    }
-    same["object"] = "answer".into();
-    assert_eq!(answer, same, "as by command");
+    assert_eq!(answer, as_served(asked(&place, question, &[])), "as by command");
     let none = ask(json!({ "question": "What is the capital of Mongolia?", "quote": true })).json();
     assert_eq!((&none["supported"], &none["citations"]), (&json!(false), &json!([])));
 

@@ -59,7 +59,7 @@ fn fields_become_rows_each_with_the_passage_it_came_from() {
     for word in ["d.pdf could not be read", "f.txt could not be read"] {
         assert!(told.err.contains(word), "{}", told.err);
     }
-    for word in ["5 rows", "2 documents could not be read", "right for 1 documents (1 more"] {
+    for word in ["5 rows", "have no row: 2.", "right for 1 documents (1 more"] {
         assert!(told.out.contains(word), "no {word:?} in {}", told.out);
     }
     let score = |field: &str| told.out.lines().find(|line| line.starts_with(field)).unwrap().to_owned();
@@ -107,6 +107,33 @@ fn fields_become_rows_each_with_the_passage_it_came_from() {
     place.run(several).good();
     let two = place.text("two.csv");
     assert!(two.contains("\r\ndocs/a.txt,,") && two.contains("\r\nmore/a.txt,,"), "{two}");
+}
+
+/// In a build, which goes on without them, and here: the exit code is not changed
+/// by some that cannot be read, and is by all.
+#[test]
+fn documents_that_cannot_be_read_are_counted_and_end_it_as_they_end_a_build() {
+    let place = place();
+    place.write("m/documents/broken.pdf", "%PDF-1.4 broken");
+    place.write("m/documents/empty.txt", " \n");
+    place.run(["plan", "m"]).good();
+    place.run(["build", "m"]).good();
+    let dropped = place.run(["corpus", "dropped", "m"]).good().out;
+    assert!(dropped.contains("broken.pdf") && dropped.contains("empty.txt"), "{dropped}");
+    let extract =
+        |from: &'static str| ["extract", "m", from, "--schema", "s.json", "--tokens", "150", "--to", "rows.csv"];
+    let told = place.run(extract("m/documents")).good();
+    assert!(told.out.contains(" 30 rows") && told.out.contains("have no row: 2."), "{}", told.out);
+    let figures = place.run(extract("m/documents").iter().chain(&["--json"])).good().json();
+    let unread: Vec<_> = figures["unread"].as_array().unwrap().iter().map(|unread| &unread["document"]).collect();
+    assert_eq!(unread, ["broken.pdf", "empty.txt"]);
+
+    place.write("broken/broken.pdf", "%PDF-1.4 broken");
+    let all = place.run(extract("broken"));
+    assert!(all.code == Some(1) && all.err.contains("None of the documents could be read; 1 were tried"), "{all:?}");
+    let recipe = place.text("m/kwaya.toml").replace("\"documents\"", "\"../broken\"");
+    place.write("n/kwaya.toml", recipe);
+    assert_eq!(place.run(["build", "n"]).code, Some(1));
 }
 
 #[test]

@@ -2,13 +2,17 @@
 //! which language, that strangers' words stay words, and that nobody gets in or
 //! sends a form from elsewhere.
 
-use std::{fs, time::Instant};
+use std::{
+    fs,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use regex::Regex;
 use serde_json::Value;
 
 use crate::{
-    common::Place,
+    common::{Place, TINY},
     serve::{Answer, PATIENCE, Server, model},
 };
 
@@ -306,7 +310,7 @@ fn a_build_shows_its_data_and_strangers_words_stay_words() {
         }
         page(&answer, 503, "en");
         assert!(begun.elapsed() < PATIENCE, "the documents are never ready");
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100));
     };
     let cited = Regex::new(r#"href="(/documents/[0-9a-f]{64}\?from=[0-9]+&amp;to=[0-9]+)#here""#).unwrap();
     let cited = cited.captures(&answer).unwrap_or_else(|| panic!("no passage: {answer}"))[1].replace("&amp;", "&");
@@ -399,7 +403,7 @@ fn with_tokens_the_rooms_are_behind_a_door() {
     let begun = Instant::now();
     while look(&server, "/", &[&of_juma]).status == 200 {
         assert!(begun.elapsed() < PATIENCE);
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100));
     }
     // Whoever guesses has to wait.
     let statuses: Vec<u16> = (0..15).map(|at| enter(&format!("kwaya-{at:08}-1"), "/").status).collect();
@@ -412,4 +416,47 @@ fn with_tokens_the_rooms_are_behind_a_door() {
         assert!(lines.iter().find(is).is_some(), "{who} {what}: {audit}");
     }
     assert!(!audit.contains(&asha[16..]) && !audit.contains(of_asha.rsplit('=').next().unwrap()));
+}
+
+/// The training that a page tells to be under way, if it does.
+fn under_way(server: &Server) -> Option<String> {
+    let training = page(&look(server, "/training", &[]), 200, "en");
+    let now = Regex::new(r#"<li class="now">.*?</li>"#).unwrap();
+    let now = now.find(&training).map(|stage| stage.as_str().to_owned());
+    assert!(now.is_none() || training.contains("A build is at work now."), "{training}");
+    now
+}
+
+#[test]
+fn a_training_is_under_way_when_a_process_is_at_it_and_not_by_what_one_left_behind() {
+    let place = Place::built();
+    let server = Server::start(&place, "m", &[]);
+    assert_eq!(under_way(&server), None);
+    place.recipe(&TINY.replace("steps = 12", "steps = 1000000"));
+    place.run(["plan", "m"]).good();
+    let mut build = place.command(["build", "m"]).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    let stage = loop {
+        if let Some(stage) = under_way(&server) {
+            break stage;
+        }
+        assert!(begun.elapsed() < PATIENCE && build.try_wait().unwrap().is_none(), "it never trains");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert!(stage.contains("of 1,000,000"), "{stage}");
+    build.kill().unwrap();
+    build.wait().unwrap();
+    let training = page(&look(&server, "/training", &[]), 200, "en");
+    assert!(training.contains("No build is at work now."), "{training}");
+
+    // That plan is given up, and another build has not come to its training.
+    let logs = fs::read_dir(place.path("m/build/checkpoints")).unwrap();
+    assert_eq!(logs.filter(|folder| folder.as_ref().unwrap().path().join("log.jsonl").exists()).count(), 1);
+    place.recipe(TINY);
+    place.run(["plan", "m"]).good();
+    let other = fs::File::options().write(true).open(place.path("m/build/lock")).unwrap();
+    other.lock().unwrap();
+    assert_eq!(under_way(&server), None);
+    let training = page(&look(&server, "/training", &[]), 200, "en");
+    assert!(training.contains("A build is at work now.") && !training.contains("1,000,000"), "{training}");
 }

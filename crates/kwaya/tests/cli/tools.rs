@@ -14,7 +14,6 @@ use crate::{
     serve::{Answer, Server, expected},
 };
 
-const TEMPLATE: &str = "{% for m in messages %}{{ m.content }}{% endfor %}{% if tools %}{% endif %}";
 /// As templates of the Hermes kind go: tools first, then turns.
 const HERMES: &str = "{% if tools %}{% for tool in tools %}{{ tool.function.name }};{% endfor %}<tool_call>\n{% endif %}\
     {% for m in messages %}{{ m.role }}:{{ m.content }}{% if m.tool_calls %}{% for call in m.tool_calls %}\
@@ -45,20 +44,23 @@ fn ask(server: &Server, model: &str, content: &str, more: Value) -> Answer {
     answer
 }
 
-/// The model of the golden files, whose likeliest first token is `call`.
-fn caller(place: &Place, call: &str) -> String {
+/// The model of the golden files, whose likeliest first token is `call` whatever is
+/// said: its template has the prompt, of which some is for no user to write.
+fn caller(place: &Place, call: &str) {
     let golden = Gguf::open(std::path::Path::new(&format!("{FAMILIES}/llama2.gguf"))).unwrap();
     let first = expected()["greedy"][0].as_u64().unwrap() as usize;
     let tokens = golden.texts("tokenizer.ggml.tokens").unwrap();
     let tokens: Vec<&str> = tokens.iter().enumerate().map(|(at, text)| if at == first { call } else { text }).collect();
+    let prompt = expected()["tokens"].as_array().unwrap().iter().map(|token| token.as_u64().unwrap() as usize);
+    let prompt: String =
+        prompt.map(|token| if token == first { call.to_owned() } else { format!("t{token}") }).collect();
+    let template = format!("{{% raw %}}{prompt}{{% endraw %}}{{% if tools %}}{{% endif %}}");
     let more = [
         ("tokenizer.ggml.tokens", Meta::Texts(Texts::from_iter(tokens))),
-        ("tokenizer.chat_template", TEMPLATE.into()),
+        ("tokenizer.chat_template", template.as_str().into()),
         ("llama.context_length", Meta::Unsigned(4096)),
     ];
     with_metadata(place, "llama2", &more);
-    let prompt = expected()["tokens"].as_array().unwrap().iter().map(|token| token.as_u64().unwrap() as usize);
-    prompt.map(|token| if token == first { call.to_owned() } else { format!("t{token}") }).collect()
 }
 
 /// The calls of an answer, as names and arguments, in the shape that clients
@@ -74,6 +76,29 @@ fn calls(message: &Value) -> Vec<(String, Value)> {
     message["tool_calls"].as_array().unwrap_or_else(|| panic!("no calls: {message}")).iter().map(call).collect()
 }
 
+/// The calls of a stream, put together as clients do, and in how many pieces their
+/// arguments came.
+#[track_caller]
+fn streamed(events: &[Value]) -> (Vec<(String, String)>, usize) {
+    let (mut calls, mut pieces) = (Vec::<(String, String)>::new(), 0);
+    for event in events {
+        for part in event["choices"][0]["delta"]["tool_calls"].as_array().into_iter().flatten() {
+            let index = part["index"].as_u64().unwrap() as usize;
+            let arguments = part["function"]["arguments"].as_str().unwrap();
+            if part["function"]["name"].is_string() {
+                assert_eq!((index, arguments, &part["type"]), (calls.len(), "", &json!("function")), "{part}");
+                assert!(part["id"].as_str().is_some_and(|id| id.len() == 9), "{part}");
+                calls.push((part["function"]["name"].as_str().unwrap().to_owned(), String::new()));
+            } else {
+                assert!(index + 1 == calls.len() && !arguments.is_empty() && part["id"].is_null(), "{part}");
+                calls[index].1 += arguments;
+                pieces += 1;
+            }
+        }
+    }
+    (calls, pieces)
+}
+
 #[test]
 fn a_call_that_a_model_writes_is_recognised_whole_and_as_a_stream() {
     for call in [
@@ -82,13 +107,13 @@ fn a_call_that_a_model_writes_is_recognised_whole_and_as_a_stream() {
         "[TOOL_CALLS][{\"name\": \"time\", \"arguments\": {}}]",
     ] {
         let place = Place::new();
-        let prompt = caller(&place, call);
+        caller(&place, call);
         let server = Server::start(&place, "llama2.gguf", &[]);
         let stop = format!("t{}", expected()["greedy"][1]);
         let ask = |more: Value| {
             let mut with = json!({ "stop": stop });
             with.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            ask(&server, "llama2", &prompt, with)
+            ask(&server, "llama2", "Moshi?", with)
         };
         let choice = ask(json!({})).json()["choices"][0].take();
         assert_eq!(choice["finish_reason"], "tool_calls", "{choice}");
@@ -97,9 +122,7 @@ fn a_call_that_a_model_writes_is_recognised_whole_and_as_a_stream() {
         let events = ask(json!({ "stream": true })).events();
         let deltas: Vec<&Value> = events.iter().map(|event| &event["choices"][0]["delta"]).collect();
         assert!(deltas.iter().all(|delta| delta["content"].as_str().unwrap_or_default().is_empty()), "{deltas:?}");
-        let called: Vec<&&Value> = deltas.iter().filter(|delta| !delta["tool_calls"].is_null()).collect();
-        assert_eq!((called.len(), &called[0]["tool_calls"][0]["index"]), (1, &json!(0)), "{deltas:?}");
-        assert_eq!(calls(called[0]), [("time".to_owned(), json!({}))]);
+        assert_eq!(streamed(&events).0, [("time".to_owned(), "{}".to_owned())]);
         assert_eq!(events.last().unwrap()["choices"][0]["finish_reason"], "tool_calls");
         // A function that nobody offered, and no functions at all: words.
         for more in [json!({ "tools": [weather()] }), json!({ "tool_choice": "none" }), json!({ "tools": [] })] {
@@ -130,9 +153,17 @@ fn a_call_that_has_to_be_made_has_the_arguments_of_its_function() {
     let weather_named = json!({ "type": "function", "function": { "name": "weather" } });
     for (choice, only) in [(json!("required"), None), (weather_named, Some("weather"))] {
         for seed in 0..4 {
-            let more = json!({ "tool_choice": choice, "temperature": 1.5, "seed": seed });
-            let choice = ask(&server, "m", "Moshi?", more).json()["choices"][0].take();
+            let mut more = json!({ "tool_choice": choice, "temperature": 1.5, "seed": seed });
+            let choice = ask(&server, "m", "Moshi?", more.clone()).json()["choices"][0].take();
             assert_eq!(choice["finish_reason"], "tool_calls", "{choice}");
+            more["stream"] = true.into();
+            let (parts, pieces) = streamed(&ask(&server, "m", "Moshi?", more).events());
+            let call = &choice["message"]["tool_calls"][0]["function"];
+            assert_eq!(
+                parts,
+                [[&call["name"], &call["arguments"]].map(|text| text.as_str().unwrap().to_owned()).into()]
+            );
+            assert!(parts[0].0 == "time" || pieces > 3, "{pieces} pieces of {parts:?}");
             let calls = calls(&choice["message"]);
             let [(name, arguments)] = &calls[..] else { panic!("{choice}") };
             assert!(only.is_none_or(|only| only == name));
