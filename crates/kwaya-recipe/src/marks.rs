@@ -5,7 +5,7 @@
 //! another's name. So every such text in what people wrote is put in a fence
 //! before the template is run, and is encoded as the words that it is.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, mem::take};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use kwaya_base::Result;
@@ -80,24 +80,37 @@ impl Marks {
     }
 
     /// The tokens of what a template made of fenced texts. What a fence holds is
-    /// encoded by `plain`; one that a template tore apart holds all that follows.
+    /// encoded by `plain`, with the words around it; one that a template tore apart
+    /// holds all that follows.
     ///
     /// # Errors
     /// When the tokenizer cannot read the text.
     pub(crate) fn encode(&self, plain: &Tokenizer, text: &str) -> Result<Vec<u32>> {
-        let mut tokens = Vec::new();
-        let mut add = |tokenizer: &Tokenizer, text: &str| {
-            tokens.extend(tokenizer.encode_fast(text, false).map_err(failed)?.get_ids());
-            Ok(())
+        let tokens = |tokenizer: &Tokenizer, text: &str| -> Result<Vec<u32>> {
+            match text {
+                "" => Ok(Vec::new()),
+                text => Ok(tokenizer.encode_fast(text, false).map_err(failed)?.get_ids().to_vec()),
+            }
         };
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once(OPEN) {
-            add(&self.tokenizer, before)?;
-            let (held, after) = after.split_once(CLOSE).unwrap_or((after, ""));
-            add(plain, held)?;
+        let Some(texts) = self.texts.as_ref().filter(|_| text.contains(OPEN)) else {
+            return tokens(&self.tokenizer, text);
+        };
+        let (mut all, mut words, mut rest) = (Vec::new(), String::new(), text);
+        while !rest.is_empty() {
+            let (open, held) = rest.split_once(OPEN).unwrap_or((rest, ""));
+            let mut from = 0;
+            for mark in texts.find_iter(open) {
+                words += &open[from..mark.start()];
+                all.extend(tokens(plain, &take(&mut words))?);
+                all.extend(tokens(&self.tokenizer, &open[mark.range()])?);
+                from = mark.end();
+            }
+            words += &open[from..];
+            let (held, after) = held.split_once(CLOSE).unwrap_or((held, ""));
+            words += held;
             rest = after;
         }
-        add(&self.tokenizer, rest)?;
-        Ok(tokens)
+        all.extend(tokens(plain, &words)?);
+        Ok(all)
     }
 }
