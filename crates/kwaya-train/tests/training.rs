@@ -109,7 +109,7 @@ impl Bench {
         let entries = fs::read_dir(self.folder(name)).unwrap();
         let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         // For whoever watches; nothing is gone on from it.
-        names.retain(|name| name != "log.jsonl");
+        names.retain(|name| !["log.jsonl", "log.lock"].contains(&&**name));
         names.sort();
         names
     }
