@@ -287,7 +287,7 @@ help-cluster-example = Example, each line on a machine of its own, the recipe an
       kwaya-cluster executor --listen 10.0.0.2:50051 --scheduler http://10.0.0.1:50050
       kwaya-cluster executor --listen 10.0.0.3:50051 --scheduler http://10.0.0.1:50050
       kwaya-cluster corpus /shared/mymodel --scheduler http://10.0.0.1:50050
-    Then kwaya build goes on. Nobody is asked who he is: for a network of your own.
+    Then kwaya build goes on. Nobody has to prove who they are: for a network of your own.
 help-cluster-scheduler = Runs the process that gives executors their work
 help-cluster-executor = Runs a process that works
 help-cluster-corpus = Makes the corpus of the recipe in DIR, or goes on with it
