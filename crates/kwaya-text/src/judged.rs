@@ -38,8 +38,6 @@ const UNDER_WAY_BYTES: u64 = 16 << 20;
 /// what is usual, which is written last.
 const MEASURES: &str = "measures";
 const KNOWLEDGE: &str = "knowledge";
-/// How hard what was learned is compressed: little, as a disk is fast.
-const ZSTD_LEVEL: i32 = 1;
 const USUAL: &str = "usual";
 
 /// A document that may be judged.
@@ -133,8 +131,7 @@ impl<'a> Figures<'a> {
     pub(crate) fn finish(self, knowledge: &Knowledge, usual: &Usual) -> Result<()> {
         let file = self.file.into_inner().map_err(std::io::IntoInnerError::into_error).at(self.folder)?;
         file.sync_all().at(self.folder)?;
-        let path = self.folder.join(KNOWLEDGE);
-        files::write(&path, &zstd::encode_all(&*knowledge.to_bytes(), ZSTD_LEVEL).at(&path)?)?;
+        files::write(&self.folder.join(KNOWLEDGE), &knowledge.to_bytes())?;
         files::write(&self.folder.join(USUAL), &serde_json::to_vec(usual).expect("counts are plain data"))
     }
 }
@@ -144,8 +141,7 @@ impl<'a> Figures<'a> {
 pub(crate) fn taken(folder: &Path, documents: u32) -> Option<(Knowledge, Usual)> {
     let length = fs::metadata(folder.join(MEASURES)).ok()?.len();
     let usual = serde_json::from_slice(&fs::read(folder.join(USUAL)).ok()?).ok()?;
-    let knowledge = File::open(folder.join(KNOWLEDGE)).and_then(zstd::decode_all).ok()?;
-    let knowledge = Knowledge::from_bytes(&knowledge)?;
+    let knowledge = Knowledge::from_bytes(&fs::read(folder.join(KNOWLEDGE)).ok()?)?;
     (length == u64::from(documents) * Measures::BYTES as u64).then_some((knowledge, usual))
 }
 

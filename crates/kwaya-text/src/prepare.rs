@@ -181,7 +181,7 @@ impl Portion {
 }
 
 /// What came of a batch of the records of a large file.
-pub(crate) struct Made<'a> {
+pub(crate) struct Streamed<'a> {
     /// The number of the batch.
     pub(crate) batch: u64,
     pub(crate) documents: Vec<Prepared>,
@@ -295,7 +295,7 @@ pub(crate) fn stream(
     portion: Portion,
     mut tally: Tally,
     extractors: &Extractors,
-    mut sink: impl FnMut(Made<'_>) -> Result<()>,
+    mut sink: impl FnMut(Streamed<'_>) -> Result<()>,
 ) -> Result<Tally> {
     let Job { file, options, .. } = job;
     let (send, batches) = mpsc::sync_channel::<(u64, Vec<Record>, u64)>(1);
@@ -330,7 +330,7 @@ pub(crate) fn stream(
                 let position = watch.position.load(Relaxed).min(file.bytes);
                 let done = documents.and_then(|documents| {
                     let documents = documents.into_iter().filter_map(|document| tally.admit(document)).collect();
-                    sink(Made { batch: number, documents, tally: &tally, position })
+                    sink(Streamed { batch: number, documents, tally: &tally, position })
                 });
                 // The reader may be far from its next record.
                 watch.stopped.store(done.is_err(), Relaxed);

@@ -374,9 +374,7 @@ pub fn learn(parts: &[Part<'_>], amounts: &Amounts, options: &Options) -> Result
 /// # Errors
 /// What the disk brings.
 pub fn write_knowledge(knowledge: &Knowledge, out: &Path) -> Result<()> {
-    let mut writer = compressed(out)?;
-    writer.write_all(&knowledge.to_bytes()).at(out)?;
-    writer.finish().and_then(|mut file| file.flush()).at(out)
+    std::fs::write(out, knowledge.to_bytes()).at(out)
 }
 
 /// Reads it again.
@@ -384,7 +382,7 @@ pub fn write_knowledge(knowledge: &Knowledge, out: &Path) -> Result<()> {
 /// # Errors
 /// What the disk brings, and when this is something else.
 pub fn read_knowledge(path: &Path) -> Result<Knowledge> {
-    let bytes = File::open(path).and_then(zstd::decode_all).at(path)?;
+    let bytes = std::fs::read(path).at(path)?;
     Knowledge::from_bytes(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into()).at(path)
 }
 

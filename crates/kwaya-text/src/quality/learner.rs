@@ -11,6 +11,9 @@ use super::{
     read_number,
 };
 
+/// How hard what was learned is compressed: little, as a disk is fast.
+const ZSTD_LEVEL: i32 = 1;
+
 /// Learns from documents on any number of threads, in any order: sums are all
 /// that it keeps, so that the order does not show. About 1.6 MB for
 /// each language, and 16 MB.
@@ -73,8 +76,8 @@ impl Knowledge {
         Measures::of(cleaned, self.languages.get(language), lists)
     }
 
-    /// As bytes, for [`Self::read`]: the lines; then for each language the length
-    /// of its code (u64), that, and its counts.
+    /// As bytes, for [`Self::from_bytes`]: the lines; then for each language the
+    /// length of its code (u64), that, and its counts; compressed, as most counts are 0.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.lines.write(&mut out);
@@ -83,11 +86,13 @@ impl Knowledge {
             out.extend_from_slice(language.as_bytes());
             yardstick.model().write(&mut out);
         }
-        out
+        zstd::encode_all(&*out, ZSTD_LEVEL).expect("memory takes what is written to it")
     }
 
     /// What [`Self::to_bytes`] gave; `None` where these bytes are not that.
-    pub fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let bytes = zstd::decode_all(bytes).ok()?;
+        let mut bytes = bytes.as_slice();
         let mut knowledge = Self { languages: BTreeMap::new(), lines: SiteLines::read(&mut bytes)? };
         while !bytes.is_empty() {
             let length = usize::try_from(read_number(&mut bytes)?).ok()?;
