@@ -32,7 +32,7 @@ use crate::{
     pool::{Pool, Shards},
     reduce::{LANES, dot_inline, max_inline, sum_inline},
     scalar,
-    tile::{COLUMNS, First, Left, Output, Precision, Right, product, size},
+    tile::{COLUMNS, First, Left, Output, Precision, Right, Word, product, size},
 };
 
 /// Queries worked on together.
@@ -192,7 +192,7 @@ fn low_key(starts: &[u32]) -> usize {
 fn transposed_panels<'r>(room: &'r mut Vec<f32>, x: Head<'_>, t: usize, d: usize) -> Right<'r> {
     let (room, wide) = (lines(room, d * t.next_multiple_of(COLUMNS)), size().columns);
     for (j, panel) in (0..t).step_by(wide).zip(room.chunks_mut(d * wide)) {
-        panel_of_columns(panel, x.data, x.stride, 0, d, j, wide.min(t - j), Precision::F32);
+        panel_of_columns(panel, x.data, x.stride, 0, d, j, wide.min(t - j), Word::Number);
     }
     Right::panels(room, d)
 }
@@ -201,7 +201,7 @@ fn transposed_panels<'r>(room: &'r mut Vec<f32>, x: Head<'_>, t: usize, d: usize
 fn panels<'r>(room: &'r mut Vec<f32>, x: Head<'_>, rows: usize, d: usize) -> Right<'r> {
     let (room, wide) = (lines(room, rows * d.next_multiple_of(COLUMNS)), size().columns);
     for (c, panel) in (0..d).step_by(wide).zip(room.chunks_mut(rows * wide)) {
-        panel_of_rows(panel, x.data, x.stride, 0, rows, c, wide.min(d - c), Precision::F32);
+        panel_of_rows(panel, x.data, x.stride, 0, rows, c, wide.min(d - c), Word::Number);
     }
     Right::panels(room, rows)
 }

@@ -42,7 +42,7 @@ impl Isa {
     ];
 
     /// Whether this machine has it.
-    fn present(self) -> bool {
+    pub(crate) fn present(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         use std::arch::is_x86_feature_detected as has;
         match self {

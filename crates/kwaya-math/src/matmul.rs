@@ -8,7 +8,7 @@
 //! ```
 //!
 //! In bfloat16 the operands are rounded first, and `k` is taken in pairs, the
-//! odd one first (see `vector.rs`).
+//! odd one first (see `vector.rs`), or number by number in that order.
 //!
 //! For speed (Goto and van de Geijn, "Anatomy of high-performance matrix
 //! multiplication", 2008), with the same order for each output:
@@ -26,7 +26,7 @@ use crate::{
     caches,
     pack::{groups_of_columns, lines, panel_of_columns, panel_of_rows, words},
     pool::{Pool, Shards},
-    tile::{COLUMNS, First, Left, Output, Precision, Right, product, size},
+    tile::{COLUMNS, First, Left, Output, Precision, Right, Word, product, size},
 };
 
 /// The fewest columns that are worth packing rows of `a` for.
@@ -174,7 +174,8 @@ fn blocked(
     let rows = rows_of_a_block(m, pool.threads(), tile.rows, fit.rows);
     let (blocks, pieces) = (m.div_ceil(rows), pool.threads() * 4);
     // Even blocks of depth: a shallow one at the end would cost nearly as much.
-    let deepest = if precision == Precision::F32 { fit.depth } else { 2 * fit.depth };
+    let word = Word::of(precision);
+    let deepest = fit.depth * word.numbers();
     let deep = k.div_ceil(k.div_ceil(deepest)).next_multiple_of(2);
     PACKED_B.with_borrow_mut(|room| {
         for j0 in (0..n).step_by(fit.columns) {
@@ -186,7 +187,7 @@ fn blocked(
             // Blocks of depth packed at once, as many as there is room for:
             // threads meet twice for all of them, not for each.
             let filled = columns.next_multiple_of(COLUMNS);
-            let at_once = (fit.columns * fit.depth / (filled * precision.words(deep))).max(1) * deep;
+            let at_once = (fit.columns * fit.depth / (filled * word.words(deep))).max(1) * deep;
             for k0 in (0..k).step_by(at_once) {
                 let until = k.min(k0 + at_once);
                 let own = (until - k0).div_ceil(deep);
@@ -198,8 +199,8 @@ fn blocked(
                         Some(second) if d == own => (second, 0, second.0.cols),
                         _ => (first, k0 + d * deep, deep.min(until - k0 - d * deep)),
                     };
-                    let length = precision.words(depth);
-                    let start = filled * d * precision.words(deep);
+                    let length = word.words(depth);
+                    let start = filled * d * word.words(deep);
                     (product, p0, depth, length, start..start + filled * length)
                 };
                 let room = lines(room, block_of_b(deeps - 1).4.end);
@@ -212,9 +213,9 @@ fn blocked(
                     // SAFETY: panels are disjoint.
                     let panel = unsafe { packed.part(whole.start + range.start..whole.start + range.end) };
                     if b.col_stride == 1 {
-                        panel_of_rows(panel, b.data, b.row_stride, p0, depth, j0 + j, count, precision);
+                        panel_of_rows(panel, b.data, b.row_stride, p0, depth, j0 + j, count, word);
                     } else {
-                        panel_of_columns(panel, b.data, b.col_stride, p0, depth, j0 + j, count, precision);
+                        panel_of_columns(panel, b.data, b.col_stride, p0, depth, j0 + j, count, word);
                     }
                 });
                 let packed: &[f32] = room;
@@ -228,7 +229,7 @@ fn blocked(
                         lines(room, fit.rows * fit.depth);
                         for (d, ((a, _), p0, depth, length, whole)) in (0..deeps).map(block_of_b).enumerate() {
                             let room = lines(room, count.next_multiple_of(tile.rows) * length);
-                            let left = block_of_a(room, a, i0, count, p0, depth, precision);
+                            let left = block_of_a(room, a, i0, count, p0, depth, word);
                             // SAFETY: pieces have rows and columns of their own.
                             let out = unsafe { Output::shared(&shards, at, n, count, width) };
                             let start = match start {
@@ -264,20 +265,20 @@ fn block_of_a<'r>(
     count: usize,
     p0: usize,
     depth: usize,
-    precision: Precision,
+    word: Word,
 ) -> Left<'r> {
-    let length = precision.words(depth);
+    let length = word.words(depth);
     // Rows a multiple of a page apart would push each other out of the cache.
     let apart = !(a.row_stride * size_of::<f32>()).is_multiple_of(4096);
-    if a.col_stride == 1 && precision == Precision::F32 && apart {
+    if a.col_stride == 1 && word == Word::Number && apart {
         Left::rows(&a.data[i0 * a.row_stride + p0..], a.row_stride)
     } else if a.col_stride == 1 {
         for (r, out) in room.chunks_exact_mut(length).take(count).enumerate() {
-            words(out, &a.data[(i0 + r) * a.row_stride + p0..][..depth], precision);
+            words(out, &a.data[(i0 + r) * a.row_stride + p0..][..depth], word);
         }
         Left::rows(room, length)
     } else {
-        groups_of_columns(room, a.data, a.col_stride, i0, count, p0, depth, precision);
+        groups_of_columns(room, a.data, a.col_stride, i0, count, p0, depth, word);
         Left::packed(room, length)
     }
 }

@@ -9,8 +9,9 @@
 //!     output = tile
 //! ```
 //!
-//! What is multiplied is 32 bits wide in either precision: an f32, or a pair
-//! of bfloat16 numbers that are neighbours in `k` (see `vector.rs`).
+//! What is multiplied is 32 bits wide in either precision ([`Word`]): an f32, a
+//! pair of bfloat16 numbers that are neighbours in `k` (see `vector.rs`), or
+//! one such number as an f32.
 
 use crate::{
     isa::{Isa, current},
@@ -32,13 +33,44 @@ pub enum Precision {
     Bf16,
 }
 
-impl Precision {
-    /// How many 32-bit words `depth` numbers of a row are.
+/// What the 32 bits of a word are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// An f32.
+    Number,
+    /// Two bfloat16 numbers, for instruction sets that multiply pairs, and for
+    /// those without a trace of denormals.
+    Pair,
+    /// A bfloat16 number as an f32, of each pair the odd one first. One fused
+    /// multiply-add after the other then gives the bits of pairs, except where
+    /// a denormal is met, which x86 takes note of ([`accumulate`]).
+    #[cfg_attr(target_arch = "aarch64", allow(dead_code, reason = "NEON takes no note of denormals"))]
+    Rounded,
+}
+
+impl Word {
+    /// What products are made of on this machine.
+    pub(crate) fn of(precision: Precision) -> Self {
+        match (precision, current()) {
+            (Precision::F32, _) => Self::Number,
+            #[cfg(target_arch = "x86_64")]
+            (Precision::Bf16, Isa::Avx512 | Isa::Avx2) => Self::Rounded,
+            (Precision::Bf16, _) => Self::Pair,
+        }
+    }
+
+    /// How many words `depth` numbers of a row are.
     pub(crate) fn words(self, depth: usize) -> usize {
         match self {
-            Self::F32 => depth,
-            Self::Bf16 => depth.div_ceil(2),
+            Self::Number => depth,
+            Self::Pair => depth.div_ceil(2),
+            Self::Rounded => depth.next_multiple_of(2),
         }
+    }
+
+    /// How many numbers of a row a word stands for.
+    pub(crate) fn numbers(self) -> usize {
+        if self == Self::Pair { 2 } else { 1 }
     }
 }
 
@@ -226,17 +258,17 @@ pub(crate) fn product(
             #[cfg(target_arch = "x86_64")]
             (Isa::Avx512Bf16 | Isa::Avx512, Precision::F32) => x86::avx512(&call),
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx512, Precision::Bf16) => x86::avx512_pairs(&call),
+            (Isa::Avx512, Precision::Bf16) => x86::avx512_rounded(&call),
             #[cfg(target_arch = "x86_64")]
             (Isa::Avx2, Precision::F32) => x86::avx2(&call),
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx2, Precision::Bf16) => x86::avx2_pairs(&call),
+            (Isa::Avx2, Precision::Bf16) => x86::avx2_rounded(&call),
             #[cfg(target_arch = "aarch64")]
-            (Isa::Neon, Precision::F32) => panels::<crate::vector::Neon, false>(&call),
+            (Isa::Neon, Precision::F32) => panels::<crate::vector::Neon, { Word::Number as u8 }>(&call),
             #[cfg(target_arch = "aarch64")]
-            (Isa::Neon, Precision::Bf16) => panels::<crate::vector::Neon, true>(&call),
-            (Isa::Portable, Precision::F32) => panels::<Plain, false>(&call),
-            (Isa::Portable, Precision::Bf16) => panels::<Plain, true>(&call),
+            (Isa::Neon, Precision::Bf16) => panels::<crate::vector::Neon, { Word::Pair as u8 }>(&call),
+            (Isa::Portable, Precision::F32) => panels::<Plain, { Word::Number as u8 }>(&call),
+            (Isa::Portable, Precision::Bf16) => panels::<Plain, { Word::Pair as u8 }>(&call),
         }
     }
 }
@@ -251,19 +283,15 @@ pub(crate) fn chains(precision: Precision, rounds: usize) -> f64 {
             #[cfg(target_arch = "x86_64")]
             (Isa::Avx512Bf16, Precision::Bf16) => x86::chains_avx512_bf16(rounds),
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx512Bf16 | Isa::Avx512, Precision::F32) => x86::chains_avx512(rounds),
+            (Isa::Avx512Bf16 | Isa::Avx512, _) => x86::chains_avx512(rounds),
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx512, Precision::Bf16) => x86::chains_avx512_pairs(rounds),
-            #[cfg(target_arch = "x86_64")]
-            (Isa::Avx2, Precision::F32) => x86::chains_avx2(rounds),
-            #[cfg(target_arch = "x86_64")]
-            (Isa::Avx2, Precision::Bf16) => x86::chains_avx2_pairs(rounds),
+            (Isa::Avx2, _) => x86::chains_avx2(rounds),
             #[cfg(target_arch = "aarch64")]
-            (Isa::Neon, Precision::F32) => chain::<crate::vector::Neon, false>(rounds),
+            (Isa::Neon, Precision::F32) => chain::<crate::vector::Neon, { Word::Number as u8 }>(rounds),
             #[cfg(target_arch = "aarch64")]
-            (Isa::Neon, Precision::Bf16) => chain::<crate::vector::Neon, true>(rounds),
-            (Isa::Portable, Precision::F32) => chain::<Plain, false>(rounds),
-            (Isa::Portable, Precision::Bf16) => chain::<Plain, true>(rounds),
+            (Isa::Neon, Precision::Bf16) => chain::<crate::vector::Neon, { Word::Pair as u8 }>(rounds),
+            (Isa::Portable, Precision::F32) => chain::<Plain, { Word::Number as u8 }>(rounds),
+            (Isa::Portable, Precision::Bf16) => chain::<Plain, { Word::Pair as u8 }>(rounds),
         }
     }
 }
@@ -275,7 +303,7 @@ const CHAINS: usize = 12;
 /// # Safety
 /// The machine has the instructions of `V`.
 #[inline(always)]
-unsafe fn chain<V: Vector, const PAIRS: bool>(rounds: usize) -> f64 {
+unsafe fn chain<V: Vector, const WORD: u8>(rounds: usize) -> f64 {
     let x = std::hint::black_box(0.999_f32);
     // SAFETY: as the caller says.
     unsafe {
@@ -283,7 +311,7 @@ unsafe fn chain<V: Vector, const PAIRS: bool>(rounds: usize) -> f64 {
         let mut sums = [V::zero(); CHAINS];
         for _ in 0..rounds {
             for sum in &mut sums {
-                *sum = if PAIRS { factor.dot(factor, *sum) } else { factor.multiply_add(factor, *sum) };
+                *sum = multiply_add::<V, WORD>(factor, factor, *sum);
             }
         }
         let mut out = [0.0_f32; 16];
@@ -292,7 +320,7 @@ unsafe fn chain<V: Vector, const PAIRS: bool>(rounds: usize) -> f64 {
             std::hint::black_box(&out);
         }
     }
-    (rounds * CHAINS * V::LANES * if PAIRS { 4 } else { 2 }) as f64
+    (rounds * CHAINS * V::LANES * if WORD == Word::Pair as u8 { 4 } else { 2 }) as f64
 }
 
 /// A checked call of [`product`].
@@ -322,34 +350,63 @@ struct Tile {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Call, chain, panels};
+    use std::arch::asm;
+
+    use super::{Call, Word, chain, panels};
     use crate::vector::{Avx2, Avx512, Avx512Bf16};
 
     macro_rules! entry {
-        ($($name:ident, $chains:ident: $features:literal, $vector:ty, $pairs:literal;)*) => {$(
+        ($($name:ident $(, $chains:ident)?: $features:literal, $vector:ty, $word:expr;)*) => {$(
             /// # Safety
             /// As for [`panels`].
             #[target_feature(enable = $features)]
             pub(super) unsafe fn $name(call: &Call<'_>) {
                 // SAFETY: as for this function.
-                unsafe { panels::<$vector, $pairs>(call) }
+                unsafe { panels::<$vector, { $word as u8 }>(call) }
             }
 
+            $(
             /// # Safety
             /// As for [`chain`].
             #[target_feature(enable = $features)]
             pub(super) unsafe fn $chains(rounds: usize) -> f64 {
                 // SAFETY: as for this function.
-                unsafe { chain::<$vector, $pairs>(rounds) }
+                unsafe { chain::<$vector, { $word as u8 }>(rounds) }
             }
+            )?
         )*};
     }
     entry! {
-        avx512_bf16, chains_avx512_bf16: "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma", Avx512Bf16, true;
-        avx512, chains_avx512: "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", Avx512, false;
-        avx512_pairs, chains_avx512_pairs: "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", Avx512, true;
-        avx2, chains_avx2: "avx2,fma", Avx2, false;
-        avx2_pairs, chains_avx2_pairs: "avx2,fma", Avx2, true;
+        avx512_bf16, chains_avx512_bf16: "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma", Avx512Bf16, Word::Pair;
+        avx512, chains_avx512: "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", Avx512, Word::Number;
+        avx512_rounded: "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", Avx512, Word::Rounded;
+        avx2, chains_avx2: "avx2,fma", Avx2, Word::Number;
+        avx2_rounded: "avx2,fma", Avx2, Word::Rounded;
+    }
+
+    /// Whether a denormal was met on this thread since this was last asked:
+    /// the processor keeps that in MXCSR, as flags that stay until they are
+    /// cleared. One that was met before only makes the answer yes too often.
+    ///
+    /// # Safety
+    /// `sums` is where numbers were written that the answer is about.
+    #[inline(always)]
+    pub(super) unsafe fn met_denormals(sums: *const f32) -> bool {
+        /// A denormal was read; a result was too small for a normal number.
+        const FLAGS: u32 = 1 << 1 | 1 << 4;
+        let mut state = 0_u32;
+        // SAFETY: flags of exceptions may be cleared by assembly, and nothing
+        // else is changed. That it may read `sums` makes the compiler finish
+        // them before.
+        unsafe {
+            asm!("stmxcsr [{}]", in(reg) &raw mut state, in("rax") sums, options(nostack));
+            if state & FLAGS != 0 {
+                state &= !FLAGS;
+                asm!("ldmxcsr [{}]", in(reg) &raw const state, options(nostack));
+                return true;
+            }
+        }
+        false
     }
 }
 
@@ -359,7 +416,7 @@ trait Tiled: Vector {
     /// # Safety
     /// The operands are as long as the tile says, and the machine has the
     /// instructions.
-    unsafe fn tile<const PAIRS: bool>(t: &Tile, columns: usize);
+    unsafe fn tile<const WORD: u8>(t: &Tile, columns: usize);
 }
 
 macro_rules! tiled {
@@ -367,7 +424,7 @@ macro_rules! tiled {
         $(#[$meta])*
         impl Tiled for $vector {
             #[inline(always)]
-            unsafe fn tile<const PAIRS: bool>(t: &Tile, columns: usize) {
+            unsafe fn tile<const WORD: u8>(t: &Tile, columns: usize) {
                 // SAFETY: as for this function.
                 unsafe { tiled!(@vectors t, columns / Self::LANES, $vectors, $rows) }
             }
@@ -377,7 +434,7 @@ macro_rules! tiled {
         match $count { $($v => tiled!(@rows $t, $v, $rows),)* _ => unreachable!("a panel of another width") }
     };
     (@rows $t:ident, $v:literal, [$($r:literal),*]) => {
-        match $t.rows { $($r => accumulate::<Self, PAIRS, $r, $v>($t),)* _ => unreachable!("a tile of more rows") }
+        match $t.rows { $($r => accumulate::<Self, WORD, $r, $v>($t),)* _ => unreachable!("a tile of more rows") }
     };
 }
 tiled! {
@@ -392,34 +449,96 @@ tiled! {
     Plain: [1] of [1, 2, 3, 4];
 }
 
+/// One product of words added to a sum.
+///
+/// # Safety
+/// As for [`Vector`].
+#[inline(always)]
+unsafe fn multiply_add<T: Vector, const WORD: u8>(x: T, y: T, sum: T) -> T {
+    // SAFETY: as the caller says.
+    unsafe { if WORD == Word::Pair as u8 { x.dot(y, sum) } else { x.multiply_add(y, sum) } }
+}
+
 /// The tile itself: `R` rows of `V` vectors.
+///
+/// [`Word::Rounded`] is first multiplied as if there were no denormals. Where
+/// one was met, on the way or at its end, the tile is made again, and all
+/// sums are flushed.
 ///
 /// # Safety
 /// As for [`Tiled::tile`].
 #[inline(always)]
-unsafe fn accumulate<T: Vector, const PAIRS: bool, const R: usize, const V: usize>(t: &Tile) {
+unsafe fn accumulate<T: Vector, const WORD: u8, const R: usize, const V: usize>(t: &Tile) {
+    let rounded = WORD == Word::Rounded as u8;
     // SAFETY: as the caller says.
     unsafe {
-        let mut tile = [[T::zero(); V]; R];
+        let mut first = [[T::zero(); V]; R];
         if !t.first.is_null() {
-            tile = std::array::from_fn(|r| std::array::from_fn(|v| T::load(t.first.add(r * t.stride + v * T::LANES))));
+            first = std::array::from_fn(|r| std::array::from_fn(|v| T::load(t.first.add(r * t.stride + v * T::LANES))));
         }
+        if !rounded {
+            return store(t, &over_depth::<T, WORD, R, V, false>(t, first));
+        }
+        flush(&mut first);
+        let mut tile = over_depth::<T, WORD, R, V, false>(t, first);
+        // This also asks of each sum whether it is one.
+        flush(&mut tile);
+        store(t, &tile);
+        #[cfg(target_arch = "x86_64")]
+        if x86::met_denormals(t.out) {
+            store(t, &over_depth::<T, WORD, R, V, true>(t, first));
+        }
+    }
+}
+
+/// What the sums are after all products, each sum flushed or not.
+///
+/// # Safety
+/// As for [`Tiled::tile`].
+#[inline(always)]
+unsafe fn over_depth<T: Vector, const WORD: u8, const R: usize, const V: usize, const FLUSH: bool>(
+    t: &Tile,
+    mut tile: [[T; V]; R],
+) -> [[T; V]; R] {
+    // SAFETY: as the caller says.
+    unsafe {
         let (mut a, mut b) = (t.a, t.b);
         for _ in 0..t.depth {
             let row: [T; V] = std::array::from_fn(|v| T::load(b.add(v * T::LANES)));
             for (r, sums) in tile.iter_mut().enumerate() {
                 let x = T::splat(a.add(r * t.row_step));
                 for (sum, y) in sums.iter_mut().zip(row) {
-                    *sum = if PAIRS { x.dot(y, *sum) } else { x.multiply_add(y, *sum) };
+                    *sum = multiply_add::<T, WORD>(x, y, *sum);
+                    if FLUSH {
+                        *sum = sum.flush();
+                    }
                 }
             }
             a = a.add(t.step);
             b = b.add(t.b_step);
         }
-        for (r, sums) in tile.into_iter().enumerate() {
-            for (v, sum) in sums.into_iter().enumerate() {
-                sum.store(t.out.add(r * t.stride + v * T::LANES));
-            }
+    }
+    tile
+}
+
+/// # Safety
+/// As for [`Vector`].
+#[inline(always)]
+unsafe fn flush<T: Vector, const R: usize, const V: usize>(tile: &mut [[T; V]; R]) {
+    for sum in tile.as_flattened_mut() {
+        // SAFETY: as the caller says.
+        *sum = unsafe { sum.flush() };
+    }
+}
+
+/// # Safety
+/// As for [`Tiled::tile`].
+#[inline(always)]
+unsafe fn store<T: Vector, const R: usize, const V: usize>(t: &Tile, tile: &[[T; V]; R]) {
+    for (r, sums) in tile.iter().enumerate() {
+        for (v, sum) in sums.iter().enumerate() {
+            // SAFETY: as the caller says.
+            unsafe { sum.store(t.out.add(r * t.stride + v * T::LANES)) };
         }
     }
 }
@@ -430,7 +549,7 @@ unsafe fn accumulate<T: Vector, const PAIRS: bool, const R: usize, const V: usiz
 /// The operands of the call are as long as [`product`] checks, and the
 /// machine has the instructions of `V`.
 #[inline(always)]
-unsafe fn panels<V: Tiled, const PAIRS: bool>(call: &Call<'_>) {
+unsafe fn panels<V: Tiled, const WORD: u8>(call: &Call<'_>) {
     let TileSize { rows: group, columns: wide } = size();
     let Call { out, a, b, depth, first } = call;
     let mut beside = [0.0_f32; 8 * 48]; // the largest tile
@@ -461,7 +580,7 @@ unsafe fn panels<V: Tiled, const PAIRS: bool>(call: &Call<'_>) {
                     first: from,
                 };
                 if width == filled {
-                    V::tile::<PAIRS>(&tile, filled);
+                    V::tile::<WORD>(&tile, filled);
                     continue;
                 }
                 // At an edge, a tile beside the output takes its place.
@@ -472,7 +591,7 @@ unsafe fn panels<V: Tiled, const PAIRS: bool>(call: &Call<'_>) {
                     }
                     tile.first = tile.out;
                 }
-                V::tile::<PAIRS>(&tile, filled);
+                V::tile::<WORD>(&tile, filled);
                 for i in 0..tile.rows {
                     std::ptr::copy_nonoverlapping(tile.out.add(i * filled), to.add(i * out.stride), width);
                 }

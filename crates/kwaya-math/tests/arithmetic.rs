@@ -110,6 +110,32 @@ fn matrix_products() {
     }
 }
 
+/// In bfloat16, a denormal that is met by one output alone, exact or rounded,
+/// on the way or at the end, read or written, is flushed there and nowhere else.
+#[test]
+fn a_denormal_anywhere_in_a_product() {
+    let pool = Pool::new(2);
+    let (m, n) = (13, 50);
+    for (k, seed) in (1..40).chain([700, 701]).zip(10..) {
+        let (mut a, mut b, mut first) = (random(m * k, seed), random(k * n, seed + 1), random(m * n, seed + 2));
+        let (i, j) = (seed as usize % m, 7 * seed as usize % n);
+        for p in 0..k {
+            // From this place on, products of about 2^-126, some of them exact.
+            let small = if p % 3 == 0 { 2.0_f32.powi(-64) } else { 2.0_f32.powi(-63) * a[i * k + p] };
+            let small = if p < k / 2 { 0.0 } else { small };
+            (a[i * k + p], b[p * n + j]) = (small, 2.0_f32.powi(-63) * if p % 5 == 0 { 1.0 } else { b[p * n + j] });
+        }
+        first[i * n + j] = if seed % 2 == 0 { f32::MIN_POSITIVE } else { f32::from_bits(12_345) };
+        for start in [Start::Zero, Start::From(&first)] {
+            let mut expected = if start == Start::Zero { vec![0.0; m * n] } else { first.clone() };
+            oracle::product(&mut expected, &a, &b, k, oracle::Numbers::Bf16);
+            let mut found = vec![0.0; m * n];
+            matmul(&pool, &mut found, start, Matrix::new(&a, m, k), Matrix::new(&b, k, n), Precision::Bf16);
+            same(&format!("{k} deep"), &found, &expected);
+        }
+    }
+}
+
 #[test]
 fn layers() {
     let pool = Pool::new(2);
