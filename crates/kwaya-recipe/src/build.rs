@@ -309,7 +309,7 @@ fn gather(context: &Context<'_>, recipe: &Recipe, shop: &mut Workshop, hands: &d
     let inputs = [Named { name: "documents".into(), hash: listing.hash.clone() }];
     let stage = Stage {
         name: "corpus",
-        revision: 6,
+        revision: 7,
         options: &(&recipe.languages, &recipe.corpus, &settings.ocr, &settings.privacy),
         inputs: &inputs,
         outputs: &["documents.parquet", "dropped.parquet"],

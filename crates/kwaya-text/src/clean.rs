@@ -1,8 +1,9 @@
 //! Putting a text in order: one Unicode form, one kind of line end, no
 //! control characters, no runs of blanks; and telling prose from junk.
 
-use std::collections::HashSet;
+use std::mem::replace;
 
+use memchr::memchr_iter;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// Below this share of letters among the visible characters, a text is not
@@ -23,8 +24,7 @@ pub fn normalise(text: &str) -> String {
     let mut rest = text;
     while !rest.is_empty() {
         // Most bytes are plain: they are copied by the run, not one by one.
-        let plain = rest.bytes().position(|b| !(0x21..0x7f).contains(&b)).unwrap_or(rest.len());
-        let (run, after) = rest.split_at(plain);
+        let (run, after) = rest.split_at(plain(rest.as_bytes()));
         if !run.is_empty() {
             separate(&mut out, &mut blank, &mut lines);
             out.push_str(run);
@@ -45,6 +45,41 @@ pub fn normalise(text: &str) -> String {
     }
     // Last, as a character that is left out may have parted two that compose.
     if is_nfc(&out) { out } else { out.nfc().collect() }
+}
+
+/// How many bytes at the start are as they should be: visible signs of ASCII with
+/// single blanks between them.
+fn plain(bytes: &[u8]) -> usize {
+    const STEP: usize = 32;
+    let visible = |byte: u8| (0x21..0x7f).contains(&byte);
+    let good = |byte: u8, next: u8| visible(byte) | ((byte == b' ') & visible(next));
+    if bytes.first() == Some(&b' ') {
+        return 0;
+    }
+    let mut at = 0;
+    while let Some(step) = bytes.get(at..=at + STEP) {
+        // Not `all`, which stops at the first and so cannot take many at a time.
+        if !step.iter().zip(&step[1..]).fold(true, |all, (byte, next)| all & good(*byte, *next)) {
+            break;
+        }
+        at += STEP;
+    }
+    let left = bytes[at..].iter().enumerate();
+    let end = |(i, &byte): (usize, &u8)| !good(byte, bytes.get(at + i + 1).copied().unwrap_or(b' '));
+    at + left.clone().position(end).unwrap_or(left.len())
+}
+
+/// As `text.split('\n')`, many bytes at a time.
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut start = 0;
+    let ends = memchr_iter(b'\n', text.as_bytes()).chain([text.len()]);
+    ends.map(move |end| &text[replace(&mut start, end + 1)..end])
+}
+
+/// How many bytes are so, counted many at a time.
+fn count(bytes: &[u8], is: impl Fn(u8) -> bool) -> u64 {
+    let chunks = bytes.chunks(usize::from(u8::MAX));
+    chunks.map(|chunk| u64::from(chunk.iter().map(|byte| u8::from(is(*byte))).sum::<u8>())).sum()
 }
 
 /// Writes the blank or the line ends that wait before the next character.
@@ -81,20 +116,18 @@ pub fn pieces(text: &str, limit: usize) -> Vec<&str> {
 fn is_nfc(text: &str) -> bool {
     // A line feed never combines, so each line can be judged alone, and most
     // lines of most languages are ASCII.
-    text.split('\n').all(|line| line.is_ascii() || is_nfc_quick(line.chars()) == IsNormalized::Yes)
+    lines(text).all(|line| line.is_ascii() || is_nfc_quick(line.chars()) == IsNormalized::Yes)
 }
 
 /// Why this normalised text is not prose, as a word for experts; `None` when
 /// it may be.
 pub fn not_prose(text: &str) -> Option<&'static str> {
     let (mut visible, mut letters, mut replaced) = (0_u64, 0_u64, 0_u64);
-    for line in text.lines() {
+    for line in lines(text) {
         if line.is_ascii() {
             // The same as below, many bytes at a time.
-            for byte in line.bytes() {
-                visible += u64::from(!matches!(byte, 9..=13 | 32));
-                letters += u64::from(byte.is_ascii_alphabetic());
-            }
+            visible += count(line.as_bytes(), |byte| !matches!(byte, 9..=13 | 32));
+            letters += count(line.as_bytes(), |byte| byte.is_ascii_alphabetic());
             continue;
         }
         for character in line.chars().filter(|c| !c.is_whitespace()) {
@@ -120,8 +153,10 @@ fn is_mark(character: char) -> bool {
 
 /// The share of bytes in lines that occurred before.
 fn repeated(text: &str) -> f64 {
-    let mut seen = HashSet::new();
-    let again: usize = text.lines().filter(|line| !line.is_empty() && !seen.insert(*line)).map(str::len).sum();
+    let mut all: Vec<&str> = lines(text).filter(|line| !line.is_empty()).collect();
+    // By their length first, which parts nearly all of them.
+    all.sort_unstable_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
+    let again: usize = all.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[1].len()).sum();
     again as f64 / text.len().max(1) as f64
 }
 
@@ -134,6 +169,22 @@ mod tests {
         let text = "\u{feff}  Habari \t za\u{a0}leo \r\n\r\n\n\nNzuri\u{7}\u{ad} sana\rAsante  \n\n";
         assert_eq!(normalise(text), "Habari za leo\n\nNzuri sana\nAsante");
         assert_eq!(normalise(" \n\u{200b}\n"), "");
+    }
+
+    #[test]
+    fn runs_of_plain_bytes_end_where_something_is_to_be_done() {
+        let text = "Habari za leo, mkulima wa kijiji hiki; mvua inanyesha usiku kucha.";
+        for (tail, length) in [("", 0), (" ", 0), (" a", 2), ("  a", 0), ("é", 0), (" é", 0), ("\n", 0), ("\u{7f}", 0)]
+        {
+            for start in text.match_indices(|c| c != ' ').map(|(at, _)| at) {
+                let text = format!("{}{tail}", &text[start..]);
+                assert_eq!(plain(text.as_bytes()), text.len() - tail.len() + length, "{text:?}");
+                assert_eq!(plain(format!(" {text}").as_bytes()), 0);
+            }
+        }
+        assert_eq!(lines("a\n\nb\n").collect::<Vec<_>>(), ["a", "", "b", ""]);
+        assert_eq!(lines("").collect::<Vec<_>>(), [""]);
+        assert_eq!(count(&[b'a'; 1000], |byte| byte == b'a'), 1000);
     }
 
     #[test]

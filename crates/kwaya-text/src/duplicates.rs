@@ -321,23 +321,21 @@ impl Signature {
 /// characters where words are not parted; of a shorter text with the one of all
 /// its words.
 fn for_each_shingle(text: &str, mut shingle: impl FnMut(u64)) {
-    let mut recent = [0_u64; WORDS];
-    let mut words = 0_usize;
-    for_each_word(text, |word| {
-        recent.rotate_left(1);
-        recent[WORDS - 1] = word;
-        words += 1;
-        if words >= WORDS {
-            shingle(recent.iter().fold(0, |h, w| mix(h ^ w)));
-        }
-    });
-    if !parts_words(text, words) {
+    let hash = |words: &[u64]| words.iter().fold(0, |h, w| mix(h ^ w));
+    // All words first: their ends cannot be foretold, and what is made of them need
+    // not wait for that.
+    let mut words = Vec::with_capacity(text.len() / 5);
+    for_each_word(text, |word| words.push(word));
+    words.windows(WORDS).for_each(|window| shingle(hash(window)));
+    if !parts_words(text, words.len()) {
         let characters: Vec<char> = text.chars().filter(|c| c.is_alphanumeric()).collect();
         for window in characters.windows(CHARACTERS) {
             shingle(window.iter().fold(1, |h, c| mix(h ^ u64::from(*c))));
         }
-    } else if (1..WORDS).contains(&words) {
-        shingle(recent.iter().fold(0, |h, w| mix(h ^ w)));
+    } else if (1..WORDS).contains(&words.len()) {
+        let mut few = [0; WORDS];
+        few[WORDS - words.len()..].copy_from_slice(&words);
+        shingle(hash(&few));
     }
 }
 

@@ -22,9 +22,9 @@ use crate::{
     extract::Format,
     parallel,
     prepare::Clean,
-    quality::{DOCUMENTS_MIN, Distribution, Fault, Knowledge, Learner, Level, Measures, Thresholds},
+    quality::{DOCUMENTS_MIN, Distribution, Fault, Filter, Knowledge, Learner, Level, Measures, Thresholds},
     sources::{self, Listing},
-    spool::{Entry, Key, Spool},
+    spool::{Brief, Key, Named, Spool},
 };
 
 /// So much text of a language is learned from; of more, so much is drawn by the
@@ -33,6 +33,10 @@ const LEARNED_BYTES: u64 = 32 << 20;
 /// Documents handed to a thread at once, and those under way, in bytes.
 const BATCH_BYTES: u64 = 256 << 10;
 const UNDER_WAY_BYTES: u64 = 16 << 20;
+
+/// The share of removed lines is told in ten-thousandths: in a text of fewer bytes a
+/// line that was removed shows, which is two bytes with its end.
+const SHARE_BYTES: u64 = 20_000;
 
 /// The files of what was measured: the figures, what they were measured with, and
 /// what is usual, which is written last.
@@ -52,8 +56,8 @@ pub(crate) struct Document {
 
 impl Document {
     /// `file` is the name of its file.
-    pub(crate) fn new(clean: &Clean, key: Key, file: &str, text: String) -> Self {
-        Self { site: site(file, &clean.part), key, judged: clean.format != Format::Chat.name(), text }
+    pub(crate) fn new(Named { part, format }: &Named, key: Key, file: &str, text: String) -> Self {
+        Self { site: site(file, part), key, judged: format != Format::Chat.name(), text }
     }
 }
 
@@ -152,6 +156,8 @@ pub(crate) struct Judged<'a> {
     knowledge: Knowledge,
     thresholds: BTreeMap<String, Thresholds>,
     measures: Option<(BufReader<File>, PathBuf)>,
+    /// Those of the document that was asked for last.
+    last: Measures,
 }
 
 impl<'a> Judged<'a> {
@@ -170,7 +176,7 @@ impl<'a> Judged<'a> {
         progress: &dyn Progress,
     ) -> Result<Self> {
         let (knowledge, thresholds, measures) = (Knowledge::default(), BTreeMap::new(), None);
-        let mut judged = Self { options, listing, knowledge, thresholds, measures };
+        let mut judged = Self { options, listing, knowledge, thresholds, measures, last: Measures::none() };
         if !asks(options) {
             return Ok(judged);
         }
@@ -256,15 +262,15 @@ impl<'a> Judged<'a> {
     fn documents(&self, spool: &Spool) -> Result<impl Iterator<Item = Result<(u32, Document)>> + use<'_>> {
         let (mut keys, listing) = (spool.keys()?, self.listing);
         Ok(spool.entries()?.filter_map(move |entry| {
-            let (clean, text) = match entry {
-                Ok((Entry::Clean(clean), text)) => (clean, text),
-                Ok((Entry::Dropped(_), _)) => return None,
+            let (named, text) = match entry {
+                Ok((Brief::Clean(named), text)) => (named, text),
+                Ok((Brief::Dropped(_), _)) => return None,
                 Err(error) => return Some(Err(error)),
             };
             let key = keys.next().expect("each clean document has a key");
             Some(key.map(|(number, key)| {
                 let file = &listing.files[key.file as usize].name;
-                (number, Document::new(&clean, key, file, text))
+                (number, Document::new(&named, key, file, text))
             }))
         }))
     }
@@ -277,14 +283,18 @@ impl<'a> Judged<'a> {
         let Some((file, path)) = &mut self.measures else { return Ok(None) };
         let mut bytes = [0; Measures::BYTES];
         file.read_exact(&mut bytes).at(path)?;
+        self.last = Measures::from_bytes(&bytes);
         let thresholds = self.thresholds.get(&key.language);
-        Ok(thresholds.and_then(|thresholds| thresholds.judge(&Measures::from_bytes(&bytes))))
+        Ok(thresholds.and_then(|thresholds| thresholds.judge(&self.last)))
     }
 
-    /// The text of a document without the lines that are no part of it, and what
-    /// was done.
+    /// The text of the document that [`Self::fault`] was asked of last without the
+    /// lines that are no part of it, and what was done. Paragraphs may be gone from
+    /// it already.
     pub(crate) fn clean(&self, clean: &Clean, key: &Key, text: String) -> (String, Option<Step>) {
-        if self.measures.is_none() || clean.format == Format::Chat.name() {
+        // Of most texts it is known that no line is to be removed.
+        let untouched = key.bytes < SHARE_BYTES && self.last.get(Filter::Boilerplate) == Some(0.0);
+        if self.measures.is_none() || untouched || clean.format == Format::Chat.name() {
             return (text, None);
         }
         let site = site(&self.listing.files[key.file as usize].name, &clean.part);

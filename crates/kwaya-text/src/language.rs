@@ -8,6 +8,7 @@ mod learn;
 mod model;
 mod paragraphs;
 mod tags;
+mod words;
 
 use std::sync::Arc;
 

@@ -382,13 +382,14 @@ fn of_text(
     options: &Options,
     identifier: &Identifier,
 ) -> Vec<Prepared> {
+    if text.len() <= PIECE_BYTES {
+        return vec![judge(Content::Text(Cow::Owned(text)), format, history, source, options, identifier)];
+    }
     let pieces = clean::pieces(&text, PIECE_BYTES);
     let count = pieces.len() as u64;
     let judged = (1..).zip(pieces).map(|(piece, text)| {
         let mut history = history.clone();
-        if count > 1 {
-            history.push(Step::Cut { piece, pieces: count });
-        }
+        history.push(Step::Cut { piece, pieces: count });
         judge(Content::Text(Cow::Borrowed(text)), format, history, source, options, identifier)
     });
     judged.collect()

@@ -28,16 +28,18 @@ mod lists;
 mod measures;
 mod model;
 mod repetition;
+mod site;
 mod thresholds;
 pub mod words;
 
 pub use distribution::{Distribution, Spread};
 pub use filter::Filter;
 pub use learner::{Knowledge, Learner};
-pub use lines::{Cleaned, LineRule, SiteLines};
+pub use lines::{Cleaned, LineRule};
 pub use lists::{PHRASES_MAX, WordLists};
 pub use measures::Measures;
 pub use model::{Model, Yardstick};
+pub use site::SiteLines;
 pub(crate) use thresholds::DOCUMENTS_MIN;
 pub use thresholds::{Fault, Limit, Origin, Thresholds};
 

@@ -35,10 +35,10 @@ use crate::{
     judged::{self, Document, Figures, Usual},
     language::Identifier,
     pipeline::add,
-    prepare::{Clean, Job, Outcome, Portion, Tally, prepare as prepare_file, stream},
+    prepare::{Job, Outcome, Portion, Tally, prepare as prepare_file, stream},
     quality::{Knowledge, Learner},
     sources::{self, Listing, Source},
-    spool::{Batch, Key, Spool, begins},
+    spool::{Batch, Key, Named, Spool, begins},
 };
 
 /// How hard what goes over a network is compressed: little, as a disk is fast.
@@ -347,10 +347,10 @@ impl Part<'_> {
         Ok(())
     }
 
-    fn document(&self, (clean, text, key): (Box<Clean>, String, Key)) -> io::Result<Document> {
+    fn document(&self, (named, text, key): (Named, String, Key)) -> io::Result<Document> {
         let name = (key.file as usize).checked_sub(self.first).and_then(|index| self.names.get(index));
         let name = name.ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Document::new(&clean, key, name, text))
+        Ok(Document::new(&named, key, name, text))
     }
 }
 

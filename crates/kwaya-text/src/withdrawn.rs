@@ -28,31 +28,44 @@ const LINE_BYTES_MAX: u64 = 256 << 20;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Letters(pub(crate) [u8; 16]);
 
+/// What is kept of each byte of ASCII: letters in lower case and digits.
+const SMALL: [u8; 256] = {
+    let mut small = [0; 256];
+    let mut byte = 0_u8;
+    while byte < 0x80 {
+        if byte.is_ascii_alphanumeric() {
+            small[byte as usize] = byte.to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    small
+};
+
 impl Letters {
     /// Those of `text`, which is NFC.
     pub fn of(text: &str) -> Self {
-        let mut kept = Vec::with_capacity(text.len());
-        let mut rest = text.as_bytes();
-        while let Some((&byte, after)) = rest.split_first() {
-            rest = match rest {
-                _ if byte.is_ascii() => {
-                    if byte.is_ascii_alphanumeric() {
-                        kept.push(byte.to_ascii_lowercase());
-                    }
-                    after
-                }
+        let bytes = text.as_bytes();
+        let (mut kept, mut count, mut at) = (vec![0; bytes.len()], 0, 0);
+        while let Some(&byte) = bytes.get(at) {
+            let small = SMALL[usize::from(byte)];
+            kept[count] = small;
+            count += usize::from(small != 0);
+            at += match (byte, bytes.get(at + 1)) {
+                (0..0x80, _) => 1,
                 // No-break space, soft hyphen, «» and other signs of Latin-1.
-                [0xc2, _, after @ ..] => after,
-                // General punctuation: quotation marks, dashes, joiners.
-                [0xe2, 0x80 | 0x81, _, after @ ..] => after,
-                // The punctuation of Chinese and Japanese.
-                [0xe3, 0x80, _, after @ ..] => after,
+                (0xc2, _) => 2,
+                // General punctuation: quotation marks, dashes, joiners. And the
+                // punctuation of Chinese and Japanese.
+                (0xe2, Some(0x80 | 0x81)) | (0xe3, Some(0x80)) => 3,
                 _ => {
-                    kept.push(byte);
-                    after
+                    // Of UTF-8 no byte is 0 but the sign for it.
+                    kept[count] = byte;
+                    count += 1;
+                    1
                 }
             };
         }
+        kept.truncate(count);
         let hash = blake3::hash(&kept);
         Self(hash.as_bytes()[..16].try_into().expect("a hash has 32 bytes"))
     }

@@ -31,7 +31,8 @@ pub(crate) fn mend(text: &str) -> Option<(String, u64)> {
 /// A text mended once.
 fn once(text: &str) -> Option<(String, u64)> {
     // Each row begins with a character from `Â` to `ô`, and goes on beyond ASCII.
-    if !text.as_bytes().windows(3).any(|bytes| bytes[0] == 0xc3 && bytes[2] >= 0xc2) {
+    let bytes = text.as_bytes();
+    if !memchr::memchr_iter(0xc3, bytes).any(|at| bytes.get(at + 2).is_some_and(|next| *next >= 0xc2)) {
         return None;
     }
     let strong = text.lines().map(|line| Line::of(line).strong).sum::<u64>();

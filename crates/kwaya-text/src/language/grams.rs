@@ -55,6 +55,23 @@ pub(super) fn hash(gram: &str) -> u32 {
     gram.chars().fold(EMPTY, |hash, character| and_then(hash, character.into()))
 }
 
+/// The hash of folded characters.
+pub(super) fn hash_of(folded: &[u32]) -> u32 {
+    folded.iter().fold(EMPTY, |hash, &character| and_then(hash, character))
+}
+
+/// The words of a folded text, each with the space before and after it: no
+/// n-gram has a part of two.
+pub(super) fn words(folded: &[u32]) -> impl Iterator<Item = &[u32]> {
+    let mut rest = folded;
+    std::iter::from_fn(move || {
+        let end = 1 + rest.iter().skip(1).position(|&character| character == SPACE)?;
+        let word = &rest[..=end];
+        rest = &rest[end..];
+        Some(word)
+    })
+}
+
 /// Calls `each` with the hash of every n-gram of a folded text, its first
 /// character and how many it has.
 pub(super) fn each(folded: &[u32], mut each: impl FnMut(u32, usize, usize)) {

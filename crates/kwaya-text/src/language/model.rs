@@ -3,17 +3,13 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use super::{grams, learn::Learned, tags};
+use super::{grams, learn::Learned, tags, words::Words};
 
 const TABLES: &[u8] = include_bytes!("../../languages/languages.bin");
 
-/// More languages than this are not known at once: sums are an array of so
-/// many, which is set to zero for each text.
-pub(super) const LANGUAGES_MAX: usize = 1 << LANGUAGE_BITS;
-const LANGUAGE_BITS: u32 = 10;
 /// An n-gram scores at most so much, in half nats.
 pub(super) const SCORE_MAX: u8 = 15;
 const SCORE_BITS: u32 = 4;
@@ -44,6 +40,17 @@ pub(super) struct Model {
     /// language with x / (x + half), x = q^2 m.
     unknown: f64,
     half: f64,
+    /// What words score, of each thread that does not look at a text now.
+    words: Mutex<Vec<Words>>,
+}
+
+/// An n-gram on its way through the tables.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Found {
+    hash: u32,
+    /// The first slot that it may be in, then with where its entries begin.
+    slot: (u32, u32),
+    entries: u16,
 }
 
 /// What the tables say of a text.
@@ -140,32 +147,53 @@ impl Model {
         let Table { slots, filter, entries } = table;
         // Exact: powers of two.
         let (unknown, half) = (unknown as f64 / 4_294_967_296.0, half as f64 / 65536.0);
-        Self { tags, others, typical, prior, slots, filter, entries, unknown, half }
+        Self { tags, others, typical, prior, slots, filter, entries, unknown, half, words: Mutex::default() }
     }
 
     /// What each language scores on a text that begins nothing: without what
     /// an empty text scores.
     pub(super) fn sums(&self, text: &str) -> Scores {
-        let folded = grams::folded(text);
-        // First the filter, then the table, then the entries: reads of one kind
-        // do not wait for each other.
-        let mut found = vec![0; folded.len() * grams::GRAM_MAX];
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut words = words.unwrap_or_else(|| Words::new(self.tags.len()));
+        let mut scores = Scores { of: vec![0; self.tags.len()], grams: 0 };
+        grams::words(&grams::folded(text)).for_each(|word| words.add(self, word, &mut scores));
+        self.words.lock().unwrap_or_else(PoisonError::into_inner).push(words);
+        scores
+    }
+
+    /// Calls `add` with each language that an n-gram of a folded text tells of,
+    /// and what it scores; gives how many n-grams there are, known or not.
+    pub(super) fn look_up(&self, folded: &[u32], found: &mut Vec<Found>, mut add: impl FnMut(usize, u16)) -> u32 {
+        // The tables do not fit in the nearest caches. First the filter, then the
+        // slots, then the entries: reads of one kind do not wait for each other, and
+        // no branch waits for one.
+        let most = folded.len() * grams::GRAM_MAX;
+        found.resize(most.max(found.len()), Found::default());
         let (mut count, mut grams) = (0, 0);
-        grams::each(&folded, |hash, _, _| {
-            found[count] = hash;
+        grams::each(folded, |hash, _, _| {
+            found[count].hash = hash;
             let bit = filter_bit(hash);
             count += (self.filter[bit / 64] >> (bit % 64)) as usize & 1;
             grams += 1;
         });
-        let starts: Vec<u32> = found[..count].iter().map(|&hash| self.start(hash)).collect();
-        let mut sums = [0_i32; LANGUAGES_MAX];
-        for start in starts {
-            for entry in self.entries(start) {
-                let language = usize::from(entry >> SCORE_BITS) % LANGUAGES_MAX;
-                sums[language] += i32::from(entry & ((1 << SCORE_BITS) - 1));
+        let found = &mut found[..count];
+        for gram in &mut *found {
+            gram.slot = self.slots[slot(gram.hash, self.slots.len())];
+        }
+        for Found { hash, slot: (other, start), .. } in &mut *found {
+            if hash != other {
+                *start = self.start(*hash);
             }
         }
-        Scores { of: sums[..self.tags.len()].to_vec(), grams }
+        for Found { slot: (_, start), entries, .. } in &mut *found {
+            *entries = self.entries[*start as usize];
+        }
+        for &Found { slot: (_, start), entries, .. } in &*found {
+            for entry in &self.entries[start as usize + 1..][..usize::from(entries)] {
+                add(usize::from(entry >> SCORE_BITS), entry & ((1 << SCORE_BITS) - 1));
+            }
+        }
+        grams
     }
 
     /// As [`Model::sums`], with what an empty text scores.

@@ -6,9 +6,8 @@ use std::{
 };
 
 use super::{
-    Cleaned, Level, Measures, Model, WordLists, Yardstick,
-    lines::{SiteLines, line_hashes},
-    read_number,
+    Cleaned, Level, Measures, Model, WordLists, Yardstick, read_number,
+    site::{SiteLines, line_hashes},
 };
 
 /// How hard what was learned is compressed: little, as a disk is fast.

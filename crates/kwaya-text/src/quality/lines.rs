@@ -7,24 +7,8 @@ use std::{borrow::Cow, collections::BTreeMap, sync::OnceLock};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Level, Model,
-    characters::ends_as_sentence,
-    words::{mix, words},
-};
-
-/// Counters of lines in each of two tables; 16 MB in all.
-const COUNTERS: usize = 1 << 21;
-/// Longer lines are no menus and no footers.
-const SITE_LINE_BYTES_MAX: usize = 1000;
-/// A line belongs to the site when it is in so many documents of a source,
-/// gentle and strict,
-const SITE_DOCUMENTS_MIN: [u64; 2] = [20, 10];
-/// and in this part of them.
-const SITE_PART: [u64; 2] = [50, 1000];
-/// Lines that meet in one counter by chance; four times the mean is more than
-/// both of two tables will have.
-const CHANCE: u64 = 4;
+use super::{Level, Model, SiteLines, characters::ends_as_sentence, words::words};
+use crate::clean::lines as split;
 
 /// C4: a word of more characters is none.
 const WORD_CHARACTERS_MAX: usize = 1000;
@@ -37,7 +21,8 @@ const NOTICE_BYTES_MAX: usize = 250;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LineRule {
-    /// It is in many documents of its source: a menu, a footer, a notice.
+    /// It is in many documents of its site or folder: a menu, a footer, a notice
+    /// (`docs/duplicates.md`).
     Site,
     /// It has a word of more than 1000 characters.
     LongWord,
@@ -68,133 +53,6 @@ impl LineRule {
     }
 }
 
-/// In how many documents of each source a line is: a count-min sketch
-/// (Cormode and Muthukrishnan 2005), which never counts too few.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SiteLines {
-    documents: BTreeMap<u64, u64>,
-    lines: u64,
-    /// The highest counter: often no line can belong to a site.
-    highest: u32,
-    tables: [Vec<u32>; 2],
-}
-
-impl Default for SiteLines {
-    fn default() -> Self {
-        let table = || vec![0; COUNTERS];
-        Self { documents: BTreeMap::new(), lines: 0, highest: 0, tables: [table(), table()] }
-    }
-}
-
-impl SiteLines {
-    /// Counts the lines of a document of `source`, each once.
-    pub fn add(&mut self, source: u64, text: &str) {
-        self.add_hashes(source, &line_hashes(source, text));
-    }
-
-    pub(super) fn add_hashes(&mut self, source: u64, lines: &[u64]) {
-        *self.documents.entry(source).or_default() += 1;
-        self.lines += lines.len() as u64;
-        for &line in lines {
-            for (table, slot) in self.tables.iter_mut().zip(slots(line)) {
-                table[slot] = table[slot].saturating_add(1);
-                self.highest = self.highest.max(table[slot]);
-            }
-        }
-    }
-
-    /// Adds what another has counted in other documents.
-    pub fn merge(&mut self, other: &Self) {
-        other.documents.iter().for_each(|(source, count)| *self.documents.entry(*source).or_default() += count);
-        self.lines += other.lines;
-        for (table, others) in self.tables.iter_mut().zip(&other.tables) {
-            for (count, other) in table.iter_mut().zip(others) {
-                *count = count.saturating_add(*other);
-                self.highest = self.highest.max(*count);
-            }
-        }
-    }
-
-    /// As bytes, for [`Self::read`]: the sources with their documents, two sums
-    /// (u64), two tables (u32).
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let documents = self.documents.iter().flat_map(|(source, count)| [*source, *count]);
-        let sums = [self.documents.len() as u64].into_iter().chain(documents).chain([self.lines, self.highest.into()]);
-        sums.for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
-        self.tables.iter().for_each(|table| super::write_counts(table, out));
-    }
-
-    /// What [`Self::write`] wrote; `None` where that is not what it is.
-    pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
-        let mut lines = Self::default();
-        for _ in 0..super::read_number(bytes)? {
-            let source = super::read_number(bytes)?;
-            lines.documents.insert(source, super::read_number(bytes)?);
-        }
-        lines.lines = super::read_number(bytes)?;
-        lines.highest = super::read_number(bytes)?.try_into().ok()?;
-        for table in &mut lines.tables {
-            super::read_counts(table, bytes)?;
-        }
-        Some(lines)
-    }
-
-    /// How many documents of `source` a line must be in to belong to it.
-    fn limit(&self, source: u64, level: usize) -> u64 {
-        let documents = self.documents.get(&source).copied().unwrap_or(0);
-        SITE_DOCUMENTS_MIN[level].max(documents / SITE_PART[level]) + CHANCE * self.lines / COUNTERS as u64
-    }
-
-    fn count(&self, line: u64) -> u64 {
-        let counts = self.tables.iter().zip(slots(line)).map(|(table, slot)| table[slot]);
-        counts.min().unwrap_or(0).into()
-    }
-}
-
-fn slots(line: u64) -> [usize; 2] {
-    [line as usize % COUNTERS, (line >> 32) as usize % COUNTERS]
-}
-
-/// The hashes of the lines of a document, each once.
-pub(super) fn line_hashes(source: u64, text: &str) -> Vec<u64> {
-    let mut hashes: Vec<u64> = text.split('\n').filter_map(|line| line_hash(source, line)).collect();
-    hashes.sort_unstable();
-    hashes.dedup();
-    hashes
-}
-
-/// The hash of a line of `source`, whatever numbers are in it, as pages and
-/// dates are; `None` for what is no line of words.
-fn line_hash(source: u64, line: &str) -> Option<u64> {
-    let line = line.trim().as_bytes();
-    let letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte >= 0x80;
-    if line.len() > SITE_LINE_BYTES_MAX || !line.iter().any(letter) {
-        return None;
-    }
-    // Not `any`, which stops at the first and so cannot take many at a time.
-    if !line.iter().fold(false, |digit, byte| digit | byte.is_ascii_digit()) {
-        return Some(hash_folded(source, line));
-    }
-    let mut plain: Vec<u8> = line.iter().map(|byte| if byte.is_ascii_digit() { b'0' } else { *byte }).collect();
-    plain.dedup_by(|a, b| (*a, *b) == (b'0', b'0'));
-    Some(hash_folded(source, &plain))
-}
-
-/// The hash of bytes in which large letters of ASCII are small ones; of signs
-/// of ASCII some count as others.
-fn hash_folded(seed: u64, bytes: &[u8]) -> u64 {
-    let fold = |hash: u64, eight: u64| {
-        let small = eight | (!eight & 0x8080_8080_8080_8080) >> 2;
-        let hash = (hash ^ small).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        hash ^ hash >> 32
-    };
-    let (eights, rest) = bytes.as_chunks::<8>();
-    let hash = eights.iter().fold(seed, |hash, eight| fold(hash, u64::from_le_bytes(*eight)));
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    mix(fold(hash, u64::from_le_bytes(last)) ^ bytes.len() as u64)
-}
-
 /// A text without the lines that are no part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cleaned<'a> {
@@ -221,16 +79,16 @@ impl<'a> Cleaned<'a> {
         let Some(level) = (level as usize).checked_sub(1) else { return Self::untouched(text) };
         let strict = level == 1;
         let (lines, source) = site;
-        let in_site = lines.limit(source, level);
-        let any_in_site = u64::from(lines.highest) >= in_site;
+        let mut of_site = lines.of_site(source, text, level).into_iter();
         let ended = strict && model.is_some_and(Model::ends_lines);
         let mut notices = notices(text).peekable();
         let (mut removed, mut cut, mut lorem_ipsum) = (BTreeMap::new(), Vec::new(), 0);
         let mut end = 0;
-        for whole in text.split_inclusive('\n') {
+        for line in split(text) {
             let start = end;
-            end += whole.len();
-            let line = whole.trim_end();
+            end = text.len().min(start + line.len() + 1);
+            let line = line.trim_end();
+            let of_site = of_site.next().unwrap_or(false);
             let mut notice = None;
             while let Some((_, found)) = notices.next_if(|(at, _)| *at < end) {
                 lorem_ipsum += u32::from(found == Notice::Filler);
@@ -245,7 +103,6 @@ impl<'a> Cleaned<'a> {
             if line.is_empty() {
                 continue;
             }
-            let of_site = any_in_site && line_hash(source, line).is_some_and(|line| lines.count(line) >= in_site);
             let rule = if of_site {
                 Some(LineRule::Site)
             } else if line.len() > WORD_CHARACTERS_MAX && has_long_word(line) {
@@ -283,7 +140,7 @@ impl<'a> Cleaned<'a> {
 fn join_blank_lines(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut blank = false;
-    for line in text.split('\n') {
+    for line in split(text) {
         if line.is_empty() {
             blank = true;
             continue;
@@ -326,8 +183,22 @@ enum Notice {
     Policy(bool),
 }
 
+/// Three letters of each phrase of [`notices`]; few texts have any.
+const PARTS: [[u8; 3]; 5] = [*b"psu", *b"vas", *b"kie", *b"vac", *b"rms"];
+
+/// Whether a text has some of [`PARTS`], looked for many bytes at a time.
+fn has_part(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let (Some(second), Some(third)) = (bytes.get(1..), bytes.get(2..)) else { return false };
+    bytes.iter().zip(second).zip(third).fold(false, |any, ((a, b), c)| {
+        let is = |part: [u8; 3]| (a | 0x20 == part[0]) & (b | 0x20 == part[1]) & (c | 0x20 == part[2]);
+        any | is(PARTS[0]) | is(PARTS[1]) | is(PARTS[2]) | is(PARTS[3]) | is(PARTS[4])
+    })
+}
+
 /// The notices in a text, with their places.
 fn notices(text: &str) -> impl Iterator<Item = (usize, Notice)> + '_ {
+    let text = if has_part(text) { text } else { "" };
     static PATTERN: OnceLock<Regex> = OnceLock::new();
     let pattern = PATTERN.get_or_init(|| {
         let pattern = "(?i-u)lorem ipsum\
@@ -379,6 +250,27 @@ mod tests {
     }
 
     #[test]
+    fn every_phrase_is_found() {
+        for text in [
+            "lorem ipsum",
+            "Please ENABLE JavaScript",
+            "javascript is disabled",
+            "JavaScript",
+            "Cookie Policy",
+            "uses cookies",
+            "USE OF COOKIES",
+            "use cookies",
+            "privacy policy",
+            "Terms of Use",
+        ] {
+            for around in [text.to_owned(), format!("Mvua {text} inanyesha")] {
+                assert_eq!(notices(&around).count(), 1, "{around}");
+            }
+        }
+        assert_eq!(["", "r", "rm", "rms", "Mvua"].map(has_part), [false, false, false, true, false]);
+    }
+
+    #[test]
     fn unended_lines_go_where_lines_end() {
         let mut ends = Model::default();
         ends.add(&format!("{}.", "neno ".repeat(30)));
@@ -397,39 +289,5 @@ mod tests {
         let thai = "มนุษย์ทั้งหลายเกิดมามีอิสระ".repeat(20);
         let text = format!("{}\n{thai}", "x".repeat(1001));
         assert_eq!(clean(&text, Level::Gentle, None), (thai, vec![(LineRule::LongWord, 1)]));
-    }
-
-    #[test]
-    fn lines_of_a_site_are_removed_from_it_alone() {
-        let page =
-            |i: u32| format!("Ukurasa {i} wa 80\n\nHabari ya kipekee {}\n\nNyumbani | Wasiliana nasi", words_of(i));
-        let (mut odd, mut even, mut whole) = (SiteLines::default(), SiteLines::default(), SiteLines::default());
-        for i in 0..40 {
-            whole.add(7, &page(i));
-            if i % 2 == 0 { &mut even } else { &mut odd }.add(7, &page(i));
-        }
-        odd.merge(&even);
-        assert!(odd == whole);
-        let text = page(3);
-        let cleaned = Cleaned::of(&text, Level::Gentle, (&whole, 7), None);
-        assert_eq!(cleaned.text, format!("Habari ya kipekee {}", words_of(3)));
-        assert_eq!(cleaned.removed, BTreeMap::from([(LineRule::Site, 2)]));
-        assert_eq!(Cleaned::of(&text, Level::Gentle, (&whole, 8), None).text, text);
-        // In half as many documents they may be anything.
-        assert_eq!(Cleaned::of(&text, Level::Gentle, (&even, 7), None).removed.len(), 1);
-        let mut few = SiteLines::default();
-        (0..19).for_each(|i| few.add(7, &page(i)));
-        assert_eq!(Cleaned::of(&text, Level::Gentle, (&few, 7), None).text, text);
-    }
-
-    fn words_of(i: u32) -> String {
-        ["moja", "mbili", "tatu", "nne", "tano", "sita", "saba"]
-            .iter()
-            .cycle()
-            .skip(i as usize % 7)
-            .take(3 + i as usize / 7)
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(" ")
     }
 }

@@ -178,12 +178,12 @@ impl Lines {
     fn of(text: &str) -> Self {
         let mut lines = Self::default();
         // Most texts have none of these, and one look at all of it is quick.
-        let any_bracket = text.contains(['{', '}']);
-        lines.hashes = text.bytes().filter(|byte| *byte == b'#').count() as u64;
+        let any_bracket = memchr::memchr2(b'{', b'}', text.as_bytes()).is_some();
+        lines.hashes = memchr::memchr_iter(b'#', text.as_bytes()).count() as u64;
         let count = |sign: &str| memchr::memmem::find_iter(text.as_bytes(), sign).count() as u64;
         lines.ellipses = count("…") + count("...");
         let mut paragraph = (0, 0);
-        for line in text.split('\n') {
+        for line in crate::clean::lines(text) {
             if line.is_empty() {
                 lines.paragraph(&mut paragraph);
                 continue;

@@ -72,7 +72,7 @@ impl Model {
     /// Learns from a document.
     pub fn add(&mut self, text: &str) {
         self.documents += 1;
-        for line in text.split('\n').filter(|line| line.len() >= LONG_LINE_BYTES) {
+        for line in crate::clean::lines(text).filter(|line| line.len() >= LONG_LINE_BYTES) {
             self.long_lines += 1;
             self.long_lines_ended += u64::from(super::characters::ends_as_sentence(line));
         }
