@@ -18,6 +18,7 @@ mod hugging_face;
 
 use kwaya_base::{Error, Result};
 use kwaya_math::{Format, scalar};
+use serde::Serialize;
 use serde_json::Value;
 
 pub(crate) use self::{gguf::stored_name, hugging_face::tokens};
@@ -27,7 +28,7 @@ use crate::{
 };
 
 /// A family of models: the ones that differ in what is computed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Family {
     /// Llama 1 to 3, SmolLM 2 and all others of that form.
     Llama,
@@ -138,7 +139,7 @@ impl Family {
 }
 
 /// The function of the gate in the feed-forward layers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Activation {
     /// x / (1 + exp(-x))
     Silu,
@@ -147,7 +148,7 @@ pub enum Activation {
 }
 
 /// What a layer's attention sees.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LayerAttention {
     /// A token sees itself and the `window - 1` tokens before it; all before
     /// it where there is none.
@@ -157,7 +158,7 @@ pub struct LayerAttention {
 }
 
 /// The frequencies of one rotary embedding.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Serialize, Clone, PartialEq, Debug)]
 pub struct Rope {
     /// The base of the frequencies.
     pub theta: f64,
@@ -167,7 +168,7 @@ pub struct Rope {
 
 /// How rotary frequencies are changed for texts longer than those of the
 /// first training.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Serialize, Clone, PartialEq, Debug)]
 pub enum RopeScaling {
     /// Not at all.
     None,
@@ -259,7 +260,7 @@ impl Rope {
 }
 
 /// Everything that a forward pass needs to know of a model.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Serialize, Clone, PartialEq, Debug)]
 pub struct Architecture {
     /// Which family it belongs to. What that means is in the other fields; no
     /// forward pass asks for the family.
@@ -408,8 +409,18 @@ impl Architecture {
         self.tensors().iter().map(|(_, shape)| shape.iter().map(|&n| n as u64).product::<u64>()).sum()
     }
 
-    /// The configuration for the training engine, where it can train this: a
-    /// plain Llama, whatever its family is called.
+    /// The number of weights of the first layer; the others have as many.
+    pub(crate) fn layer_parameters(&self) -> u64 {
+        let (one, none) = (self.of_layers(1), self.of_layers(0));
+        one.parameters() - none.parameters()
+    }
+
+    fn of_layers(&self, count: usize) -> Self {
+        Self { layers: self.layers[..count].to_vec(), ..self.clone() }
+    }
+
+    /// The configuration for training all weights, where that can be done: of
+    /// a plain Llama, whatever its family is called.
     pub fn config(&self) -> Option<Config> {
         let [Rope { theta, scaling: RopeScaling::None }] = self.ropes[..] else { return None };
         let mut config = Config {
@@ -473,7 +484,7 @@ impl From<&Config> for Architecture {
     }
 }
 
-fn inverse_root(x: f64) -> f32 {
+pub(crate) fn inverse_root(x: f64) -> f32 {
     (1.0 / x.sqrt()) as f32
 }
 

@@ -8,7 +8,7 @@ use kwaya_math::{Pool, philox};
 use safetensors::Dtype;
 use serde::Serialize;
 
-use crate::{config::Config, lora::Target, tensors};
+use crate::{architecture::Architecture, config::Config, lora::Target, tensors};
 
 /// The random numbers of fresh weights: the stage of tensor `i` is this + `i`.
 const INITIAL_WEIGHTS: u32 = 1 << 16;
@@ -79,6 +79,7 @@ impl Layout {
 pub struct Model {
     /// Its sizes.
     pub config: Config,
+    architecture: Architecture,
     weights: Vec<f32>,
     tensors: Vec<Tensor>,
     layout: Layout,
@@ -93,7 +94,8 @@ impl Model {
         config.validate().expect("a valid configuration");
         let (tensors, layout) = lay_out(&config);
         let length = tensors.last().map_or(0, |tensor| tensor.range.end);
-        Self { config, weights: kwaya_math::zeros(length), tensors, layout }
+        let architecture = Architecture::from(&config);
+        Self { config, architecture, weights: kwaya_math::zeros(length), tensors, layout }
     }
 
     /// A fresh model. Matrices are normal with deviation `initializer_range`;
@@ -189,6 +191,11 @@ impl Model {
     /// The table of tensors, in the order of the forward pass.
     pub fn tensors(&self) -> &[Tensor] {
         &self.tensors
+    }
+
+    /// What it computes.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
     }
 
     pub(crate) fn layout(&self) -> &Layout {

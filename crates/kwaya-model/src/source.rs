@@ -289,12 +289,12 @@ impl Source {
         &self.architecture
     }
 
-    /// The configuration for the training engine.
+    /// The configuration for training all weights.
     ///
     /// # Errors
-    /// `lora-family` for a model that is no plain Llama.
+    /// `train-family` for a model that is no plain Llama.
     pub fn config(&self) -> Result<Config> {
-        let family = || Error::new("lora-family").path(&self.path).arg("family", self.architecture.family.name());
+        let family = || Error::new("train-family").path(&self.path).arg("family", self.architecture.family.name());
         self.architecture.config().ok_or_else(family)
     }
 

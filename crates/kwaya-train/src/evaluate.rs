@@ -104,7 +104,7 @@ pub fn sampled_bits_per_byte<'a>(
     progress: &dyn Progress,
 ) -> Result<Vec<LanguageScore>> {
     let network = network.into();
-    if held_out.vocab_size() as usize > network.config().vocab_size {
+    if held_out.vocab_size() as usize > network.architecture().vocab {
         return Err(TokenFile::unfit("vocab_size"));
     }
     // No window is longer than a document, whatever the model claims to read.
