@@ -295,6 +295,9 @@ const HEAD_ROWS: usize = 256;
 /// Where the head is frozen there is memory to spare, and it is packed less
 /// often: 4 % of a step of 512 tokens of SmolLM2-135M in bfloat16.
 const HEAD_ROWS_FROZEN: usize = 512;
+/// And of no more logits than this, 256 MiB of them, where the vocabulary is as
+/// large as that of Gemma.
+const HEAD_LOGITS_FROZEN: usize = 1 << 26;
 
 impl Activations {
     /// Memory for training on batches of up to `rows` x `tokens_per_row`.
@@ -469,7 +472,10 @@ fn windows(a: &Architecture) -> Vec<usize> {
 }
 
 fn head_rows(sizes: &Sizes, positions: usize) -> usize {
-    let rows = if sizes.rank == 0 { HEAD_ROWS } else { HEAD_ROWS_FROZEN };
+    let rows = match sizes.rank {
+        0 => HEAD_ROWS,
+        _ => (HEAD_LOGITS_FROZEN / sizes.v / 2 * 2).clamp(HEAD_ROWS / 2, HEAD_ROWS_FROZEN),
+    };
     // Even, so that a piece ends where a pair of bfloat16 numbers does.
     (HEAD_LOGITS / sizes.v / 2 * 2).max(rows).min(positions)
 }
