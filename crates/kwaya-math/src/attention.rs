@@ -459,7 +459,8 @@ fn keys_of_a_piece(tokens: usize, groups: usize, threads: usize) -> usize {
 kernel! {
 /// From scores and dp = dout . v: p becomes the probabilities, and dp the
 /// gradient of the score before its scale, ds = p * (dp - dout . out) * scale,
-/// times 1 - (s / cap)^2 with a softcap, the slope of what it has made of s. Of `keys` keys, the first of which is key `from`; the first query is at
+/// times 1 - (s / cap)^2 with a softcap, the slope of what it has made of s.
+/// Of `keys` keys, the first of which is key `from`; the first query is at
 /// place `first` after it.
 fn score_gradients(p: &mut [f32], dp: &mut [f32], max: &[f32], sum: &[f32], starts: &[u32], out: &[f32], dout: &[f32], width: usize, from: usize, first: usize, low: usize, keys: usize, d: usize, columns: usize, shape: &AttentionShape) {
     let (rows, scale) = (max.len(), shape.scale);
