@@ -45,7 +45,8 @@ impl<'a> Learning<'a> {
         if lora.is_none() {
             base.config()?;
         }
-        Ok(Self { architecture: base.architecture().clone(), initializer_range: 0.0, base: Some(base), lora })
+        let architecture = base.architecture().clone();
+        Ok(Self { architecture, initializer_range: Config::default().initializer_range, base: Some(base), lora })
     }
 
     /// The configuration of a model all of whose weights are learned.

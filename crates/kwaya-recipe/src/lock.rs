@@ -153,9 +153,9 @@ impl Lock {
     /// one.
     pub fn learning<'a>(&self, base: Option<&'a Source>) -> Learning<'a> {
         let fresh = Learning::from_nothing(self.model.config(self.vocabulary));
-        let Some(source) = base else { return fresh };
-        let architecture = Architecture { vocab: self.vocabulary, ..source.architecture().clone() };
         let lora = self.base.as_ref().and_then(|base| base.lora.clone());
+        let architecture = base.map_or(fresh.architecture, |source| source.architecture().clone());
+        let architecture = Architecture { vocab: self.vocabulary, ..architecture };
         Learning { architecture, base, lora, ..fresh }
     }
 
