@@ -116,7 +116,7 @@ model-tensor-wrong = In { $path } the weights { $tensor } are { $found } where {
     .remedy = Get the model in a format that is needed, with the config.json that belongs to it.
 lora-value = The adapter's { $key } is { $value }; possible here: { $possible }
     .remedy = Choose another { $key }; if the adapter came from elsewhere, use another one.
-train-family = { $path } is a model of the family { $family } that is not a plain Llama: small added matrices (adapters) can be learned for it, but not all of its weights
+train-family = { $path } is a model of the family { $family }: small added matrices (adapters) can be learned for it, but not all of its weights
     .remedy = Write method = "lora" under [train], or leave that line out.
 lora-too-short = { $path } has { $bytes } bytes, which is less than its adapter_config.json needs for this model
     .remedy = The two files do not belong together, or the adapter was made for another model: copy the folder again.

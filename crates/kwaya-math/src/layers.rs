@@ -336,6 +336,24 @@ pub fn add_to_rows(pool: &Pool, out: &mut [f32], bias: &[f32]) {
     });
 }
 
+/// Backward of [`add_to_rows`]: `dbias` (C) becomes the sum of the rows of `dout`
+/// (N, C), in their order.
+///
+/// # Panics
+/// When the shapes do not fit.
+pub fn add_to_rows_backward(pool: &Pool, dbias: &mut [f32], dout: &[f32]) {
+    let c = dbias.len();
+    assert!(c > 0 && dout.len().is_multiple_of(c), "add_to_rows_backward: {} values in rows of {c}", dout.len());
+    let sums = Shards::new(dbias);
+    pool.run(c.div_ceil(64), |p| {
+        let columns = p * 64..c.min((p + 1) * 64);
+        // SAFETY: pieces have disjoint columns.
+        let sums = unsafe { sums.part(columns.clone()) };
+        sums.fill(0.0);
+        dout.chunks_exact(c).for_each(|row| add_part(sums, &row[columns.clone()]));
+    });
+}
+
 /// `out` *= `factor`.
 pub fn scale(pool: &Pool, out: &mut [f32], factor: f32) {
     let length = out.len();

@@ -46,8 +46,8 @@ pub use dots::dots;
 pub use gates::{geglu, geglu_backward, swiglu, swiglu_backward};
 pub use isa::{IsaError, check_isa, isa, isas};
 pub use layers::{
-    AdamW, Direction, RopeTable, add_assign, add_to_rows, embedding, embedding_backward, rms_norm, rms_norm_again,
-    rms_norm_backward, rope, scale, softcap,
+    AdamW, Direction, RopeTable, add_assign, add_to_rows, add_to_rows_backward, embedding, embedding_backward,
+    rms_norm, rms_norm_again, rms_norm_backward, rope, scale, softcap,
 };
 pub use matmul::{Matrix, Start, matmul, matmul_two};
 pub use memory::{Arena, zeros};

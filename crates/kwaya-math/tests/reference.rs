@@ -4,9 +4,10 @@
 use std::process::Command;
 
 use kwaya_math::{
-    AdamW, AttentionShape, Direction, IGNORED, Matrix, Pool, Precision, RopeTable, Start, add_to_rows, attention,
-    attention_backward, capped_cross_entropy, cross_entropy_loss, embedding, embedding_backward, geglu, geglu_backward,
-    matmul, philox::Stream, rms_norm, rms_norm_backward, rope, softcap, softmax_cross_entropy, swiglu, swiglu_backward,
+    AdamW, AttentionShape, Direction, IGNORED, Matrix, Pool, Precision, RopeTable, Start, add_to_rows,
+    add_to_rows_backward, attention, attention_backward, capped_cross_entropy, cross_entropy_loss, embedding,
+    embedding_backward, geglu, geglu_backward, matmul, philox::Stream, rms_norm, rms_norm_backward, rope, softcap,
+    softmax_cross_entropy, swiglu, swiglu_backward,
 };
 
 fn random(n: usize, index: u64) -> Vec<f32> {
@@ -263,6 +264,10 @@ fn a_bias_is_added_to_each_row() {
         let mut out = x.clone();
         add_to_rows(&Pool::new(3), &mut out, &bias);
         assert!(out.iter().enumerate().all(|(i, out)| *out == x[i] + bias[i % c]));
+        let mut dbias = vec![f32::NAN; c];
+        add_to_rows_backward(&Pool::new(2), &mut dbias, &x);
+        let sum = |j: usize| x.iter().skip(j).step_by(c).fold(0.0, |sum: f32, x| sum + x);
+        assert!(dbias.iter().enumerate().all(|(j, found)| *found == sum(j)));
     }
 }
 

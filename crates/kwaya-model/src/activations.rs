@@ -15,7 +15,6 @@ use kwaya_math::{AttentionShape, Precision, RopeTable, zeros};
 
 use crate::{
     architecture::{Architecture, Rope, inverse_root},
-    config::Config,
     lora::Lora,
     network::{Network, widest},
 };
@@ -301,8 +300,7 @@ const HEAD_LOGITS_FROZEN: usize = 1 << 26;
 
 impl Activations {
     /// Memory for training on batches of up to `rows` x `tokens_per_row`.
-    pub fn new(config: &Config, rows: usize, tokens_per_row: usize, precision: Precision, keep: Keep) -> Self {
-        let a = &config.into();
+    pub fn new(a: &Architecture, rows: usize, tokens_per_row: usize, precision: Precision, keep: Keep) -> Self {
         Self::take(a, Sizes::of(a), rows, tokens_per_row, precision).for_training(a, keep)
     }
 
@@ -331,8 +329,7 @@ impl Activations {
 
     /// Memory for [`crate::loss`] and [`crate::logits`] alone, in f32: a small
     /// part of what training takes.
-    pub fn forward_only(config: &Config, rows: usize, tokens_per_row: usize) -> Self {
-        let a = &config.into();
+    pub fn forward_only(a: &Architecture, rows: usize, tokens_per_row: usize) -> Self {
         let mut activations = Self::take(a, Sizes::of(a), rows, tokens_per_row, Precision::F32);
         activations.resize(activations.capacity);
         activations
@@ -378,8 +375,7 @@ impl Activations {
     }
 
     /// The bytes that [`Activations::new`] takes.
-    pub fn bytes(config: &Config, rows: usize, tokens_per_row: usize, keep: Keep) -> u64 {
-        let a = &config.into();
+    pub fn bytes(a: &Architecture, rows: usize, tokens_per_row: usize, keep: Keep) -> u64 {
         Self::bytes_of(a, &Sizes::of(a), rows, tokens_per_row, keep)
     }
 

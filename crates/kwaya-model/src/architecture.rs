@@ -419,11 +419,16 @@ impl Architecture {
         Self { layers: self.layers[..count].to_vec(), ..self.clone() }
     }
 
-    /// The configuration for training all weights, where that can be done: of
-    /// a plain Llama, whatever its family is called.
-    pub fn config(&self) -> Option<Config> {
-        let [Rope { theta, scaling: RopeScaling::None }] = self.ropes[..] else { return None };
-        let mut config = Config {
+    /// Whether all of its weights can be learned. Beside other families adapters
+    /// are learned alone.
+    pub fn learned_whole(&self) -> bool {
+        let caps = self.attention_softcap.is_some() || self.logit_softcap.is_some();
+        !self.post_norms && !caps && self.activation == Activation::Silu && self.embedding_scale == 1.0
+    }
+
+    /// Its sizes, as a configuration of Llama has them.
+    pub(crate) fn sizes(&self) -> Config {
+        Config {
             vocab_size: self.vocab,
             hidden_size: self.hidden,
             intermediate_size: self.intermediate,
@@ -432,15 +437,19 @@ impl Architecture {
             num_key_value_heads: self.kv_heads,
             head_dim: self.head_dim,
             max_position_embeddings: self.context,
-            rms_norm_eps: f64::from(self.rms_eps),
-            rope_theta: theta,
+            // 1e-5 in f32 is 0.0000099999997 in f64.
+            rms_norm_eps: shortest(self.rms_eps),
+            rope_theta: self.ropes[0].theta,
             tie_word_embeddings: self.tied,
             bos_token_id: self.bos,
             eos_token_id: self.eos.first().copied(),
             ..Config::default()
-        };
-        // 1e-5 in f32 is 0.0000099999997 in f64.
-        config.rms_norm_eps = shortest(self.rms_eps);
+        }
+    }
+
+    /// The configuration of a plain Llama, whatever its family is called.
+    pub fn config(&self) -> Option<Config> {
+        let config = self.sizes();
         let plain =
             Self { family: self.family, licence: self.licence.clone(), eos: self.eos.clone(), ..Self::from(&config) };
         (*self == plain).then_some(config)

@@ -4,9 +4,9 @@
 use std::{mem, ops::Range};
 
 use kwaya_math::{
-    Direction, IGNORED, Matrix, Pool, Start, add_assign, attention_backward, capped_cross_entropy, embedding_backward,
-    geglu_backward, matmul, matmul_two, rms_norm_again, rms_norm_backward, rope, scale, softmax_cross_entropy, sum,
-    swiglu_backward,
+    Direction, IGNORED, Matrix, Pool, Start, add_assign, add_to_rows_backward, attention_backward,
+    capped_cross_entropy, embedding_backward, geglu_backward, matmul, matmul_two, rms_norm_again, rms_norm_backward,
+    rope, scale, softmax_cross_entropy, sum, swiglu_backward,
 };
 
 use crate::{
@@ -269,17 +269,13 @@ impl BlockBackward<'_> {
     fn norm(
         &mut self,
         weight: &[f32],
-        range: fn(&LayerRanges) -> &Range<usize>,
+        range: fn(&LayerRanges) -> Option<&Range<usize>>,
         x: &[f32],
         inv_rms: &[f32],
         s: &mut Scratch,
     ) {
         let pool = self.forward.pool;
-        let d_weight = match self.forward.layer {
-            LayerWeights::Whole(_, ranges) => self.gradient(range(ranges)),
-            LayerWeights::Frozen(..) => &mut [],
-        };
-        d_weight.fill(0.0);
+        let d_weight = self.vector(range);
         rms_norm_backward(pool, &mut s.d_branch, d_weight, &s.d_norm, x, weight, inv_rms);
         add_assign(pool, &mut s.d_x, &s.d_branch);
     }
@@ -321,7 +317,7 @@ impl BlockBackward<'_> {
             self.input(d_norm, Start::Keep, Target::Up, d_up, beside);
             self.weights(start, Target::Up, d_up, norm, beside);
         }
-        self.norm(weight, |ranges| &ranges.post_attention_norm, layer.h, layer.h_inv_rms, s);
+        self.norm(weight, |ranges| Some(&ranges.post_attention_norm), layer.h, layer.h_inv_rms, s);
     }
 
     fn attention(&mut self, x: &[f32], layer: &mut Layer<'_>, work: &mut Work, s: &mut Scratch) {
@@ -354,6 +350,7 @@ impl BlockBackward<'_> {
         rope(pool, &mut s.d_query, shape.heads, table, positions, Direction::Backward);
         rope(pool, &mut s.d_key, shape.kv_heads, table, positions, Direction::Backward);
         self.head_norms(layer, s);
+        self.biases(s);
         let weight = self.forward.layer.input_norm();
         rms_norm_again(pool, &mut work.norm, x, weight, layer.x_inv_rms);
         let x_norm = Matrix::new(&work.norm, n, c);
@@ -366,19 +363,40 @@ impl BlockBackward<'_> {
             self.input(&mut s.d_norm, start, target, dy, &mut work.beside);
             self.weights(Start::Zero, target, dy, x_norm, &mut work.beside);
         }
-        self.norm(weight, |ranges| &ranges.input_norm, x, layer.x_inv_rms, s);
+        self.norm(weight, |ranges| Some(&ranges.input_norm), x, layer.x_inv_rms, s);
     }
 
     /// The gradients of queries and keys go back through the norms of heads,
     /// where the family has them. The gradient of what was attended to has been
     /// read: its room is free.
-    fn head_norms(&self, layer: &Layer<'_>, s: &mut Scratch) {
+    fn head_norms(&mut self, layer: &Layer<'_>, s: &mut Scratch) {
         let (Some([of_query, of_key]), pool) = (self.forward.layer.head_norms(), self.forward.pool) else { return };
         let (d_query, inverse) = (&mut s.d_attended, &layer.query_inv_rms);
-        rms_norm_backward(pool, d_query, &mut [], &s.d_query, layer.query, of_query, inverse);
+        let d_weight = self.vector(|ranges| ranges.head_norms.as_ref().map(|[query, _]| query));
+        rms_norm_backward(pool, d_query, d_weight, &s.d_query, layer.query, of_query, inverse);
         mem::swap(&mut s.d_query, &mut s.d_attended);
         let d_key = &mut s.d_attended[..s.d_key.len()];
-        rms_norm_backward(pool, d_key, &mut [], &s.d_key, layer.key, of_key, layer.key_inv_rms);
+        let d_weight = self.vector(|ranges| ranges.head_norms.as_ref().map(|[_, key]| key));
+        rms_norm_backward(pool, d_key, d_weight, &s.d_key, layer.key, of_key, layer.key_inv_rms);
         s.d_key.copy_from_slice(d_key);
+    }
+
+    /// The gradients of biases, where they are learned.
+    fn biases(&mut self, s: &Scratch) {
+        let LayerWeights::Whole(_, LayerRanges { biases: Some(places), .. }) = self.forward.layer else { return };
+        for (place, dy) in places.iter().zip([&s.d_query, &s.d_key, &s.d_value]) {
+            let pool = self.forward.pool;
+            add_to_rows_backward(pool, self.gradient(place), dy);
+        }
+    }
+
+    /// The gradient of a vector that is learned, as 0; an empty one of another.
+    fn vector(&mut self, range: fn(&LayerRanges) -> Option<&Range<usize>>) -> &mut [f32] {
+        let gradient = match self.forward.layer {
+            LayerWeights::Whole(_, ranges) => range(ranges).map_or(&mut [][..], |range| self.gradient(range)),
+            LayerWeights::Frozen(..) => &mut [],
+        };
+        gradient.fill(0.0);
+        gradient
     }
 }

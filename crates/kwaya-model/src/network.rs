@@ -133,26 +133,13 @@ impl<'a> Frozen<'a> {
     /// A model with these weights and `adapters`, if any, merged into them.
     ///
     /// # Errors
-    /// As [`Source::config`].
+    /// As [`Source::learned_whole`].
     ///
     /// # Panics
     /// When the adapters are for another model.
     pub fn merged(&self, adapters: Option<&Adapters>, pool: &Pool) -> Result<Model> {
         assert!(adapters.is_none_or(|adapters| adapters.fits(self.architecture())), "adapters of another model");
-        let mut model = Model::zeros(self.source.config()?);
-        let (ranges, norm) = (model.layout().layers.clone(), model.layout().norm.clone());
-        let (embedding, head) = (model.layout().embedding.clone(), model.layout().head.clone());
-        let weights = model.weights_mut();
-        widen(&self.embedding, &mut weights[embedding], pool);
-        weights[head].copy_from_slice(&self.head);
-        weights[norm].copy_from_slice(&self.norm);
-        for (layer, ranges) in self.layers.iter().zip(&ranges) {
-            weights[ranges.input_norm.clone()].copy_from_slice(&layer.input_norm);
-            weights[ranges.post_attention_norm.clone()].copy_from_slice(&layer.feed_forward_norm);
-            for (target, view) in Target::ALL.into_iter().zip(&layer.matrices) {
-                widen(view, &mut weights[ranges.matrix(target).clone()], pool);
-            }
-        }
+        let mut model = Model::from_source(self.source, pool)?;
         if let Some(adapters) = adapters {
             for Tensor { name, range, .. } in model.tensors().to_vec() {
                 adapters.merge_named(&name, &mut model.weights_mut()[range], pool);
@@ -167,10 +154,10 @@ impl Model {
     /// whole.
     ///
     /// # Errors
-    /// As [`Frozen::new`], and as [`Source::config`].
+    /// As [`Frozen::new`], and as [`Source::learned_whole`].
     pub fn from_source(source: &Source, pool: &Pool) -> Result<Self> {
         source.check()?;
-        let mut model = Self::zeros(source.config()?);
+        let mut model = Self::of(source.learned_whole()?.clone());
         for Tensor { name, range, .. } in model.tensors().to_vec() {
             checked(source, &name, &mut model.weights_mut()[range], pool)?;
         }
@@ -244,7 +231,7 @@ impl<'a> Network<'a> {
     /// Memory for training on batches of up to `rows` x `tokens_per_row`.
     pub fn activations(self, rows: usize, tokens_per_row: usize, precision: Precision, keep: Keep) -> Activations {
         match self {
-            Self::Whole(model) => Activations::new(&model.config, rows, tokens_per_row, precision, keep),
+            Self::Whole(model) => Activations::new(model.architecture(), rows, tokens_per_row, precision, keep),
             Self::Adapted(frozen, adapters) => {
                 Activations::adapted(frozen.architecture(), adapters.lora(), rows, tokens_per_row, precision, keep)
             }
@@ -254,7 +241,7 @@ impl<'a> Network<'a> {
     /// Memory for [`crate::loss`] and [`crate::logits`] alone, in f32.
     pub fn forward_only(self, rows: usize, tokens_per_row: usize) -> Activations {
         match self {
-            Self::Whole(model) => Activations::forward_only(&model.config, rows, tokens_per_row),
+            Self::Whole(model) => Activations::forward_only(model.architecture(), rows, tokens_per_row),
             Self::Adapted(frozen, adapters) => {
                 Activations::adapted_forward_only(frozen.architecture(), adapters.lora(), rows, tokens_per_row)
             }
@@ -378,17 +365,27 @@ impl<'a> LayerWeights<'a> {
 
     /// (Q), (K), (K)
     pub(crate) fn biases(&self) -> Option<[&'a [f32]; 3]> {
-        self.frozen()?.biases.as_ref().map(|biases| biases.each_ref().map(|bias| &bias[..]))
+        match *self {
+            Self::Whole(weights, ranges) => ranges.biases.as_ref().map(|places| within(weights, places)),
+            Self::Frozen(layer, _) => layer.biases.as_ref().map(|biases| biases.each_ref().map(|bias| &bias[..])),
+        }
     }
 
     /// (head_dim) of query and key.
     pub(crate) fn head_norms(&self) -> Option<[&'a [f32]; 2]> {
-        self.frozen()?.head_norms.as_ref().map(|norms| norms.each_ref().map(|norm| &norm[..]))
+        match *self {
+            Self::Whole(weights, ranges) => ranges.head_norms.as_ref().map(|places| within(weights, places)),
+            Self::Frozen(layer, _) => layer.head_norms.as_ref().map(|norms| norms.each_ref().map(|norm| &norm[..])),
+        }
     }
 
     /// (C) after attention and after the feed-forward layers.
     pub(crate) fn post_norms(&self) -> Option<[&'a [f32]; 2]> {
-        self.frozen()?.post_norms.as_ref().map(|norms| norms.each_ref().map(|norm| &norm[..]))
+        match *self {
+            // No such family is learned whole.
+            Self::Whole(..) => None,
+            Self::Frozen(layer, _) => layer.post_norms.as_ref().map(|norms| norms.each_ref().map(|norm| &norm[..])),
+        }
     }
 
     /// (C)
@@ -398,12 +395,8 @@ impl<'a> LayerWeights<'a> {
             Self::Frozen(layer, _) => &layer.feed_forward_norm,
         }
     }
+}
 
-    /// Only a plain Llama is learned whole: it lacks what else there may be.
-    fn frozen(&self) -> Option<&'a FrozenLayer<'a>> {
-        match *self {
-            Self::Whole(..) => None,
-            Self::Frozen(layer, _) => Some(layer),
-        }
-    }
+fn within<'a, const N: usize>(weights: &'a [f32], places: &[Range<usize>; N]) -> [&'a [f32]; N] {
+    places.each_ref().map(|place| &weights[place.clone()])
 }

@@ -74,7 +74,7 @@ fn a_step_takes_no_memory() {
     ] {
         let pool = Pool::new(threads);
         let mut model = Model::random(config.clone(), 1, &pool);
-        let mut activations = Activations::new(&config, rows, length, precision, keep);
+        let mut activations = Activations::new(model.architecture(), rows, length, precision, keep);
         let (mut losses, mut gradients) = (vec![0.0; n], vec![0.0; model.weights().len()]);
         let (mut first, mut second) = (gradients.clone(), gradients.clone());
         let mut step = |number| {

@@ -379,7 +379,7 @@ fn base(context: &Context<'_>, recipe: &Recipe) -> Result<Option<Base>> {
     let Some(named) = &recipe.train.base else { return Ok(None) };
     let base = Base::open(context.folder, named)?;
     if recipe.train.method() != Method::Lora {
-        base.source.config()?;
+        base.source.learned_whole()?;
     }
     Ok(Some(base))
 }

@@ -58,7 +58,7 @@ pub struct Inspected {
     pub answer_bytes: u64,
     /// Bytes that 1,000 tokens of a conversation take.
     pub cache_bytes: u64,
-    /// Whether Kwaya can train all weights further: those of a plain Llama.
+    /// Whether Kwaya can train all weights further, and not adapters alone.
     pub trains: bool,
     /// Bytes that training all weights takes, where Kwaya can; an estimate.
     pub full_bytes: Option<u64>,
@@ -139,7 +139,7 @@ pub fn inspect(path: &Path) -> Result<Inspected> {
     let parameters = a.parameters();
     let windows: Vec<usize> = a.layers.iter().filter_map(|layer| layer.window).collect();
     let row = a.context.min(ROW);
-    let full = a.config().map(|config| Activations::bytes(&config, 1, row, Keep::Everything));
+    let full = a.learned_whole().then(|| Activations::bytes(a, 1, row, Keep::Everything));
     let file: u64 = tensors.iter().map(|tensor| tensor.bytes).sum();
     let lora = plan::lora_of(&TrainWishes::default());
     let adapters = Activations::adapted_bytes(a, &lora, 1, row, Keep::Everything) + FULL_BYTES * lora.parameters(a);

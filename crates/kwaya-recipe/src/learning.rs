@@ -43,15 +43,15 @@ impl<'a> Learning<'a> {
     /// there are no adapters.
     pub fn of_base(base: &'a Source, lora: Option<Lora>) -> Result<Self> {
         if lora.is_none() {
-            base.config()?;
+            base.learned_whole()?;
         }
         let architecture = base.architecture().clone();
         Ok(Self { architecture, initializer_range: Config::default().initializer_range, base: Some(base), lora })
     }
 
-    /// The configuration of a model all of whose weights are learned.
+    /// The configuration of a model that begins from nothing.
     pub(crate) fn config(&self) -> Config {
-        let plain = self.architecture.config().expect("only a plain Llama is learned whole");
+        let plain = self.architecture.config().expect("a plain Llama");
         Config { initializer_range: self.initializer_range, ..plain }
     }
 
@@ -63,7 +63,7 @@ impl<'a> Learning<'a> {
     /// The bytes that a training of this takes.
     pub fn memory(&self, schedule: &Schedule, keep: Keep) -> Memory {
         match &self.lora {
-            None => kwaya_train::memory(&self.config(), schedule, keep),
+            None => kwaya_train::memory(&self.architecture, schedule, keep),
             Some(lora) => kwaya_train::tuning_memory(&self.architecture, lora, schedule, keep),
         }
     }
@@ -90,7 +90,14 @@ impl<'a> Learning<'a> {
         limit: Duration,
     ) -> Result<Measured> {
         match self.beside(pool)? {
-            None => kwaya_train::measure_within(&self.config(), schedule, keep, pool, steps, limit),
+            None if self.base.is_none() => {
+                kwaya_train::measure_within(&self.config(), schedule, keep, pool, steps, limit)
+            }
+            None => {
+                let model = Model::of(self.architecture.clone());
+                let model = model.randomised(self.initializer_range, schedule.seed, pool);
+                kwaya_train::measure_whole(model, schedule, keep, pool, steps, limit)
+            }
             Some((frozen, lora)) => {
                 let adapters = Adapters::fresh(&frozen, lora.clone(), schedule.seed);
                 kwaya_train::measure_tuning(&frozen, adapters, schedule, keep, pool, steps, limit)

@@ -204,7 +204,7 @@ mod tests {
         let read = std::iter::once(opening).chain(tokens[..tokens.len() - 1].iter().copied());
         batch.fill_whole(1, read, tokens.iter().copied());
         let mut losses = vec![0.0; tokens.len()];
-        let mut activations = Activations::forward_only(&model.config, 1, tokens.len());
+        let mut activations = Activations::forward_only(model.architecture(), 1, tokens.len());
         loss(model, &batch.batch(), &mut activations, &mut losses, pool);
         losses.into_iter().map(f64::from).collect()
     }

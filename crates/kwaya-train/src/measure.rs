@@ -48,14 +48,14 @@ impl Memory {
 /// The bytes that [`crate::train`] takes: the exact sums of its buffers. The
 /// program, its threads' stacks, the rooms that kernels pack matrices into and
 /// the mapped token files are left out.
-pub fn memory(config: &Config, schedule: &Schedule, keep: Keep) -> Memory {
-    let weights = 4 * config.parameters();
+pub fn memory(a: &Architecture, schedule: &Schedule, keep: Keep) -> Memory {
+    let weights = 4 * a.parameters();
     let (rows, length) = (schedule.sequences_per_micro_batch, schedule.sequence_length);
     Memory {
         weights,
         gradients: weights * tree_depth(schedule.micro_batches_per_step.max(1)) as u64,
         optimiser: 2 * weights,
-        activations: Activations::bytes(config, rows, length, keep),
+        activations: Activations::bytes(a, rows, length, keep),
         // Four numbers and a loss for each position.
         workspace: 20 * (rows * length) as u64 + LOG_BYTES * schedule.steps,
     }
@@ -115,8 +115,24 @@ pub fn measure_within(
 ) -> Result<Measured> {
     config.validate()?;
     schedule.validate(config.max_position_embeddings)?;
-    let model = Model::random(config.clone(), schedule.seed, pool);
-    Ok(measure_steps(model, memory(config, schedule, keep), schedule, keep, pool, steps, limit))
+    measure_whole(Model::random(config.clone(), schedule.seed, pool), schedule, keep, pool, steps, limit)
+}
+
+/// As [`measure_within`], of a training of all weights of `model`.
+///
+/// # Errors
+/// When the schedule is not valid.
+pub fn measure_whole(
+    model: Model,
+    schedule: &Schedule,
+    keep: Keep,
+    pool: &Pool,
+    steps: usize,
+    limit: Duration,
+) -> Result<Measured> {
+    schedule.validate(model.architecture().context)?;
+    let planned = memory(model.architecture(), schedule, keep);
+    Ok(measure_steps(model, planned, schedule, keep, pool, steps, limit))
 }
 
 /// As [`measure_within`], of a training of `adapters` beside `frozen` weights.

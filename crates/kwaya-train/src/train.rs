@@ -18,7 +18,7 @@ use crate::{
     schedule::Schedule,
     step::{Learner, State, Stepper},
     tokens::TokenFile,
-    tune::weights_hash,
+    tune::{Computed, weights_hash},
     watch::Live,
 };
 
@@ -121,8 +121,8 @@ pub fn train(
     task.run(folder, options, pool, progress)
 }
 
-/// As [`train`], of a model that has the sizes of `source`, a plain Llama in
-/// any format, and begins with its weights. Each rank reads a copy of its own.
+/// As [`train`], of a model that computes what `source` does, in any format, and
+/// begins with its weights. Each rank reads a copy of its own.
 ///
 /// # Errors
 /// As [`train`], and as [`Model::from_source`].
@@ -137,16 +137,16 @@ pub fn train_from(
     pool: &Pool,
     progress: &dyn Progress,
 ) -> Result<Outcome> {
-    let look = || Ok((source.config()?, weights_hash(source)?.to_string()));
-    let (config, weights) = agree(options.ranks, look(), &[])?;
-    let plan = (&config, schedule, weights);
+    let look = || Ok((source.learned_whole()?, weights_hash(source)?.to_string()));
+    let (architecture, weights) = agree(options.ranks, look(), &[])?;
+    let plan = (Computed::of(architecture), schedule, weights);
     let task = Task {
-        architecture: source.architecture(),
+        architecture,
         schedule,
         training,
         held_out,
         plan: serde_json::to_string(&plan).expect("numbers become JSON"),
-        blank: &|| Model::zeros(config.clone()),
+        blank: &|| Model::of(architecture.clone()),
         fresh: &|| Model::from_source(source, pool),
     };
     task.run(folder, options, pool, progress)

@@ -49,8 +49,7 @@ pub fn tune(
         Ok::<(), std::convert::Infallible>(())
     })
     .unwrap_or_else(|never| match never {});
-    let computed = a.config().map_or(Computed::Other(a), |config| Computed::Plain(Box::new(config)));
-    let plan = (computed, schedule, lora, weights, first.finalize().to_string());
+    let plan = (Computed::of(a), schedule, lora, weights, first.finalize().to_string());
     let task = Task {
         architecture: a,
         schedule,
@@ -67,9 +66,15 @@ pub fn tune(
 /// of its configuration.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Computed<'a> {
+pub(crate) enum Computed<'a> {
     Plain(Box<Config>),
     Other(&'a Architecture),
+}
+
+impl<'a> Computed<'a> {
+    pub(crate) fn of(a: &'a Architecture) -> Self {
+        a.config().map_or(Self::Other(a), |config| Self::Plain(Box::new(config)))
+    }
 }
 
 /// The hash of the weights of `source`, in the numbers of their file: of what

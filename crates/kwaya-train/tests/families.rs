@@ -10,8 +10,8 @@ use std::{
 use kwaya_base::{Progress, Silent, Unit};
 use kwaya_math::Pool;
 use kwaya_model::{
-    Adapters, Batch, Conversations, Decoder, Frozen, Keep, Lora, Network, Precision, Source, Target, Tokens,
-    forward_backward, logits, loss,
+    Adapters, Architecture, Batch, Conversations, Decoder, Frozen, Keep, Lora, Model, Network, Precision, Source,
+    Target, Tensor, Tokens, forward_backward, logits, loss,
     tensors::{self, Mapped},
 };
 use kwaya_train::{Decay, Options, Schedule, TokenFile, tune, tuning_memory};
@@ -107,30 +107,65 @@ fn losses_and_gradients_match_peft() {
         loss(network, &Rows::new().batch(), &mut network.forward_only(3, LENGTH), &mut alone, &pool);
         assert_eq!(alone, losses, "the forward pass alone gives the same losses");
 
-        let path = Path::new(GOLDEN).join("families").join(format!("{name}.safetensors"));
-        let mapped = Mapped::open(&path).unwrap();
-        let read = mapped.read(&path).unwrap();
-        let expected = |tensor: &str| {
-            let view = read.tensor(tensor).unwrap();
-            let mut values = vec![0.0; view.data().len() / 4];
-            tensors::read_values(&mut values, view.data());
-            values
-        };
-        let worst = |found: &[f32], expected: &[f32]| {
-            assert_eq!(found.len(), expected.len());
-            let size = expected.iter().fold(0.0_f32, |size, x| size.max(x.abs()));
-            found.iter().zip(expected).map(|(a, b)| (a - b).abs() / size).fold(0.0, f32::max)
-        };
-        let of_losses = worst(&losses, &expected("losses"));
-        assert!(of_losses < TOLERANCE, "{name}: losses differ by {of_losses:.1e}");
-        let mut worst_gradient = 0.0_f32;
-        for tensor in adapters.tensors() {
-            let error = worst(&found[tensor.range.clone()], &expected(&tensor.name));
-            worst_gradient = worst_gradient.max(error);
-            assert!(error < GRADIENT_TOLERANCE, "{name} {}: differs by {error:.1e}", tensor.name);
-        }
-        println!("{name}: losses differ by {of_losses:.1e}, gradients by {worst_gradient:.1e} of the largest value");
+        compare(name, &losses, adapters.tensors(), &found);
     }
+}
+
+/// Of a whole model: all vectors, and matrices of the first layer, which the
+/// gradients of all others lead to.
+#[test]
+fn gradients_of_all_weights_match_transformers() {
+    for name in FAMILIES.into_iter().filter(|name| *name != "gemma3") {
+        let (pool, source) = (Pool::new(2), source(name));
+        let model = Model::from_source(&source, &pool).unwrap();
+        let (losses, found) = gradient((&model).into(), Precision::F32, Keep::Everything, &pool);
+        for (keep, threads) in [(Keep::Inputs, 1), (Keep::Everything, 3)] {
+            let same = gradient((&model).into(), Precision::F32, keep, &Pool::new(threads));
+            assert!(same == (losses.clone(), found.clone()), "{name}, {keep:?} on {threads} threads");
+        }
+        let matrices = ["model.layers.0.self_attn.k_proj.weight", "model.layers.0.mlp.gate_proj.weight"];
+        let kept = |tensor: &&Tensor| !tensor.decays || matrices.contains(&&*tensor.name);
+        let tensors: Vec<Tensor> = model.tensors().iter().filter(kept).cloned().collect();
+        assert!(tensors.len() > 6);
+        compare(&format!("{name}-whole"), &losses, &tensors, &found);
+
+        // What is written is the model that was read, for whoever reads it.
+        let dir = tempfile::tempdir().unwrap();
+        model.save(dir.path()).unwrap();
+        let again = Source::open(dir.path()).unwrap();
+        let computed = |source: &Source| Architecture { licence: None, ..source.architecture().clone() };
+        assert_eq!(computed(&again).layers, computed(&source).layers, "{name}");
+        assert_eq!(computed(&again).ropes, computed(&source).ropes, "{name}");
+        assert!(Model::from_source(&again, &pool).unwrap().weights() == model.weights(), "{name}");
+    }
+}
+
+/// Losses and gradients beside those of a file of the script.
+fn compare(name: &str, losses: &[f32], of: &[Tensor], found: &[f32]) {
+    let path = Path::new(GOLDEN).join("families").join(format!("{name}.safetensors"));
+    let mapped = Mapped::open(&path).unwrap();
+    let read = mapped.read(&path).unwrap();
+    assert_eq!(read.len(), of.len() + 1, "{name}");
+    let expected = |tensor: &str| {
+        let view = read.tensor(tensor).unwrap();
+        let mut values = vec![0.0; view.data().len() / 4];
+        tensors::read_values(&mut values, view.data());
+        values
+    };
+    let worst = |found: &[f32], expected: &[f32]| {
+        assert_eq!(found.len(), expected.len());
+        let size = expected.iter().fold(0.0_f32, |size, x| size.max(x.abs()));
+        found.iter().zip(expected).map(|(a, b)| (a - b).abs() / size).fold(0.0, f32::max)
+    };
+    let of_losses = worst(losses, &expected("losses"));
+    assert!(of_losses < TOLERANCE, "{name}: losses differ by {of_losses:.1e}");
+    let mut worst_gradient = 0.0_f32;
+    for tensor in of {
+        let error = worst(&found[tensor.range.clone()], &expected(&tensor.name));
+        worst_gradient = worst_gradient.max(error);
+        assert!(error < GRADIENT_TOLERANCE, "{name} {}: differs by {error:.1e}", tensor.name);
+    }
+    println!("{name}: losses differ by {of_losses:.1e}, gradients by {worst_gradient:.1e} of the largest value");
 }
 
 /// Whatever is kept, on any number of threads, and from whichever file.

@@ -1,11 +1,12 @@
-"""Makes the reference for adapters beside other families: the loss at each position
-and the gradient of adapters in PyTorch, beside the frozen weights of
+"""Makes the reference for other families: the loss at each position and the gradient
+of adapters in PyTorch, and that of the model itself, with the weights of
 ../../../kwaya-model/tests/golden/families, on tokens.safetensors.
 
     python make_families.py      # torch 2.15, transformers 5.24, peft 0.21
 
-Into families/: for each model the losses and the gradients, in float32. The adapters
-are of a rule that tests/families.rs has too, so that they need no file. Documents
+Into families/: for each model the losses and the gradients of adapters, in float32,
+and in NAME-whole the same of all weights, where Kwaya learns them: of all vectors, and
+of two matrices of the first layer, which all others lead to. The adapters are of a rule that tests/families.rs has too, so that they need no file. Documents
 are kept apart, and windows are made, by explicit masks.
 """
 
@@ -60,17 +61,8 @@ def values(tensor, shape):
     return (((i * i * 31 + i * 7919 + tensor * 104729) % 2001 - 1000) / 8192.0).float().view(shape)
 
 
-def make(name):
-    base = AutoModelForCausalLM.from_pretrained(BASES / name, dtype=torch.float32, attn_implementation="eager")
-    targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-    lora = LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, task_type="CAUSAL_LM", target_modules=targets)
-    window = getattr(base.config, "sliding_window", None)
-    model = get_peft_model(base, lora).eval()
-    learned = {n.removeprefix("base_model.model.").replace(".default", ""): p
-               for n, p in model.named_parameters() if p.requires_grad}
-    place = lambda key: (int(key.split(".")[2]), targets.index(key.split(".")[4]), key.split(".")[5])
-    for index, key in enumerate(sorted(learned, key=place)):
-        learned[key].data.copy_(values(index, learned[key].shape))
+def forward(model, name, window):
+    """The losses, of whose mean the gradients are left."""
     tokens, wanted, mask, positions = batch(None)
     if name == "gemma3":
         mask = {"full_attention": mask, "sliding_attention": batch(window)[2]}
@@ -80,8 +72,28 @@ def make(name):
     losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
     losses.mean().backward()
     print(name, window, losses.mean().item())
+    return losses.detach()
+
+
+def make(name):
+    base = AutoModelForCausalLM.from_pretrained(BASES / name, dtype=torch.float32, attn_implementation="eager")
+    targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    lora = LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, task_type="CAUSAL_LM", target_modules=targets)
+    window = getattr(base.config, "sliding_window", None)
+    if name != "gemma3":
+        losses = forward(base.eval(), name, window)
+        matrices = ["model.layers.0.self_attn.k_proj.weight", "model.layers.0.mlp.gate_proj.weight"]
+        gradients = {n: p.grad.clone() for n, p in base.named_parameters() if p.dim() == 1 or n in matrices}
+        save_file({"losses": losses} | gradients, HERE / "families" / f"{name}-whole.safetensors")
+    model = get_peft_model(base, lora).eval()
+    learned = {n.removeprefix("base_model.model.").replace(".default", ""): p
+               for n, p in model.named_parameters() if p.requires_grad}
+    place = lambda key: (int(key.split(".")[2]), targets.index(key.split(".")[4]), key.split(".")[5])
+    for index, key in enumerate(sorted(learned, key=place)):
+        learned[key].data.copy_(values(index, learned[key].shape))
+    losses = forward(model, name, window)
     gradients = {key: p.grad.clone() for key, p in learned.items()}
-    save_file({"losses": losses.detach()} | gradients, HERE / "families" / f"{name}.safetensors")
+    save_file({"losses": losses} | gradients, HERE / "families" / f"{name}.safetensors")
 
 
 (HERE / "families").mkdir(exist_ok=True)
