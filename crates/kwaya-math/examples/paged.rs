@@ -81,7 +81,7 @@ fn prompt(pool: &Pool, rounds: usize, heads: usize, kv_heads: usize, head_dim: u
     let mut out = vec![0.0; q.len()];
     let write = fastest(rounds, || pages.write(pool, 0, &rows, &k, &v));
     let paged = fastest(rounds, || pages.attention(pool, &mut out, &q, 0, &rows, &options(heads, head_dim)));
-    let shape = AttentionShape { batch: 1, tokens, heads, kv_heads, head_dim };
+    let shape = AttentionShape::new(1, tokens, heads, kv_heads, head_dim);
     let (mut max, mut sum) = (vec![0.0; tokens * heads], vec![0.0; tokens * heads]);
     let starts = vec![0; tokens];
     let plain = fastest(rounds, || attention(pool, &mut out, &mut max, &mut sum, &q, &k, &v, &starts, &shape));

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! s_j = (sum over d of q_d * k_jd, one accumulator in order of d) * scale
+//! s_j = cap * tanh(s_j / cap)            (with a softcap)
 //! m   = max s_j
 //! p_j = exp(s_j - m)                     (0 for every other j)
 //! z   = sum of p_j in 16 lanes, lane j mod 16, and the fixed tree
@@ -16,6 +17,8 @@
 //! p = 0: both give the same bits, since fma(0, x, a) = a for every finite x
 //! and every sum a that is not -0, and sums that start from +0 do not become
 //! -0 but by underflow of a single product below 2^-149.
+//!
+//! A window is no business of this file: it moves the starts.
 //!
 //! The backward pass makes p again from m and z (Dao et al. 2022), and sums
 //! dk and dv over the heads of a group in order, and over queries in order.
@@ -38,8 +41,8 @@ use crate::{
 /// Queries worked on together.
 const BLOCK: usize = 48;
 
-/// The sizes of an attention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The sizes of an attention, and what becomes of its scores.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AttentionShape {
     /// Rows of the batch, B.
     pub batch: usize,
@@ -51,19 +54,25 @@ pub struct AttentionShape {
     pub kv_heads: usize,
     /// Width of a head.
     pub head_dim: usize,
+    /// What scores are multiplied by.
+    pub scale: f32,
+    /// Scores become cap * tanh(score / cap).
+    pub softcap: Option<f32>,
 }
 
 impl AttentionShape {
+    /// With the usual scale, 1 / sqrt(head_dim), and no cap.
+    pub fn new(batch: usize, tokens: usize, heads: usize, kv_heads: usize, head_dim: usize) -> Self {
+        let scale = 1.0 / (head_dim as f32).sqrt();
+        Self { batch, tokens, heads, kv_heads, head_dim, scale, softcap: None }
+    }
+
     fn query_width(&self) -> usize {
         self.heads * self.head_dim
     }
 
     fn kv_width(&self) -> usize {
         self.kv_heads * self.head_dim
-    }
-
-    fn scale(&self) -> f32 {
-        1.0 / (self.head_dim as f32).sqrt()
     }
 
     fn check(&self, what: &str, queries: &[usize], keys: &[usize], softmax: &[usize], starts: &[u32]) {
@@ -167,7 +176,17 @@ pub fn attention(
                 let low = low_key(&starts[first..first + rows]);
                 scores(p, q.from(first), keys_t, first, rows, low, d, columns);
                 let (max, sum) = (&mut max[first..first + rows], &mut sum[first..first + rows]);
-                softmax_rows(p, max, sum, &starts[first..first + rows], first, low, columns, shape.scale());
+                softmax_rows(
+                    p,
+                    max,
+                    sum,
+                    &starts[first..first + rows],
+                    first,
+                    low,
+                    columns,
+                    shape.scale,
+                    shape.softcap,
+                );
                 weigh(block, p, columns, values, first, rows, low..t, wide, First::Zero);
                 for (r, row) in block.chunks_exact_mut(wide).take(rows).enumerate() {
                     let row = &mut row[..d];
@@ -230,7 +249,7 @@ fn scores(
 
 kernel! {
 /// Scores become exp(s - max), with 0 where a query does not see the key.
-fn softmax_rows(p: &mut [f32], max: &mut [f32], sum: &mut [f32], starts: &[u32], first: usize, low: usize, columns: usize, scale: f32) {
+fn softmax_rows(p: &mut [f32], max: &mut [f32], sum: &mut [f32], starts: &[u32], first: usize, low: usize, columns: usize, scale: f32, softcap: Option<f32>) {
     let rows = max.len();
     let high = (first + rows).next_multiple_of(LANES).min(columns);
     for r in 0..rows {
@@ -241,6 +260,11 @@ fn softmax_rows(p: &mut [f32], max: &mut [f32], sum: &mut [f32], starts: &[u32],
         let seen = &mut row[start..end];
         for s in seen.iter_mut() {
             *s *= scale;
+        }
+        if let Some(cap) = softcap {
+            for s in seen.iter_mut() {
+                *s = cap * scalar::tanh(*s / cap);
+            }
         }
         max[r] = max_inline(seen);
         for s in seen.iter_mut() {
@@ -387,9 +411,9 @@ pub fn attention_backward(
                     scores(dp, dout, values_t, place, rows, low, d, columns);
                     let softmax = head + first..head + first + rows;
                     let (max, sum) = (&softmax_max[softmax.clone()], &softmax_sum[softmax]);
-                    let (dout_data, out_data, scale) = (dout.data, out.data, shape.scale());
+                    let (dout_data, out_data) = (dout.data, out.data);
                     score_gradients(
-                        p, dp, max, sum, starts, out_data, dout_data, width, from, place, low, count, d, columns, scale,
+                        p, dp, max, sum, starts, out_data, dout_data, width, from, place, low, count, d, columns, shape,
                     );
                     if turn > 0 {
                         for (r, row) in block.chunks_exact_mut(wide).take(rows).enumerate() {
@@ -434,11 +458,12 @@ fn keys_of_a_piece(tokens: usize, groups: usize, threads: usize) -> usize {
 
 kernel! {
 /// From scores and dp = dout . v: p becomes the probabilities, and dp the
-/// gradient of the score before its scale, ds = p * (dp - dout . out) * scale.
+/// gradient of the score before its scale, ds = p * (dp - dout . out) * scale,
+/// times 1 - (s / cap)^2 with a softcap, the slope of what it has made of s.
 /// Of `keys` keys, the first of which is key `from`; the first query is at
 /// place `first` after it.
-fn score_gradients(p: &mut [f32], dp: &mut [f32], max: &[f32], sum: &[f32], starts: &[u32], out: &[f32], dout: &[f32], width: usize, from: usize, first: usize, low: usize, keys: usize, d: usize, columns: usize, scale: f32) {
-    let rows = max.len();
+fn score_gradients(p: &mut [f32], dp: &mut [f32], max: &[f32], sum: &[f32], starts: &[u32], out: &[f32], dout: &[f32], width: usize, from: usize, first: usize, low: usize, keys: usize, d: usize, columns: usize, shape: &AttentionShape) {
+    let (rows, scale) = (max.len(), shape.scale);
     let high = (first + rows).next_multiple_of(LANES).min(columns);
     for r in 0..rows {
         let at = r * width;
@@ -451,7 +476,16 @@ fn score_gradients(p: &mut [f32], dp: &mut [f32], max: &[f32], sum: &[f32], star
         row[end..high].fill(0.0);
         drow[end..high].fill(0.0);
         let share = 1.0 / sum[r];
-        for (p, dp) in row[start..end].iter_mut().zip(&mut drow[start..end]) {
+        let seen = row[start..end].iter_mut().zip(&mut drow[start..end]);
+        if let Some(cap) = shape.softcap {
+            for (p, dp) in seen {
+                let part = scalar::tanh(*p * scale / cap);
+                *p = scalar::exp(cap * part - max[r]) * share;
+                *dp = *p * (*dp - delta) * scale * (1.0 - part * part);
+            }
+            continue;
+        }
+        for (p, dp) in seen {
             *p = scalar::exp(*p * scale - max[r]) * share;
             *dp = *p * (*dp - delta) * scale;
         }

@@ -1,6 +1,6 @@
-//! The layers of a Llama model that are not matrix products or attention,
-//! forward and backward: RMS norm, rotary positions, SwiGLU, softmax
-//! cross-entropy, embedding.
+//! The layers of a Llama model and its relatives that are not matrix products
+//! or attention, forward and backward: RMS norm, rotary positions, embedding;
+//! and the optimiser. Gates and the loss have files of their own.
 //!
 //! Shapes: `N` rows, `C` width, `V` vocabulary. Gradients have a `d` before
 //! the name of the thing.
@@ -8,7 +8,7 @@
 use crate::{
     isa::kernel,
     pool::{Pool, Shards},
-    reduce::{LANES, dot_inline, max_inline, sum_inline, tree},
+    reduce::{LANES, dot_inline},
     scalar,
 };
 
@@ -21,7 +21,7 @@ fn by_rows(pool: &Pool, rows: usize, task: impl Fn(std::ops::Range<usize>) + Syn
 }
 
 /// Runs `task(range)` over `length` elements in pieces of whole cache lines.
-fn by_elements(pool: &Pool, length: usize, task: impl Fn(std::ops::Range<usize>) + Sync) {
+pub(crate) fn by_elements(pool: &Pool, length: usize, task: impl Fn(std::ops::Range<usize>) + Sync) {
     const PIECE: usize = 1 << 14;
     pool.run(length.div_ceil(PIECE), |p| task(p * PIECE..length.min((p + 1) * PIECE)));
 }
@@ -233,45 +233,6 @@ fn rope_rows(x: &mut [f32], positions: &[u32], cos: &[f32], sin: &[f32], half: u
 }
 }
 
-/// `out` = silu(`gate`) * `up`, element by element (Shazeer 2020).
-///
-/// # Panics
-/// When the lengths differ.
-pub fn swiglu(pool: &Pool, out: &mut [f32], gate: &[f32], up: &[f32]) {
-    assert!(out.len() == gate.len() && out.len() == up.len(), "swiglu: {} and {}", gate.len(), up.len());
-    let outs = Shards::new(out);
-    by_elements(pool, gate.len(), |range| {
-        // SAFETY: pieces are disjoint.
-        let out = unsafe { outs.part(range.clone()) };
-        swiglu_part(out, &gate[range.clone()], &up[range]);
-    });
-}
-
-/// `out` = gelu(`gate`) * `up`, with the tanh form of gelu (Hendrycks and
-/// Gimpel 2016): 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
-///
-/// # Panics
-/// When the shapes do not fit.
-pub fn geglu(pool: &Pool, out: &mut [f32], gate: &[f32], up: &[f32]) {
-    assert!(out.len() == gate.len() && out.len() == up.len(), "geglu: {} and {}", gate.len(), up.len());
-    let outs = Shards::new(out);
-    by_elements(pool, gate.len(), |range| {
-        // SAFETY: pieces are disjoint.
-        let out = unsafe { outs.part(range.clone()) };
-        geglu_part(out, &gate[range.clone()], &up[range]);
-    });
-}
-
-kernel! {
-fn geglu_part(out: &mut [f32], gate: &[f32], up: &[f32]) {
-    const ROOT: f32 = 0.797_884_6; // sqrt(2 / pi)
-    for ((out, x), u) in out.iter_mut().zip(gate).zip(up) {
-        let inner = ROOT * (0.044_715 * x * x).mul_add(*x, *x);
-        *out = 0.5 * x * (1.0 + scalar::tanh(inner)) * u;
-    }
-}
-}
-
 /// `x` becomes cap * tanh(x / cap), which stays between -cap and cap.
 pub fn softcap(pool: &Pool, x: &mut [f32], cap: f32) {
     let length = x.len();
@@ -288,157 +249,6 @@ fn softcap_part(x: &mut [f32], cap: f32) {
         *x = cap * scalar::tanh(*x / cap);
     }
 }
-}
-
-kernel! {
-fn swiglu_part(out: &mut [f32], gate: &[f32], up: &[f32]) {
-    for ((out, g), u) in out.iter_mut().zip(gate).zip(up) {
-        *out = g / (1.0 + scalar::exp(-g)) * u;
-    }
-}
-}
-
-/// Backward of [`swiglu`]; both gradients are overwritten. `out` gets what
-/// [`swiglu`] gave, which costs no further pass over memory.
-///
-/// # Panics
-/// When the lengths differ.
-pub fn swiglu_backward(
-    pool: &Pool,
-    dgate: &mut [f32],
-    dup: &mut [f32],
-    out: &mut [f32],
-    dout: &[f32],
-    gate: &[f32],
-    up: &[f32],
-) {
-    let n = dout.len();
-    let fits = [dgate.len(), dup.len(), out.len(), gate.len(), up.len()].iter().all(|l| *l == n);
-    assert!(fits, "swiglu_backward: {} and {n}", gate.len());
-    let (dgates, dups, outs) = (Shards::new(dgate), Shards::new(dup), Shards::new(out));
-    by_elements(pool, n, |range| {
-        // SAFETY: pieces are disjoint.
-        let (dgate, dup, out) =
-            unsafe { (dgates.part(range.clone()), dups.part(range.clone()), outs.part(range.clone())) };
-        swiglu_backward_part(dgate, dup, out, &dout[range.clone()], &gate[range.clone()], &up[range]);
-    });
-}
-
-kernel! {
-fn swiglu_backward_part(dgate: &mut [f32], dup: &mut [f32], out: &mut [f32], dout: &[f32], gate: &[f32], up: &[f32]) {
-    for (((((dg, du), out), d), g), u) in dgate.iter_mut().zip(dup).zip(out).zip(dout).zip(gate).zip(up) {
-        let whole = 1.0 + scalar::exp(-g);
-        let sigmoid = 1.0 / whole;
-        let silu = g * sigmoid;
-        *out = g / whole * u;
-        *du = d * silu;
-        *dg = d * u * (sigmoid * (1.0 + g * (1.0 - sigmoid)));
-    }
-}
-}
-
-/// The target of a position that is not scored.
-pub const IGNORED: u32 = u32::MAX;
-
-/// Turns `logits` (N, V) into their gradient times `scale`, in place, and
-/// puts -log p(target) into `losses` (N), in nats. Where the target is
-/// [`IGNORED`] both are 0.
-///
-/// # Panics
-/// When the shapes do not fit or a target is beyond the vocabulary.
-pub fn softmax_cross_entropy(pool: &Pool, logits: &mut [f32], losses: &mut [f32], targets: &[u32], scale: f32) {
-    let (n, v) = cross_entropy_shape(logits.len(), losses.len(), targets);
-    let (rows_of, losses_of) = (Shards::new(logits), Shards::new(losses));
-    pool.run(n, |i| {
-        // SAFETY: pieces have disjoint rows.
-        let (row, loss) = unsafe { (rows_of.part(i * v..(i + 1) * v), losses_of.part(i..i + 1)) };
-        if targets[i] == IGNORED {
-            row.fill(0.0);
-            loss[0] = 0.0;
-            return;
-        }
-        let target = targets[i] as usize;
-        let logit = row[target];
-        let (max, sum) = exponentials(row);
-        loss[0] = scalar::log(sum) - (logit - max);
-        scale_row(row, scale / sum);
-        row[target] -= scale;
-    });
-}
-
-/// -log p(target) of each row of `logits` (N, `vocab`), in nats, into
-/// `losses` (N); 0 where ignored.
-///
-/// # Panics
-/// When the shapes do not fit or a target is beyond the vocabulary.
-pub fn cross_entropy_loss(pool: &Pool, logits: &[f32], losses: &mut [f32], targets: &[u32], vocab: usize) {
-    let (n, v) = cross_entropy_shape(logits.len(), losses.len(), targets);
-    assert!(n == 0 || v == vocab, "cross_entropy_loss: rows of {v} logits, vocabulary {vocab}");
-    let losses_of = Shards::new(losses);
-    pool.run(n, |i| {
-        let row = &logits[i * v..(i + 1) * v];
-        // SAFETY: pieces have disjoint rows.
-        let loss = unsafe { losses_of.part(i..i + 1) };
-        loss[0] = match targets[i] {
-            IGNORED => 0.0,
-            target => {
-                let (max, sum) = sum_of_exponentials(row);
-                scalar::log(sum) - (row[target as usize] - max)
-            }
-        };
-    });
-}
-
-kernel! {
-/// What [`exponentials`] gives, without changing the row.
-fn sum_of_exponentials(row: &[f32]) -> (f32, f32) {
-    let max = max_inline(row);
-    let mut lanes = [0.0_f32; LANES];
-    let chunks = row.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for i in 0..LANES {
-            lanes[i] += scalar::exp(chunk[i] - max);
-        }
-    }
-    for (lane, x) in lanes.iter_mut().zip(rest) {
-        *lane += scalar::exp(x - max);
-    }
-    (max, tree(lanes))
-}
-}
-
-fn cross_entropy_shape(logits: usize, losses: usize, targets: &[u32]) -> (usize, usize) {
-    let n = targets.len();
-    assert!(losses == n && (n == 0 || logits.is_multiple_of(n)), "cross_entropy: {logits} logits, {n} targets");
-    let v = logits.checked_div(n).unwrap_or(0);
-    assert!(targets.iter().all(|t| *t == IGNORED || (*t as usize) < v), "cross_entropy: a target beyond {v}");
-    (n, v)
-}
-
-kernel! {
-/// Replaces a row by exp(x - max); gives max and the sum.
-fn exponentials(row: &mut [f32]) -> (f32, f32) {
-    let max = max_inline(row);
-    for x in row.iter_mut() {
-        *x = scalar::exp(*x - max);
-    }
-    (max, sum_inline(row))
-}
-}
-
-kernel! {
-fn scale_row(row: &mut [f32], factor: f32) {
-    for x in row.iter_mut() {
-        *x *= factor;
-    }
-}
-}
-
-/// Softmax of one row, in place, for sampling.
-pub fn softmax(row: &mut [f32]) {
-    let (_, sum) = exponentials(row);
-    scale_row(row, 1.0 / sum);
 }
 
 /// `out` (N, C) = the rows of `table` (V, C) that `tokens` (N) name.
@@ -511,6 +321,39 @@ fn add_part(out: &mut [f32], x: &[f32]) {
 }
 }
 
+/// Adds `bias` (C) to each row of `out` (N, C).
+///
+/// # Panics
+/// When the shapes do not fit.
+pub fn add_to_rows(pool: &Pool, out: &mut [f32], bias: &[f32]) {
+    let c = bias.len();
+    assert!(c > 0 && out.len().is_multiple_of(c), "add_to_rows: {} values in rows of {c}", out.len());
+    let (n, outs) = (out.len() / c, Shards::new(out));
+    by_rows(pool, n, |rows| {
+        // SAFETY: pieces have disjoint rows.
+        let rows = unsafe { outs.part(rows.start * c..rows.end * c) };
+        rows.chunks_exact_mut(c).for_each(|row| add_part(row, bias));
+    });
+}
+
+/// Backward of [`add_to_rows`]: `dbias` (C) becomes the sum of the rows of `dout`
+/// (N, C), in their order.
+///
+/// # Panics
+/// When the shapes do not fit.
+pub fn add_to_rows_backward(pool: &Pool, dbias: &mut [f32], dout: &[f32]) {
+    let c = dbias.len();
+    assert!(c > 0 && dout.len().is_multiple_of(c), "add_to_rows_backward: {} values in rows of {c}", dout.len());
+    let sums = Shards::new(dbias);
+    pool.run(c.div_ceil(64), |p| {
+        let columns = p * 64..c.min((p + 1) * 64);
+        // SAFETY: pieces have disjoint columns.
+        let sums = unsafe { sums.part(columns.clone()) };
+        sums.fill(0.0);
+        dout.chunks_exact(c).for_each(|row| add_part(sums, &row[columns.clone()]));
+    });
+}
+
 /// `out` *= `factor`.
 pub fn scale(pool: &Pool, out: &mut [f32], factor: f32) {
     let length = out.len();
@@ -519,6 +362,14 @@ pub fn scale(pool: &Pool, out: &mut [f32], factor: f32) {
         // SAFETY: pieces are disjoint.
         scale_row(unsafe { outs.part(range) }, factor);
     });
+}
+
+kernel! {
+pub(crate) fn scale_row(row: &mut [f32], factor: f32) {
+    for x in row.iter_mut() {
+        *x *= factor;
+    }
+}
 }
 
 /// The optimiser AdamW (Loshchilov and Hutter 2019), with the meaning that

@@ -18,7 +18,9 @@ mod attention;
 pub mod blocks;
 mod caches;
 mod codes;
+mod cross_entropy;
 mod dots;
+mod gates;
 pub mod half;
 mod halves;
 mod isa;
@@ -39,12 +41,13 @@ mod vector;
 
 pub use attention::{AttentionShape, attention, attention_backward};
 pub use blocks::Format;
+pub use cross_entropy::{IGNORED, capped_cross_entropy, cross_entropy_loss, softmax, softmax_cross_entropy};
 pub use dots::dots;
+pub use gates::{geglu, geglu_backward, swiglu, swiglu_backward};
 pub use isa::{IsaError, check_isa, isa, isas};
 pub use layers::{
-    AdamW, Direction, IGNORED, RopeTable, add_assign, cross_entropy_loss, embedding, embedding_backward, geglu,
-    rms_norm, rms_norm_again, rms_norm_backward, rope, scale, softcap, softmax, softmax_cross_entropy, swiglu,
-    swiglu_backward,
+    AdamW, Direction, RopeTable, add_assign, add_to_rows, add_to_rows_backward, embedding, embedding_backward,
+    rms_norm, rms_norm_again, rms_norm_backward, rope, scale, softcap,
 };
 pub use matmul::{Matrix, Start, matmul, matmul_two};
 pub use memory::{Arena, zeros};

@@ -4,7 +4,7 @@ mod oracle;
 
 use kwaya_math::{
     AdamW, AttentionShape, Direction, IGNORED, Matrix, Pool, Precision, RopeTable, Start, attention,
-    attention_backward, half, matmul,
+    attention_backward, capped_cross_entropy, geglu_backward, half, matmul,
     philox::{self, Stream},
     rms_norm, rms_norm_again, rms_norm_backward, rope, scalar, softmax_cross_entropy, sum, sum_squares, swiglu,
     swiglu_backward,
@@ -161,6 +161,10 @@ fn layers() {
         let (expected_dgate, expected_dup) = oracle::swiglu_backward(&x, &gate, &dy);
         same("dgate", &dgate, &expected_dgate);
         same("dup", &dup, &expected_dup);
+        geglu_backward(&pool, &mut dgate, &mut dup, &mut again, &dy, &x, &gate);
+        let (expected_dgate, expected_dup) = oracle::geglu_backward(&dy, &x, &gate);
+        same("dgate of geglu", &dgate, &expected_dgate);
+        same("dup of geglu", &dup, &expected_dup);
     }
     let at: Vec<u32> = (0..40).map(|i| i * i % 500).collect();
     for (direction, sign) in [(Direction::Forward, 1.0), (Direction::Backward, -1.0)] {
@@ -185,22 +189,34 @@ fn the_head() {
         rows.map(|(row, t)| oracle::cross_entropy(row, Some(*t as usize).filter(|_| *t != IGNORED), 0.125)).collect();
     same("losses", &losses, &expected_losses);
     same("gradient of the logits", &found, &expected);
+
+    let (mut found, mut expected, mut losses) = (random(n * v, 1), random(n * v, 1), vec![0.0; n]);
+    capped_cross_entropy(&Pool::new(2), &mut found, &mut losses, &targets, 0.125, 3.0);
+    let rows = expected.chunks_mut(v).zip(&targets);
+    let target = |t: &u32| Some(*t as usize).filter(|_| *t != IGNORED);
+    let expected_losses: Vec<f32> =
+        rows.map(|(row, t)| oracle::capped_cross_entropy(row, target(t), 0.125, 3.0)).collect();
+    same("losses of capped logits", &losses, &expected_losses);
+    same("gradient of capped logits", &found, &expected);
 }
 
 #[test]
 fn attentions() {
     // The last is cut among threads by its keys.
     let shapes = [(1, 1, 1, 2), (70, 2, 2, 20), (64, 4, 1, 48), (97, 4, 2, 16), (330, 2, 1, 18)];
-    for ((tokens, heads, kv_heads, d), threads) in shapes.into_iter().flat_map(|shape| [(shape, 1), (shape, 3)]) {
+    let ways = [(1, None), (3, None), (2, Some(0.7))];
+    for ((tokens, heads, kv_heads, d), (threads, softcap)) in
+        shapes.into_iter().flat_map(|shape| ways.map(|way| (shape, way)))
+    {
         let pool = Pool::new(threads);
         let n = 2 * tokens;
         let starts: Vec<u32> = (0..n).map(|i| (i % tokens / 9 * 9 * (i / tokens)) as u32).collect();
         let (q, k, v) = (random(n * heads * d, 1), random(n * kv_heads * d, 2), random(n * kv_heads * d, 3));
         let dout = random(q.len(), 4);
-        let shape = AttentionShape { batch: 2, tokens, heads, kv_heads, head_dim: d };
+        let shape = AttentionShape { softcap, ..AttentionShape::new(2, tokens, heads, kv_heads, d) };
         let (mut out, mut max, mut sums) = (vec![0.0; q.len()], vec![0.0; n * heads], vec![0.0; n * heads]);
         attention(&pool, &mut out, &mut max, &mut sums, &q, &k, &v, &starts, &shape);
-        let expected = oracle::Attention { tokens, heads, kv_heads, d, starts: &starts, q: &q, k: &k, v: &v };
+        let expected = oracle::Attention { tokens, heads, kv_heads, d, softcap, starts: &starts, q: &q, k: &k, v: &v };
         same("attention", &out, &expected.forward());
         let (mut dq, mut dk, mut dv) = (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
         attention_backward(&pool, &mut dq, &mut dk, &mut dv, &dout, &q, &k, &v, &out, &max, &sums, &starts, &shape);

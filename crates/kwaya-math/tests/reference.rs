@@ -4,8 +4,9 @@
 use std::process::Command;
 
 use kwaya_math::{
-    AdamW, AttentionShape, Direction, IGNORED, Matrix, Pool, Precision, RopeTable, Start, attention,
-    attention_backward, embedding, embedding_backward, matmul, philox::Stream, rms_norm, rms_norm_backward, rope,
+    AdamW, AttentionShape, Direction, IGNORED, Matrix, Pool, Precision, RopeTable, Start, add_to_rows,
+    add_to_rows_backward, attention, attention_backward, capped_cross_entropy, cross_entropy_loss, embedding,
+    embedding_backward, geglu, geglu_backward, matmul, philox::Stream, rms_norm, rms_norm_backward, rope, softcap,
     softmax_cross_entropy, swiglu, swiglu_backward,
 };
 
@@ -43,7 +44,7 @@ struct Attention {
 
 impl Attention {
     fn new(batch: usize, tokens: usize, heads: usize, kv_heads: usize, head_dim: usize) -> Self {
-        let shape = AttentionShape { batch, tokens, heads, kv_heads, head_dim };
+        let shape = AttentionShape::new(batch, tokens, heads, kv_heads, head_dim);
         let n = batch * tokens;
         // A document ends after every seventh position, or never.
         let starts = |i: usize| if (i / tokens).is_multiple_of(2) { (i % tokens / 7 * 7) as u32 } else { 0 };
@@ -87,7 +88,7 @@ impl Attention {
     fn exact(&self) -> [Vec<f64>; 4] {
         let AttentionShape { tokens: t, heads, kv_heads, head_dim: d, .. } = self.shape;
         let (q, k, v, dout) = (wide(&self.q), wide(&self.k), wide(&self.v), wide(&self.dout));
-        let scale = 1.0 / (d as f64).sqrt();
+        let (scale, cap) = (f64::from(self.shape.scale), self.shape.softcap.map(f64::from));
         let (mut out, mut dq) = (vec![0.0; q.len()], vec![0.0; q.len()]);
         let (mut dk, mut dv) = (vec![0.0; k.len()], vec![0.0; v.len()]);
         for i in 0..self.starts.len() {
@@ -95,7 +96,8 @@ impl Attention {
             for h in 0..heads {
                 let query = (i * heads + h) * d;
                 let key = |j: usize| (j * kv_heads + h / (heads / kv_heads)) * d;
-                let score = |j: usize| (0..d).map(|c| q[query + c] * k[key(j) + c]).sum::<f64>() * scale;
+                let product = |j: usize| (0..d).map(|c| q[query + c] * k[key(j) + c]).sum::<f64>() * scale;
+                let score = |j: usize| cap.map_or(product(j), |cap| cap * (product(j) / cap).tanh());
                 let exps: Vec<f64> = keys.clone().map(|j| score(j).exp()).collect();
                 let total: f64 = exps.iter().sum();
                 let p: Vec<f64> = exps.iter().map(|e| e / total).collect();
@@ -105,7 +107,8 @@ impl Attention {
                 let delta: f64 = (0..d).map(|c| dout[query + c] * out[query + c]).sum();
                 for (p, j) in p.iter().zip(keys.clone()) {
                     let dp: f64 = (0..d).map(|c| dout[query + c] * v[key(j) + c]).sum();
-                    let ds = p * (dp - delta) * scale;
+                    let slope = cap.map_or(1.0, |cap| 1.0 - (score(j) / cap).powi(2));
+                    let ds = p * (dp - delta) * scale * slope;
                     for c in 0..d {
                         dv[key(j) + c] += p * dout[query + c];
                         dq[query + c] += ds * k[key(j) + c];
@@ -125,13 +128,20 @@ fn attention_is_the_textbook_s() {
     for (tokens, heads, kv_heads, head_dim) in
         [(1, 1, 1, 2), (5, 2, 1, 6), (33, 4, 2, 16), (70, 2, 2, 20), (64, 4, 1, 48), (97, 2, 1, 64)]
     {
-        let case = Attention::new(3, tokens, heads, kv_heads, head_dim);
-        let found = case.run(&one);
-        let what = ["out", "dq", "dk", "dv"];
-        for ((found, exact), what) in found.iter().zip(case.exact()).zip(what) {
-            near(&format!("{what} of {:?}", case.shape), found, &exact, 1e-5);
+        let plain = Attention::new(3, tokens, heads, kv_heads, head_dim);
+        // Scores are about 1 for these, so that a cap of 0.7 bends most of them.
+        let shape = AttentionShape { scale: 0.3, softcap: Some(0.7), ..plain.shape };
+        let window = |i: usize| (i % tokens + 1).saturating_sub(5) as u32;
+        let starts = plain.starts.iter().enumerate().map(|(i, start)| window(i).max(*start)).collect();
+        let capped = Attention { shape, starts, ..Attention::new(3, tokens, heads, kv_heads, head_dim) };
+        for case in [plain, capped] {
+            let found = case.run(&one);
+            let what = ["out", "dq", "dk", "dv"];
+            for ((found, exact), what) in found.iter().zip(case.exact()).zip(what) {
+                near(&format!("{what} of {:?}", case.shape), found, &exact, 1e-5);
+            }
+            assert!(found == case.run(&several), "threads change {:?}", case.shape);
         }
-        assert!(found == case.run(&several), "threads change {:?}", case.shape);
     }
 }
 
@@ -221,6 +231,78 @@ fn swiglu_and_its_gradients_are_the_textbook_s() {
 }
 
 #[test]
+fn geglu_and_its_gradients_are_the_textbook_s() {
+    let n = 40_003;
+    let (gate, up, d): (Vec<f32>, _, _) = (random(n, 1).iter().map(|x| 3.0 * x).collect(), random(n, 2), random(n, 3));
+    let run = |threads| {
+        let pool = Pool::new(threads);
+        let (mut out, mut dgate, mut dup) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
+        let mut again = out.clone();
+        geglu(&pool, &mut out, &gate, &up);
+        geglu_backward(&pool, &mut dgate, &mut dup, &mut again, &d, &gate, &up);
+        assert!(again == out);
+        [out, dgate, dup]
+    };
+    let found = run(1);
+    assert!(found == run(3));
+    let gelu = |x: f64| {
+        let root = (2.0 / std::f64::consts::PI).sqrt();
+        0.5 * x * (1.0 + (root * (x + 0.044_715 * x * x * x)).tanh())
+    };
+    let slope = |x: f64| (gelu(x + 1e-5) - gelu(x - 1e-5)) / 2e-5;
+    let triples = wide(&gate).into_iter().zip(wide(&up)).zip(wide(&d));
+    let exact: Vec<[f64; 3]> = triples.map(|((g, u), d)| [gelu(g) * u, d * u * slope(g), d * gelu(g)]).collect();
+    for (i, found) in found.iter().enumerate() {
+        near(&format!("geglu {i}"), found, &exact.iter().map(|e| e[i]).collect::<Vec<_>>(), 1e-6);
+    }
+}
+
+#[test]
+fn a_bias_is_added_to_each_row() {
+    for (n, c) in [(1, 1), (17, 5), (40, 130)] {
+        let (x, bias) = (random(n * c, 1), random(c, 2));
+        let mut out = x.clone();
+        add_to_rows(&Pool::new(3), &mut out, &bias);
+        assert!(out.iter().enumerate().all(|(i, out)| *out == x[i] + bias[i % c]));
+        let mut dbias = vec![f32::NAN; c];
+        add_to_rows_backward(&Pool::new(2), &mut dbias, &x);
+        let sum = |j: usize| x.iter().skip(j).step_by(c).fold(0.0, |sum: f32, x| sum + x);
+        assert!(dbias.iter().enumerate().all(|(j, found)| *found == sum(j)));
+    }
+}
+
+#[test]
+fn capped_logits_give_the_gradient_of_what_was_capped() {
+    let (n, v, cap) = (9, 701, 4.0);
+    let logits: Vec<f32> = random(n * v, 1).iter().map(|x| 3.0 * x).collect();
+    let targets: Vec<u32> = (0..n).map(|i| if i % 4 == 3 { IGNORED } else { (i * 7 % v) as u32 }).collect();
+    let run = |threads| {
+        let (pool, mut d, mut losses, mut alone) = (Pool::new(threads), logits.clone(), vec![0.0; n], vec![0.0; n]);
+        softcap(&pool, &mut d, cap);
+        cross_entropy_loss(&pool, &d, &mut alone, &targets, v);
+        capped_cross_entropy(&pool, &mut d, &mut losses, &targets, 0.25, cap);
+        assert!(alone == losses);
+        [d, losses]
+    };
+    let [d, losses] = run(1);
+    assert!([d.clone(), losses.clone()] == run(3));
+    let (mut exact_d, mut exact) = (vec![0.0; n * v], vec![0.0; n]);
+    for i in (0..n).filter(|i| targets[*i] != IGNORED) {
+        let cap = f64::from(cap);
+        let parts: Vec<f64> = wide(&logits[i * v..(i + 1) * v]).iter().map(|x| (x / cap).tanh()).collect();
+        let total: f64 = parts.iter().map(|t| (cap * t).exp()).sum();
+        let target = targets[i] as usize;
+        exact[i] = total.ln() - cap * parts[target];
+        for (j, t) in parts.iter().enumerate() {
+            let hit = if j == target { 1.0 } else { 0.0 };
+            exact_d[i * v + j] = 0.25 * ((cap * t).exp() / total - hit) * (1.0 - t * t);
+        }
+    }
+    near("losses", &losses, &exact, 2e-6);
+    near("gradient of the logits", &d, &exact_d, 2e-6);
+}
+
+#[test]
 fn cross_entropy_and_its_gradient_are_the_textbook_s() {
     for (n, v) in [(1, 2), (9, 17), (5, 1000)] {
         let logits: Vec<f32> = random(n * v, 1).iter().map(|x| 5.0 * x).collect();
@@ -287,6 +369,15 @@ fn fingerprint() -> u64 {
     let (mut out, mut inv) = (vec![0.0; 3000], vec![0.0; 30]);
     rms_norm(&pool, &mut out, &mut inv, &x, &y[..100], 1e-5);
     bits.extend(&out);
+    let capped = Attention::new(2, 45, 4, 2, 20);
+    let shape = AttentionShape { softcap: Some(0.7), ..capped.shape };
+    bits.extend(Attention { shape, ..capped }.run(&pool).concat());
+    let (mut dx, mut dy) = (vec![0.0; 3000], vec![0.0; 3000]);
+    geglu_backward(&pool, &mut dx, &mut dy, &mut out, &x, &y, &x);
+    bits.extend(dx.iter().chain(&dy).chain(&out));
+    softcap(&pool, &mut dx, 3.0);
+    capped_cross_entropy(&pool, &mut dx, &mut [0.0; 3], &[1, 999, 3], 0.5, 3.0);
+    bits.extend(&dx);
     swiglu(&pool, &mut out, &x, &y);
     bits.extend(&out);
     let mut losses = vec![0.0; 3];

@@ -26,7 +26,7 @@ fn main() -> kwaya_base::Result<()> {
         starts: &vec![0; n],
         positions: &(0..n as u32).collect::<Vec<_>>(),
     };
-    let mut activations = Activations::forward_only(&model.config, 1, n);
+    let mut activations = Activations::forward_only(model.architecture(), 1, n);
     let mut out = vec![0.0; n * vocabulary];
     logits(&model, &batch, &mut activations, &mut out, &Pool::new(2));
     let rows: Vec<&[f32]> = out.chunks(vocabulary).collect();

@@ -9,10 +9,12 @@
 //! activated gate) is not left at all. Where adapters alone are learned there
 //! are no such gradients, and layers leave their values in memory of its own.
 
+use std::ops::Range;
+
 use kwaya_math::{AttentionShape, Precision, RopeTable, zeros};
 
 use crate::{
-    config::Config,
+    architecture::{Architecture, Rope, inverse_root},
     lora::Lora,
     network::{Network, widest},
 };
@@ -45,6 +47,10 @@ pub(crate) struct Sizes {
     pub(crate) f: usize,
     pub(crate) v: usize,
     pub(crate) heads: usize,
+    pub(crate) kv_heads: usize,
+    /// Whether queries and keys are normed, and what the branches give.
+    pub(crate) qk_norm: bool,
+    pub(crate) post_norms: bool,
     /// The rank of the adapters, where there are any.
     pub(crate) rank: usize,
     /// How many rows of tokens are learned beside frozen ones.
@@ -52,31 +58,47 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    pub(crate) fn of(config: &Config) -> Self {
+    pub(crate) fn of(a: &Architecture) -> Self {
         Self {
-            c: config.hidden_size,
-            q: config.query_size(),
-            k: config.key_value_size(),
-            f: config.intermediate_size,
-            v: config.vocab_size,
-            heads: config.num_attention_heads,
+            c: a.hidden,
+            q: a.query_size(),
+            k: a.key_value_size(),
+            f: a.intermediate,
+            v: a.vocab,
+            heads: a.heads,
+            kv_heads: a.kv_heads,
+            qk_norm: a.qk_norm,
+            post_norms: a.post_norms,
             rank: 0,
             tokens: 0,
         }
     }
 
-    fn adapted(config: &Config, lora: &Lora) -> Self {
+    fn adapted(a: &Architecture, lora: &Lora) -> Self {
         let tokens = lora.tokens.map_or(0, |tokens| tokens.count as usize);
-        Self { rank: lora.rank, tokens, ..Self::of(config) }
+        Self { rank: lora.rank, tokens, ..Self::of(a) }
+    }
+
+    /// Widths of what layers leave where the family has it, and else 0: the
+    /// inverse norms of the heads of queries and keys, and what a branch gives
+    /// with its inverse norm.
+    fn head_norms(&self) -> [usize; 2] {
+        if self.qk_norm { [self.heads, self.kv_heads] } else { [0, 0] }
+    }
+
+    fn branch(&self) -> [usize; 2] {
+        if self.post_norms { [self.c, 1] } else { [0, 0] }
     }
 }
 
 /// What a layer leaves beside its input `x` (N, C), in the order in which it
 /// comes about: parts of one block.
 pub(crate) struct Layer<'a> {
-    pub(crate) x_inv_rms: &'a mut [f32],   // (N)
-    pub(crate) query: &'a mut [f32],       // (N, Q) after rope
-    pub(crate) key: &'a mut [f32],         // (N, K) after rope
+    pub(crate) x_inv_rms: &'a mut [f32], // (N)
+    /// (N, Q) after rope; where heads are normed before both, from which both
+    /// are made again.
+    pub(crate) query: &'a mut [f32],
+    pub(crate) key: &'a mut [f32],         // (N, K) as `query`
     pub(crate) value: &'a mut [f32],       // (N, K)
     pub(crate) softmax_max: &'a mut [f32], // (B, heads, T)
     pub(crate) softmax_sum: &'a mut [f32], // (B, heads, T)
@@ -85,12 +107,24 @@ pub(crate) struct Layer<'a> {
     pub(crate) h_inv_rms: &'a mut [f32],   // (N)
     pub(crate) gate: &'a mut [f32],        // (N, F)
     pub(crate) up: &'a mut [f32],          // (N, F)
+    /// Where heads are normed.
+    pub(crate) query_inv_rms: &'a mut [f32], // (N, heads)
+    pub(crate) key_inv_rms: &'a mut [f32], // (N, kv_heads)
+    /// Where what branches give is normed: attention, feed-forward.
+    pub(crate) branches: [Branch<'a>; 2],
+}
+
+/// What a branch gives before it is normed and added to the stream.
+pub(crate) struct Branch<'a> {
+    pub(crate) out: &'a mut [f32],     // (N, C)
+    pub(crate) inv_rms: &'a mut [f32], // (N)
 }
 
 impl<'a> Layer<'a> {
     /// Values per position, without `x`.
     fn width(s: &Sizes) -> usize {
-        2 + 2 * s.q + 2 * s.k + 2 * s.heads + s.c + 2 * s.f
+        let family = s.head_norms().iter().sum::<usize>() + 2 * s.branch().iter().sum::<usize>();
+        2 + 2 * s.q + 2 * s.k + 2 * s.heads + s.c + 2 * s.f + family
     }
 
     /// The parts of `block`, for `n` positions.
@@ -101,6 +135,7 @@ impl<'a> Layer<'a> {
             rest = after;
             part
         };
+        let ([of_query, of_key], [out, inverse]) = (s.head_norms(), s.branch());
         Self {
             x_inv_rms: take(1),
             query: take(s.q),
@@ -113,7 +148,18 @@ impl<'a> Layer<'a> {
             h_inv_rms: take(1),
             gate: take(s.f),
             up: take(s.f),
+            query_inv_rms: take(of_query),
+            key_inv_rms: take(of_key),
+            branches: [(); 2].map(|()| Branch { out: take(out), inv_rms: take(inverse) }),
         }
+    }
+}
+
+impl Branch<'_> {
+    /// The part of some positions; nothing where branches are not normed.
+    pub(crate) fn rows(&mut self, rows: Range<usize>) -> Branch<'_> {
+        let (rows, c) = if self.inv_rms.is_empty() { (0..0, 0) } else { (rows, self.out.len() / self.inv_rms.len()) };
+        Branch { out: &mut self.out[rows.start * c..rows.end * c], inv_rms: &mut self.inv_rms[rows] }
     }
 }
 
@@ -122,6 +168,8 @@ impl<'a> Layer<'a> {
 pub(crate) struct Work {
     pub(crate) norm: Vec<f32>,      // (N, C) a norm's output
     pub(crate) activated: Vec<f32>, // (PIECE, F) silu(gate) * up
+    pub(crate) query: Vec<f32>,     // (N, Q) after norm and rope, where heads are normed
+    pub(crate) key: Vec<f32>,       // (N, K) after norm and rope, where heads are normed
     pub(crate) beside: Beside,
 }
 
@@ -151,10 +199,13 @@ pub(crate) struct Scratch {
 
 impl Work {
     /// Each buffer and its length for `n` positions.
-    fn buffers(&mut self, s: &Sizes, n: usize) -> [(&mut Vec<f32>, usize); 5] {
+    fn buffers(&mut self, s: &Sizes, n: usize) -> [(&mut Vec<f32>, usize); 7] {
+        let normed = if s.qk_norm { n } else { 0 };
         [
             (&mut self.norm, n * s.c),
             (&mut self.activated, n.min(PIECE) * s.f),
+            (&mut self.query, normed * s.q),
+            (&mut self.key, normed * s.k),
             (&mut self.beside.widened, if s.rank == 0 { 0 } else { widest(s) }),
             (&mut self.beside.low, n * s.rank),
             (&mut self.beside.d_low, n * s.rank),
@@ -226,7 +277,11 @@ pub struct Activations {
     pub(crate) work: Work,
     /// Absent when only the forward pass is wanted.
     pub(crate) scratch: Option<Scratch>,
-    pub(crate) rope: RopeTable,
+    /// As [`Architecture::ropes`] has them.
+    pub(crate) ropes: Vec<RopeTable>,
+    /// The first positions that those of the batch see through each window
+    /// that a layer has, (N).
+    pub(crate) windows: Vec<(usize, Vec<u32>)>,
     capacity: usize,
 }
 
@@ -239,29 +294,31 @@ const HEAD_ROWS: usize = 256;
 /// Where the head is frozen there is memory to spare, and it is packed less
 /// often: 4 % of a step of 512 tokens of SmolLM2-135M in bfloat16.
 const HEAD_ROWS_FROZEN: usize = 512;
+/// And of no more logits than this, 256 MiB of them, where the vocabulary is as
+/// large as that of Gemma.
+const HEAD_LOGITS_FROZEN: usize = 1 << 26;
 
 impl Activations {
     /// Memory for training on batches of up to `rows` x `tokens_per_row`.
-    pub fn new(config: &Config, rows: usize, tokens_per_row: usize, precision: Precision, keep: Keep) -> Self {
-        Self::take(config, Sizes::of(config), rows, tokens_per_row, precision).for_training(config, keep)
+    pub fn new(a: &Architecture, rows: usize, tokens_per_row: usize, precision: Precision, keep: Keep) -> Self {
+        Self::take(a, Sizes::of(a), rows, tokens_per_row, precision).for_training(a, keep)
     }
 
     /// The same where adapters are trained beside frozen weights.
     pub fn adapted(
-        config: &Config,
+        a: &Architecture,
         lora: &Lora,
         rows: usize,
         tokens_per_row: usize,
         precision: Precision,
         keep: Keep,
     ) -> Self {
-        let sizes = Sizes::adapted(config, lora);
-        Self::take(config, sizes, rows, tokens_per_row, precision).for_training(config, keep)
+        Self::take(a, Sizes::adapted(a, lora), rows, tokens_per_row, precision).for_training(a, keep)
     }
 
-    fn for_training(mut self, config: &Config, keep: Keep) -> Self {
+    fn for_training(mut self, a: &Architecture, keep: Keep) -> Self {
         self.keep = keep;
-        self.room = match own_room(config, &self.sizes, self.capacity, keep) {
+        self.room = match own_room(a, &self.sizes, self.capacity, keep) {
             0 if self.sizes.rank == 0 => Room::Gradients,
             values => Room::Own(zeros(values)),
         };
@@ -272,16 +329,15 @@ impl Activations {
 
     /// Memory for [`crate::loss`] and [`crate::logits`] alone, in f32: a small
     /// part of what training takes.
-    pub fn forward_only(config: &Config, rows: usize, tokens_per_row: usize) -> Self {
-        let mut activations = Self::take(config, Sizes::of(config), rows, tokens_per_row, Precision::F32);
+    pub fn forward_only(a: &Architecture, rows: usize, tokens_per_row: usize) -> Self {
+        let mut activations = Self::take(a, Sizes::of(a), rows, tokens_per_row, Precision::F32);
         activations.resize(activations.capacity);
         activations
     }
 
     /// The same for frozen weights with adapters.
-    pub fn adapted_forward_only(config: &Config, lora: &Lora, rows: usize, tokens_per_row: usize) -> Self {
-        let sizes = Sizes::adapted(config, lora);
-        let mut activations = Self::take(config, sizes, rows, tokens_per_row, Precision::F32);
+    pub fn adapted_forward_only(a: &Architecture, lora: &Lora, rows: usize, tokens_per_row: usize) -> Self {
+        let mut activations = Self::take(a, Sizes::adapted(a, lora), rows, tokens_per_row, Precision::F32);
         activations.resize(activations.capacity);
         activations
     }
@@ -292,9 +348,10 @@ impl Activations {
         Self { precision, ..self }
     }
 
-    fn take(config: &Config, sizes: Sizes, rows: usize, tokens_per_row: usize, precision: Precision) -> Self {
+    fn take(a: &Architecture, sizes: Sizes, rows: usize, tokens_per_row: usize, precision: Precision) -> Self {
         let capacity = rows * tokens_per_row;
         let head_rows = head_rows(&sizes, capacity);
+        let table = |rope: &Rope| RopeTable::of(&rope.inverse_frequencies(a.head_dim), tokens_per_row);
         Self {
             sizes,
             precision,
@@ -311,29 +368,30 @@ impl Activations {
             targets: Vec::with_capacity(if sizes.rank == 0 { 0 } else { capacity }),
             work: Work::default(),
             scratch: None,
-            rope: RopeTable::new(config.rope_theta, config.head_dim, tokens_per_row),
+            ropes: a.ropes.iter().map(table).collect(),
+            windows: windows(a).into_iter().map(|window| (window, Vec::with_capacity(capacity))).collect(),
             capacity,
         }
     }
 
     /// The bytes that [`Activations::new`] takes.
-    pub fn bytes(config: &Config, rows: usize, tokens_per_row: usize, keep: Keep) -> u64 {
-        Self::bytes_of(config, &Sizes::of(config), rows, tokens_per_row, keep)
+    pub fn bytes(a: &Architecture, rows: usize, tokens_per_row: usize, keep: Keep) -> u64 {
+        Self::bytes_of(a, &Sizes::of(a), rows, tokens_per_row, keep)
     }
 
     /// The bytes that [`Activations::adapted`] takes.
-    pub fn adapted_bytes(config: &Config, lora: &Lora, rows: usize, tokens_per_row: usize, keep: Keep) -> u64 {
-        Self::bytes_of(config, &Sizes::adapted(config, lora), rows, tokens_per_row, keep)
+    pub fn adapted_bytes(a: &Architecture, lora: &Lora, rows: usize, tokens_per_row: usize, keep: Keep) -> u64 {
+        Self::bytes_of(a, &Sizes::adapted(a, lora), rows, tokens_per_row, keep)
     }
 
-    fn bytes_of(config: &Config, sizes: &Sizes, rows: usize, tokens_per_row: usize, keep: Keep) -> u64 {
+    fn bytes_of(a: &Architecture, sizes: &Sizes, rows: usize, tokens_per_row: usize, keep: Keep) -> u64 {
         let n = rows * tokens_per_row;
         let values = |buffers: &[(&mut Vec<f32>, usize)]| buffers.iter().map(|(_, values)| *values).sum::<usize>();
         let buffers = values(&Work::default().buffers(sizes, n)) + values(&Scratch::default().buffers(sizes, n));
-        let per_position = Layer::width(sizes) + 3 * sizes.c + 1 + usize::from(sizes.rank > 0);
-        let (room, logits) = (own_room(config, sizes, n, keep), head_rows(sizes, n) * (sizes.v + sizes.tokens));
-        let rope = tokens_per_row * config.head_dim;
-        4 * (n * per_position + buffers + room + logits + rope) as u64
+        let per_position = Layer::width(sizes) + 3 * sizes.c + 1 + usize::from(sizes.rank > 0) + windows(a).len();
+        let (room, logits) = (own_room(a, sizes, n, keep), head_rows(sizes, n) * (sizes.v + sizes.tokens));
+        let ropes = a.ropes.len() * tokens_per_row * a.head_dim;
+        4 * (n * per_position + buffers + room + logits + ropes) as u64
     }
 
     /// Makes every buffer as long as the batch needs. Takes memory only the
@@ -366,14 +424,14 @@ impl Activations {
     /// Checks the batch against the model's sizes and the memory taken, and
     /// fits the buffers to it.
     pub(crate) fn fit(&mut self, network: Network<'_>, batch: &Batch<'_>) -> AttentionShape {
-        let (config, n) = (network.config(), batch.rows * batch.tokens_per_row);
+        let (a, n) = (network.architecture(), batch.rows * batch.tokens_per_row);
         let sizes = match network {
-            Network::Whole(_) => Sizes::of(config),
-            Network::Adapted(_, adapters) => Sizes::adapted(config, adapters.lora()),
+            Network::Whole(_) => Sizes::of(a),
+            Network::Adapted(_, adapters) => Sizes::adapted(a, adapters.lora()),
         };
         assert!(sizes == self.sizes && n > 0, "activations of another model, or an empty batch");
         assert!(
-            n <= self.capacity && batch.tokens_per_row <= self.rope.positions(),
+            n <= self.capacity && batch.tokens_per_row <= self.ropes[0].positions(),
             "activations: a batch of {} x {} where {} positions fit",
             batch.rows,
             batch.tokens_per_row,
@@ -388,18 +446,32 @@ impl Activations {
             assert_eq!(values.len(), n, "batch: the number of {name}");
         }
         self.resize(n);
-        AttentionShape {
-            batch: batch.rows,
-            tokens: batch.tokens_per_row,
-            heads: config.num_attention_heads,
-            kv_heads: config.num_key_value_heads,
-            head_dim: config.head_dim,
+        for (window, starts) in &mut self.windows {
+            let place = |i: usize| (i % batch.tokens_per_row + 1).saturating_sub(*window) as u32;
+            starts.clear();
+            starts.extend(batch.starts.iter().enumerate().map(|(i, start)| place(i).max(*start)));
         }
+        let shape = AttentionShape::new(batch.rows, batch.tokens_per_row, a.heads, a.kv_heads, a.head_dim);
+        // The usual scale is rounded otherwise here than where a model answers.
+        let usual = a.attention_scale == inverse_root(a.head_dim as f64);
+        let scale = if usual { shape.scale } else { a.attention_scale };
+        AttentionShape { scale, softcap: a.attention_softcap, ..shape }
     }
 }
 
+/// The windows that layers have.
+fn windows(a: &Architecture) -> Vec<usize> {
+    let mut windows: Vec<usize> = a.layers.iter().filter_map(|layer| layer.window).collect();
+    windows.sort_unstable();
+    windows.dedup();
+    windows
+}
+
 fn head_rows(sizes: &Sizes, positions: usize) -> usize {
-    let rows = if sizes.rank == 0 { HEAD_ROWS } else { HEAD_ROWS_FROZEN };
+    let rows = match sizes.rank {
+        0 => HEAD_ROWS,
+        _ => (HEAD_LOGITS_FROZEN / sizes.v / 2 * 2).clamp(HEAD_ROWS / 2, HEAD_ROWS_FROZEN),
+    };
     // Even, so that a piece ends where a pair of bfloat16 numbers does.
     (HEAD_LOGITS / sizes.v / 2 * 2).max(rows).min(positions)
 }
@@ -410,8 +482,8 @@ fn left(sizes: &Sizes, n: usize, keep: Keep) -> usize {
 
 /// Values of memory that the layers after the first need for what they leave:
 /// none where it fits the gradients.
-fn own_room(config: &Config, sizes: &Sizes, n: usize, keep: Keep) -> usize {
+fn own_room(a: &Architecture, sizes: &Sizes, n: usize, keep: Keep) -> usize {
     let left = left(sizes, n, keep);
-    let fits = sizes.rank == 0 && left as u64 <= config.layer_parameters();
-    if fits { 0 } else { (config.num_hidden_layers - 1) * left }
+    let fits = sizes.rank == 0 && left as u64 <= a.layer_parameters();
+    if fits { 0 } else { (a.layers.len() - 1) * left }
 }

@@ -15,11 +15,14 @@
 
 mod gguf;
 mod hugging_face;
+mod rope;
 
 use kwaya_base::{Error, Result};
-use kwaya_math::{Format, scalar};
+use kwaya_math::Format;
+use serde::Serialize;
 use serde_json::Value;
 
+pub use self::rope::{Rope, RopeScaling};
 pub(crate) use self::{gguf::stored_name, hugging_face::tokens};
 use crate::{
     config::Config,
@@ -27,7 +30,7 @@ use crate::{
 };
 
 /// A family of models: the ones that differ in what is computed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Family {
     /// Llama 1 to 3, SmolLM 2 and all others of that form.
     Llama,
@@ -138,7 +141,7 @@ impl Family {
 }
 
 /// The function of the gate in the feed-forward layers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Activation {
     /// x / (1 + exp(-x))
     Silu,
@@ -147,7 +150,7 @@ pub enum Activation {
 }
 
 /// What a layer's attention sees.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LayerAttention {
     /// A token sees itself and the `window - 1` tokens before it; all before
     /// it where there is none.
@@ -156,110 +159,8 @@ pub struct LayerAttention {
     pub rope: usize,
 }
 
-/// The frequencies of one rotary embedding.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Rope {
-    /// The base of the frequencies.
-    pub theta: f64,
-    /// How they are changed for longer texts.
-    pub scaling: RopeScaling,
-}
-
-/// How rotary frequencies are changed for texts longer than those of the
-/// first training.
-#[derive(Clone, PartialEq, Debug)]
-pub enum RopeScaling {
-    /// Not at all.
-    None,
-    /// Each frequency is divided by this.
-    Linear(f64),
-    /// Low frequencies are divided by `factor`, high ones stay, and those
-    /// between are mixed (Llama 3.1).
-    Llama3 {
-        /// What low frequencies are divided by.
-        factor: f64,
-        /// Frequencies that turn fewer times than this in the context are low.
-        low_freq_factor: f64,
-        /// Those that turn more times than this are high.
-        high_freq_factor: f64,
-        /// The context of the first training.
-        original_context: usize,
-    },
-    /// Each frequency is divided by a number of its own: `rope_freqs.weight`
-    /// in the GGUF of a Llama 3.
-    Factors(Vec<f32>),
-}
-
-impl Rope {
-    /// The head_dim / 2 inverse frequencies, in f32 as `transformers` has
-    /// them: dimension pair i turns by position times frequency i.
-    pub fn inverse_frequencies(&self, head_dim: usize) -> Vec<f32> {
-        let plain = (0..head_dim / 2).map(|i| {
-            let power = scalar::exp2((2 * i) as f64 / head_dim as f64 * scalar::log2(self.theta));
-            1.0 / power as f32
-        });
-        match &self.scaling {
-            RopeScaling::None => plain.collect(),
-            RopeScaling::Linear(factor) => plain.map(|f| f / *factor as f32).collect(),
-            RopeScaling::Factors(factors) => plain.zip(factors).map(|(f, factor)| f / factor).collect(),
-            &RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_context } => {
-                let context = original_context as f32;
-                let (factor, low, high) = (factor as f32, low_freq_factor as f32, high_freq_factor as f32);
-                plain
-                    .map(|f| {
-                        let wavelength = 2.0 * std::f32::consts::PI / f;
-                        if wavelength > context / low {
-                            f / factor
-                        } else if wavelength < context / high {
-                            f
-                        } else {
-                            let smooth = (context / wavelength - low) / (high - low);
-                            (1.0 - smooth) * f / factor + smooth * f
-                        }
-                    })
-                    .collect()
-            }
-        }
-    }
-}
-
-impl Rope {
-    /// By what each frequency is divided, where that differs by frequency.
-    fn divisors(&self, head_dim: usize) -> Option<Vec<f32>> {
-        match &self.scaling {
-            RopeScaling::None | RopeScaling::Linear(_) => None,
-            RopeScaling::Factors(factors) => Some(factors.clone()),
-            RopeScaling::Llama3 { .. } => {
-                let plain = Self { scaling: RopeScaling::None, ..self.clone() };
-                let pairs = plain.inverse_frequencies(head_dim).into_iter().zip(self.inverse_frequencies(head_dim));
-                Some(pairs.map(|(plain, scaled)| plain / scaled).collect())
-            }
-        }
-    }
-
-    /// The same with the rule that divisors follow from, where it is that of
-    /// Llama 3 with the numbers that all such models have. The frequencies
-    /// are the same but for the last bits.
-    fn by_rule(&self, head_dim: usize) -> Option<Self> {
-        let RopeScaling::Factors(factors) = &self.scaling else { return Some(self.clone()) };
-        let found = self.inverse_frequencies(head_dim);
-        let factor = factors.iter().fold(1.0, |most: f32, factor| most.max(*factor));
-        let rules = (4..=20).map(|power| RopeScaling::Llama3 {
-            factor: shortest(factor),
-            low_freq_factor: 1.0,
-            high_freq_factor: 4.0,
-            original_context: 1 << power,
-        });
-        let same = |rope: &Self| {
-            let pairs = rope.inverse_frequencies(head_dim).into_iter().zip(&found);
-            pairs.into_iter().all(|(a, b)| (a - b).abs() <= 1e-6 * a)
-        };
-        rules.map(|scaling| Self { scaling, ..self.clone() }).find(same)
-    }
-}
-
 /// Everything that a forward pass needs to know of a model.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Serialize, Clone, PartialEq, Debug)]
 pub struct Architecture {
     /// Which family it belongs to. What that means is in the other fields; no
     /// forward pass asks for the family.
@@ -408,11 +309,26 @@ impl Architecture {
         self.tensors().iter().map(|(_, shape)| shape.iter().map(|&n| n as u64).product::<u64>()).sum()
     }
 
-    /// The configuration for the training engine, where it can train this: a
-    /// plain Llama, whatever its family is called.
-    pub fn config(&self) -> Option<Config> {
-        let [Rope { theta, scaling: RopeScaling::None }] = self.ropes[..] else { return None };
-        let mut config = Config {
+    /// The number of weights of the first layer; the others have as many.
+    pub(crate) fn layer_parameters(&self) -> u64 {
+        let (one, none) = (self.of_layers(1), self.of_layers(0));
+        one.parameters() - none.parameters()
+    }
+
+    fn of_layers(&self, count: usize) -> Self {
+        Self { layers: self.layers[..count].to_vec(), ..self.clone() }
+    }
+
+    /// Whether all of its weights can be learned. Beside other families adapters
+    /// are learned alone.
+    pub fn learned_whole(&self) -> bool {
+        let caps = self.attention_softcap.is_some() || self.logit_softcap.is_some();
+        !self.post_norms && !caps && self.activation == Activation::Silu && self.embedding_scale == 1.0
+    }
+
+    /// Its sizes, as a configuration of Llama has them.
+    pub(crate) fn sizes(&self) -> Config {
+        Config {
             vocab_size: self.vocab,
             hidden_size: self.hidden,
             intermediate_size: self.intermediate,
@@ -421,15 +337,19 @@ impl Architecture {
             num_key_value_heads: self.kv_heads,
             head_dim: self.head_dim,
             max_position_embeddings: self.context,
-            rms_norm_eps: f64::from(self.rms_eps),
-            rope_theta: theta,
+            // 1e-5 in f32 is 0.0000099999997 in f64.
+            rms_norm_eps: shortest(self.rms_eps),
+            rope_theta: self.ropes[0].theta,
             tie_word_embeddings: self.tied,
             bos_token_id: self.bos,
             eos_token_id: self.eos.first().copied(),
             ..Config::default()
-        };
-        // 1e-5 in f32 is 0.0000099999997 in f64.
-        config.rms_norm_eps = shortest(self.rms_eps);
+        }
+    }
+
+    /// The configuration of a plain Llama, whatever its family is called.
+    pub fn config(&self) -> Option<Config> {
+        let config = self.sizes();
         let plain =
             Self { family: self.family, licence: self.licence.clone(), eos: self.eos.clone(), ..Self::from(&config) };
         (*self == plain).then_some(config)
@@ -473,7 +393,7 @@ impl From<&Config> for Architecture {
     }
 }
 
-fn inverse_root(x: f64) -> f32 {
+pub(crate) fn inverse_root(x: f64) -> f32 {
     (1.0 / x.sqrt()) as f32
 }
 

@@ -8,7 +8,7 @@
 
 use kwaya_base::{Error, Result};
 use kwaya_math::{
-    Arena, CacheAttention, Direction, NotFinite, Packed, Pages, Pool, RopeTable, Rounded, Row, add_assign,
+    Arena, CacheAttention, Direction, NotFinite, Packed, Pages, Pool, RopeTable, Rounded, Row, add_assign, add_to_rows,
     blocks::dequantise, geglu, project, rms_norm, rope, scale, softcap, swiglu,
 };
 
@@ -177,7 +177,7 @@ impl Decoder {
             );
             if let Some(biases) = &weights.biases {
                 for (out, bias) in [&mut *query, key, value].into_iter().zip(biases) {
-                    add_to_rows(out, bias);
+                    add_to_rows(pool, out, bias);
                 }
             }
             if let Some([of_query, of_key]) = &weights.head_norms {
@@ -274,14 +274,6 @@ fn add_branch(
         Some(weight) => {
             rms_norm(pool, norm, inverse, branch, weight, epsilon);
             add_assign(pool, x, norm);
-        }
-    }
-}
-
-fn add_to_rows(rows: &mut [f32], bias: &[f32]) {
-    for row in rows.chunks_mut(bias.len()) {
-        for (x, bias) in row.iter_mut().zip(bias) {
-            *x += bias;
         }
     }
 }

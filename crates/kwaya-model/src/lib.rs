@@ -5,8 +5,9 @@
 //! pre-norm transformer of Vaswani et al. 2017 with RMS norms, rotary
 //! positions, SwiGLU and grouped-query attention. It is the architecture that
 //! every engine reads, which is why Kwaya builds no other. Models of its
-//! relatives are read: an [`Architecture`] says as data in what they differ,
-//! and a [`Source`] has their weights, from safetensors or GGUF.
+//! relatives are read, and adapters are learned beside them: an [`Architecture`]
+//! says as data in what they differ, and a [`Source`] has their weights, from
+//! safetensors or GGUF.
 //!
 //! The shape alphabet of this crate: `N` positions of a batch (rows times
 //! tokens per row), `C` hidden size, `Q` heads x head size, `K` key/value

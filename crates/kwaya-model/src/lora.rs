@@ -22,8 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     activations::Sizes,
-    architecture::{EMBEDDING, HEAD},
-    config::Config,
+    architecture::{Architecture, EMBEDDING, HEAD},
     model::Tensor,
     network::Frozen,
 };
@@ -157,27 +156,27 @@ impl Lora {
     }
 
     /// Whether a model of these sizes has the tokens.
-    fn tokens_fit(&self, config: &Config) -> bool {
-        self.tokens.is_none_or(|tokens| tokens.range().end <= config.vocab_size)
+    fn tokens_fit(&self, a: &Architecture) -> bool {
+        self.tokens.is_none_or(|tokens| tokens.range().end <= a.vocab)
     }
 
     /// How many numbers the adapters of one layer have.
-    fn layer_parameters(&self, config: &Config) -> usize {
-        let sizes = Sizes::of(config);
+    fn layer_parameters(&self, a: &Architecture) -> usize {
+        let sizes = Sizes::of(a);
         let shapes = self.targets.iter().map(|target| target.shape(&sizes));
         shapes.map(|(rows, cols)| self.rank * (rows + cols)).sum()
     }
 
     /// How many numbers are learned.
-    pub fn parameters(&self, config: &Config) -> u64 {
-        let rows = self.tokens.map_or(0, |tokens| tokens.count as usize) * tables(config).len();
-        config.num_hidden_layers as u64 * self.layer_parameters(config) as u64 + (rows * config.hidden_size) as u64
+    pub fn parameters(&self, a: &Architecture) -> u64 {
+        let rows = self.tokens.map_or(0, |tokens| tokens.count as usize) * tables(a).len();
+        a.layers.len() as u64 * self.layer_parameters(a) as u64 + (rows * a.hidden) as u64
     }
 }
 
 /// The tables that have a row for each token.
-fn tables(config: &Config) -> &'static [&'static str] {
-    if config.tie_word_embeddings { &[EMBEDDING] } else { &[EMBEDDING, HEAD] }
+fn tables(a: &Architecture) -> &'static [&'static str] {
+    if a.tied { &[EMBEDDING] } else { &[EMBEDDING, HEAD] }
 }
 
 /// Adapters for all layers of a model.
@@ -201,10 +200,10 @@ impl Adapters {
     /// # Panics
     /// When the numbers are not valid, which [`Lora::validate`] tells, or the
     /// model lacks the tokens.
-    pub fn zeros(config: &Config, lora: Lora) -> Self {
+    pub fn zeros(a: &Architecture, lora: Lora) -> Self {
         lora.validate().expect("valid adapters");
-        assert!(lora.tokens_fit(config), "adapters: {:?} in a vocabulary of {}", lora.tokens, config.vocab_size);
-        let (rank, sizes) = (lora.rank, Sizes::of(config));
+        assert!(lora.tokens_fit(a), "adapters: {:?} in a vocabulary of {}", lora.tokens, a.vocab);
+        let (rank, sizes) = (lora.rank, Sizes::of(a));
         let mut places = [const { None }; 7];
         let mut end = 0;
         let mut take = |values: usize| {
@@ -217,11 +216,11 @@ impl Adapters {
         }
         let layer_length = end;
         let mut tensors = Vec::new();
-        for layer in 0..config.num_hidden_layers {
+        for layer in 0..a.layers.len() {
             for &target in &lora.targets {
                 let (rows, cols) = target.shape(&sizes);
-                let (a, b) = places[target as usize].clone().expect("each target has a place");
-                for (name, shape, range) in [("A", [rank, cols], a), ("B", [rows, rank], b)] {
+                let (of_a, of_b) = places[target as usize].clone().expect("each target has a place");
+                for (name, shape, range) in [("A", [rank, cols], of_a), ("B", [rows, rank], of_b)] {
                     let name = format!("model.layers.{layer}.{}.lora_{name}.weight", target.place());
                     let start = layer * layer_length;
                     let range = start + range.start..start + range.end;
@@ -229,11 +228,11 @@ impl Adapters {
                 }
             }
         }
-        let layers = config.num_hidden_layers;
+        let layers = a.layers.len();
         let rows = lora.tokens.map(|Tokens { count, .. }| {
-            let (count, c) = (count as usize, config.hidden_size);
+            let (count, c) = (count as usize, a.hidden);
             let mut end = layers * layer_length;
-            let places: Vec<Range<usize>> = (tables(config).iter())
+            let places: Vec<Range<usize>> = (tables(a).iter())
                 .map(|table| {
                     let name = table.replace(".weight", ROWS);
                     let range = end..end + count * c;
@@ -254,8 +253,8 @@ impl Adapters {
     ///
     /// # Panics
     /// As [`Adapters::zeros`].
-    pub fn random(config: &Config, lora: Lora, seed: u64) -> Self {
-        let mut adapters = Self::zeros(config, lora);
+    pub fn random(a: &Architecture, lora: Lora, seed: u64) -> Self {
+        let mut adapters = Self::zeros(a, lora);
         for (stage, tensor) in (INITIAL_ADAPTERS..).zip(&adapters.tensors) {
             if tensor.name.ends_with("lora_A.weight") {
                 let cols = tensor.shape[1];
@@ -275,7 +274,7 @@ impl Adapters {
     /// # Panics
     /// As [`Adapters::zeros`].
     pub fn fresh(frozen: &Frozen<'_>, lora: Lora, seed: u64) -> Self {
-        let mut adapters = Self::random(frozen.config(), lora, seed);
+        let mut adapters = Self::random(frozen.architecture(), lora, seed);
         if let (Some(tokens), Some([embedding, head])) = (adapters.lora.tokens, adapters.rows.clone()) {
             // Where both are in one place they are equal.
             frozen.head_rows(tokens.range(), &mut adapters.weights[head]);
@@ -313,12 +312,12 @@ impl Adapters {
     }
 
     /// Whether they are for a model of these sizes.
-    pub fn fits(&self, config: &Config) -> bool {
-        let (rank, sizes) = (self.lora.rank, Sizes::of(config));
+    pub fn fits(&self, a: &Architecture) -> bool {
+        let (rank, sizes) = (self.lora.rank, Sizes::of(a));
         let mut places = self.lora.targets.iter().zip(self.places.iter().flatten());
-        self.layers == config.num_hidden_layers
-            && self.lora.parameters(config) == self.weights.len() as u64
-            && self.lora.tokens_fit(config)
+        self.layers == a.layers.len()
+            && self.lora.parameters(a) == self.weights.len() as u64
+            && self.lora.tokens_fit(a)
             && places.all(|(target, (a, b))| {
                 let (rows, cols) = target.shape(&sizes);
                 (a.len(), b.len()) == (rank * cols, rank * rows)

@@ -4,11 +4,16 @@
 use std::{collections::BTreeMap, ops::Range, path::Path};
 
 use kwaya_base::{Error, Result, files};
-use kwaya_math::{Pool, philox};
+use kwaya_math::{Format, Pool, philox};
 use safetensors::Dtype;
 use serde::Serialize;
 
-use crate::{config::Config, lora::Target, tensors};
+use crate::{
+    architecture::{Architecture, EMBEDDING, HEAD, NORM},
+    config::Config,
+    lora::Target,
+    tensors,
+};
 
 /// The random numbers of fresh weights: the stage of tensor `i` is this + `i`.
 const INITIAL_WEIGHTS: u32 = 1 << 16;
@@ -38,6 +43,10 @@ pub(crate) struct LayerRanges {
     pub(crate) gate: Range<usize>,
     pub(crate) up: Range<usize>,
     pub(crate) down: Range<usize>,
+    /// Of query, key and value, where the family has them.
+    pub(crate) biases: Option<[Range<usize>; 3]>,
+    /// Of each head of query and key, where the family has them.
+    pub(crate) head_norms: Option<[Range<usize>; 2]>,
 }
 
 impl LayerRanges {
@@ -75,10 +84,12 @@ impl Layout {
     }
 }
 
-/// A Llama model.
+/// A model all of whose weights are learned: a Llama, or one that differs from
+/// it in what [`Architecture::learned_whole`] allows.
 pub struct Model {
-    /// Its sizes.
+    /// Its sizes; of a plain Llama all that there is to say.
     pub config: Config,
+    architecture: Architecture,
     weights: Vec<f32>,
     tensors: Vec<Tensor>,
     layout: Layout,
@@ -91,9 +102,19 @@ impl Model {
     /// When the configuration is not valid: [`Config::validate`] comes first.
     pub fn zeros(config: Config) -> Self {
         config.validate().expect("a valid configuration");
-        let (tensors, layout) = lay_out(&config);
+        let architecture = Architecture::from(&config);
+        Self { config, ..Self::of(architecture) }
+    }
+
+    /// A model of any architecture that can be learned whole, with every weight 0.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub fn of(architecture: Architecture) -> Self {
+        assert!(architecture.learned_whole(), "a model of which adapters alone are learned");
+        let (tensors, layout) = lay_out(&architecture);
         let length = tensors.last().map_or(0, |tensor| tensor.range.end);
-        Self { config, weights: kwaya_math::zeros(length), tensors, layout }
+        Self { config: architecture.sizes(), architecture, weights: kwaya_math::zeros(length), tensors, layout }
     }
 
     /// A fresh model. Matrices are normal with deviation `initializer_range`;
@@ -104,11 +125,17 @@ impl Model {
     /// # Panics
     /// As [`Model::zeros`].
     pub fn random(config: Config, seed: u64, pool: &Pool) -> Self {
-        let mut model = Self::zeros(config);
-        let deviation = model.config.initializer_range as f32;
-        let residual = deviation / ((2 * model.config.num_hidden_layers) as f32).sqrt();
-        for (stage, tensor) in (INITIAL_WEIGHTS..).zip(&model.tensors) {
-            let weights = &mut model.weights[tensor.range.clone()];
+        let deviation = config.initializer_range;
+        Self::zeros(config).randomised(deviation, seed, pool)
+    }
+
+    /// The same for a model that is there; vectors of any kind become 1.
+    #[must_use]
+    pub fn randomised(mut self, deviation: f64, seed: u64, pool: &Pool) -> Self {
+        let deviation = deviation as f32;
+        let residual = deviation / ((2 * self.layout.layers.len()) as f32).sqrt();
+        for (stage, tensor) in (INITIAL_WEIGHTS..).zip(&self.tensors) {
+            let weights = &mut self.weights[tensor.range.clone()];
             if !tensor.decays {
                 weights.fill(1.0);
             } else if tensor.name.ends_with("o_proj.weight") || tensor.name.ends_with("down_proj.weight") {
@@ -117,7 +144,7 @@ impl Model {
                 philox::fill_normal(pool, weights, deviation, seed, stage);
             }
         }
-        model
+        self
     }
 
     /// Reads `config.json` and `model.safetensors` from a folder in Hugging
@@ -161,7 +188,8 @@ impl Model {
     /// bytes. The configuration comes last: a folder that has one is whole.
     ///
     /// # Errors
-    /// When a file cannot be written.
+    /// When a file cannot be written; `exchange-unsayable` for what a
+    /// configuration cannot say.
     pub fn save(&self, folder: &Path) -> Result<()> {
         let mut sorted: Vec<&Tensor> = self.tensors.iter().collect();
         sorted.sort_by(|a, b| a.name.cmp(&b.name));
@@ -173,7 +201,11 @@ impl Model {
         let generation =
             BTreeMap::from([("bos_token_id", self.config.bos_token_id), ("eos_token_id", self.config.eos_token_id)]);
         write_json(&folder.join("generation_config.json"), &generation)?;
-        write_json(&folder.join("config.json"), &self.config)
+        let path = folder.join("config.json");
+        match self.architecture.config() {
+            Some(_) => write_json(&path, &self.config),
+            None => write_json(&path, &self.architecture.config_json(Format::F32)?),
+        }
     }
 
     /// All weights, in the order of [`Model::tensors`].
@@ -191,6 +223,11 @@ impl Model {
         &self.tensors
     }
 
+    /// What it computes.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -203,34 +240,35 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 }
 
 /// Lays the tensors one after the other, in the order of the forward pass.
-fn lay_out(config: &Config) -> (Vec<Tensor>, Layout) {
-    let (v, c, f) = (config.vocab_size, config.hidden_size, config.intermediate_size);
-    let (q, k) = (config.query_size(), config.key_value_size());
-    let mut tensors: Vec<Tensor> = Vec::new();
-    let mut place = |name: String, shape: &[usize]| {
-        let start = tensors.last().map_or(0, |tensor| tensor.range.end);
-        let range = start..start + shape.iter().product::<usize>();
-        tensors.push(Tensor { name, shape: shape.to_vec(), range: range.clone(), decays: shape.len() > 1 });
-        range
-    };
-    let embedding = place("model.embed_tokens.weight".into(), &[v, c]);
-    let layers = (0..config.num_hidden_layers)
-        .map(|layer| {
-            let mut place = |name: &str, shape: &[usize]| place(format!("model.layers.{layer}.{name}.weight"), shape);
-            LayerRanges {
-                input_norm: place("input_layernorm", &[c]),
-                query: place("self_attn.q_proj", &[q, c]),
-                key: place("self_attn.k_proj", &[k, c]),
-                value: place("self_attn.v_proj", &[k, c]),
-                output: place("self_attn.o_proj", &[c, q]),
-                post_attention_norm: place("post_attention_layernorm", &[c]),
-                gate: place("mlp.gate_proj", &[f, c]),
-                up: place("mlp.up_proj", &[f, c]),
-                down: place("mlp.down_proj", &[c, f]),
-            }
-        })
-        .collect();
-    let norm = place("model.norm.weight".into(), &[c]);
-    let head = if config.tie_word_embeddings { embedding.clone() } else { place("lm_head.weight".into(), &[v, c]) };
+fn lay_out(a: &Architecture) -> (Vec<Tensor>, Layout) {
+    let mut end = 0;
+    let tensors = a.tensors().into_iter().map(|(name, shape)| {
+        let start = end;
+        end += shape.iter().product::<usize>();
+        Tensor { name, range: start..end, decays: shape.len() > 1, shape }
+    });
+    let tensors: Vec<Tensor> = tensors.collect();
+    let places: BTreeMap<&str, &Range<usize>> = tensors.iter().map(|tensor| (&*tensor.name, &tensor.range)).collect();
+    let place = |name: &str| places[name].clone();
+    let layers = (0..a.layers.len()).map(|layer| {
+        let place = |name: &str| place(&format!("model.layers.{layer}.{name}"));
+        let bias = |name: &str| place(&format!("self_attn.{name}_proj.bias"));
+        LayerRanges {
+            input_norm: place("input_layernorm.weight"),
+            query: place("self_attn.q_proj.weight"),
+            key: place("self_attn.k_proj.weight"),
+            value: place("self_attn.v_proj.weight"),
+            output: place("self_attn.o_proj.weight"),
+            post_attention_norm: place("post_attention_layernorm.weight"),
+            gate: place("mlp.gate_proj.weight"),
+            up: place("mlp.up_proj.weight"),
+            down: place("mlp.down_proj.weight"),
+            biases: a.qkv_bias.then(|| ["q", "k", "v"].map(bias)),
+            head_norms: a.qk_norm.then(|| ["self_attn.q_norm.weight", "self_attn.k_norm.weight"].map(place)),
+        }
+    });
+    let layers = layers.collect();
+    let (embedding, norm) = (place(EMBEDDING), place(NORM));
+    let head = if a.tied { embedding.clone() } else { place(HEAD) };
     (tensors, Layout { embedding, layers, norm, head })
 }

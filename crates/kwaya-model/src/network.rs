@@ -8,26 +8,24 @@ use kwaya_base::{Error, Result};
 use kwaya_math::{
     Matrix, Pool, Precision,
     blocks::{dequantise, dequantise_rows},
-    embedding,
+    embedding, scale,
 };
 
 use crate::{
     activations::{Activations, Keep, Sizes},
-    architecture,
-    config::Config,
+    architecture::{self, Architecture},
     lora::{Adapter, Adapters, LayerAdapters, Rows, Target},
     model::{LayerRanges, Layout, Model, Tensor},
     source::{Source, View},
 };
 
-/// The weights of a plain Llama as they lie in their files, in any format.
+/// The weights of a model as they lie in their files, in any format.
 ///
 /// A matrix is made f32 when it is multiplied with, in the forward pass and
 /// again in the backward pass: beside the files they take the memory of one
-/// matrix, which stays in the cache, and of the head.
+/// matrix, which stays in the cache, of the head, and of vectors.
 pub struct Frozen<'a> {
     source: &'a Source,
-    config: Config,
     embedding: View<'a>,
     layers: Vec<FrozenLayer<'a>>,
     norm: Vec<f32>,
@@ -36,8 +34,15 @@ pub struct Frozen<'a> {
 
 /// One layer of them.
 pub(crate) struct FrozenLayer<'a> {
-    input_norm: Vec<f32>,
-    post_attention_norm: Vec<f32>,
+    input_norm: Vec<f32>, // (C)
+    /// Of query, key and value, where the family has them.
+    biases: Option<[Vec<f32>; 3]>, // (Q), (K), (K)
+    /// Of each head of query and key, where the family has them.
+    head_norms: Option<[Vec<f32>; 2]>, // (head_dim)
+    /// After attention and after the feed-forward layers, where the family
+    /// has them.
+    post_norms: Option<[Vec<f32>; 2]>, // (C)
+    feed_forward_norm: Vec<f32>, // (C)
     /// In the order of [`Target::ALL`].
     matrices: [View<'a>; 7],
 }
@@ -46,19 +51,19 @@ impl<'a> Frozen<'a> {
     /// The weights of `source`, checked whole.
     ///
     /// # Errors
-    /// What [`Source::check`] says; `lora-family` for a model that is no plain
-    /// Llama; `model-not-finite` for weights that are no finite numbers.
+    /// What [`Source::check`] says; `model-not-finite` for weights that are no
+    /// finite numbers.
     pub fn new(source: &'a Source, pool: &Pool) -> Result<Self> {
         source.check()?;
-        let config = source.config()?;
+        let (a, sizes) = (source.architecture(), Sizes::of(source.architecture()));
         // Each matrix is made f32 once, for the check alone; the head stays.
-        let mut head = kwaya_math::zeros(config.vocab_size * config.hidden_size);
-        let mut room = vec![0.0; widest(&Sizes::of(&config))];
-        let layers = (0..config.num_hidden_layers).map(|layer| {
-            let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
+        let mut head = kwaya_math::zeros(a.vocab * a.hidden);
+        let mut room = vec![0.0; widest(&sizes)];
+        let layers = (0..a.layers.len()).map(|layer| {
+            let name = |part: &str| format!("model.layers.{layer}.{part}");
             let mut matrix = |target: Target| {
-                let (rows, cols) = target.shape(&Sizes::of(&config));
-                checked(source, &name(&target.place()), &mut room[..rows * cols], pool)
+                let (rows, cols) = target.shape(&sizes);
+                checked(source, &name(&format!("{}.weight", target.place())), &mut room[..rows * cols], pool)
             };
             let matrices = [
                 matrix(Target::Query)?,
@@ -69,34 +74,46 @@ impl<'a> Frozen<'a> {
                 matrix(Target::Up)?,
                 matrix(Target::Down)?,
             ];
-            let norm = |part: &str| checked_vector(source, &name(part), config.hidden_size, pool);
-            let (input_norm, post_attention_norm) = (norm("input_layernorm")?, norm("post_attention_layernorm")?);
-            Ok(FrozenLayer { input_norm, post_attention_norm, matrices })
+            let norm = |part: &str| vector(source, &name(&format!("{part}.weight")));
+            let bias = |part: &str| vector(source, &name(&format!("self_attn.{part}.bias")));
+            let pair = |wanted: bool, [one, other]: [&str; 2]| {
+                wanted.then(|| Ok::<_, Error>([norm(one)?, norm(other)?])).transpose()
+            };
+            let biases = a.qkv_bias.then(|| Ok::<_, Error>([bias("q_proj")?, bias("k_proj")?, bias("v_proj")?]));
+            let before = if a.post_norms { "pre_feedforward_layernorm" } else { "post_attention_layernorm" };
+            Ok(FrozenLayer {
+                input_norm: norm("input_layernorm")?,
+                biases: biases.transpose()?,
+                head_norms: pair(a.qk_norm, ["self_attn.q_norm", "self_attn.k_norm"])?,
+                post_norms: pair(a.post_norms, ["post_attention_layernorm", "post_feedforward_layernorm"])?,
+                feed_forward_norm: norm(before)?,
+                matrices,
+            })
         });
         let layers = layers.collect::<Result<_>>()?;
         let embedding = checked(source, architecture::EMBEDDING, &mut head, pool)?;
-        if !config.tie_word_embeddings {
+        if !a.tied {
             checked(source, architecture::HEAD, &mut head, pool)?;
         }
-        let norm = checked_vector(source, architecture::NORM, config.hidden_size, pool)?;
-        Ok(Self { source, config, embedding, layers, norm, head })
+        let norm = vector(source, architecture::NORM)?;
+        Ok(Self { source, embedding, layers, norm, head })
     }
 
-    /// Its sizes.
-    pub fn config(&self) -> &Config {
-        &self.config
+    /// What it computes.
+    pub fn architecture(&self) -> &'a Architecture {
+        self.source.architecture()
     }
 
     /// (rows, C) of the embedding table.
     pub(crate) fn embedding_rows(&self, rows: Range<usize>, out: &mut [f32]) {
-        for (row, out) in rows.zip(out.chunks_mut(self.config.hidden_size)) {
+        for (row, out) in rows.zip(out.chunks_mut(self.architecture().hidden)) {
             dequantise(self.embedding.format, self.embedding.row(row), out);
         }
     }
 
     /// (rows, C) of the head.
     pub(crate) fn head_rows(&self, rows: Range<usize>, out: &mut [f32]) {
-        let c = self.config.hidden_size;
+        let c = self.architecture().hidden;
         out.copy_from_slice(&self.head[rows.start * c..rows.end * c]);
     }
 
@@ -105,37 +122,30 @@ impl<'a> Frozen<'a> {
         self.source
     }
 
-    /// The bytes of memory that it takes, beside the files.
-    pub fn bytes(config: &Config) -> u64 {
-        4 * (config.vocab_size + 1 + 2 * config.num_hidden_layers) as u64 * config.hidden_size as u64
+    /// The bytes of memory that it takes, beside the files: the head and all
+    /// vectors.
+    pub fn bytes(a: &Architecture) -> u64 {
+        let tensors = a.tensors();
+        let vectors = tensors.iter().filter(|(_, shape)| shape.len() == 1).map(|(_, shape)| shape[0]);
+        4 * (a.vocab * a.hidden + vectors.sum::<usize>()) as u64
     }
 
     /// A model with these weights and `adapters`, if any, merged into them.
     ///
+    /// # Errors
+    /// As [`Source::learned_whole`].
+    ///
     /// # Panics
     /// When the adapters are for another model.
-    pub fn merged(&self, adapters: Option<&Adapters>, pool: &Pool) -> Model {
-        assert!(adapters.is_none_or(|adapters| adapters.fits(&self.config)), "adapters of another model");
-        let mut model = Model::zeros(self.config.clone());
-        let (ranges, norm) = (model.layout().layers.clone(), model.layout().norm.clone());
-        let (embedding, head) = (model.layout().embedding.clone(), model.layout().head.clone());
-        let weights = model.weights_mut();
-        widen(&self.embedding, &mut weights[embedding], pool);
-        weights[head].copy_from_slice(&self.head);
-        weights[norm].copy_from_slice(&self.norm);
-        for (layer, ranges) in self.layers.iter().zip(&ranges) {
-            weights[ranges.input_norm.clone()].copy_from_slice(&layer.input_norm);
-            weights[ranges.post_attention_norm.clone()].copy_from_slice(&layer.post_attention_norm);
-            for (target, view) in Target::ALL.into_iter().zip(&layer.matrices) {
-                widen(view, &mut weights[ranges.matrix(target).clone()], pool);
-            }
-        }
+    pub fn merged(&self, adapters: Option<&Adapters>, pool: &Pool) -> Result<Model> {
+        assert!(adapters.is_none_or(|adapters| adapters.fits(self.architecture())), "adapters of another model");
+        let mut model = Model::from_source(self.source, pool)?;
         if let Some(adapters) = adapters {
             for Tensor { name, range, .. } in model.tensors().to_vec() {
                 adapters.merge_named(&name, &mut model.weights_mut()[range], pool);
             }
         }
-        model
+        Ok(model)
     }
 }
 
@@ -144,10 +154,10 @@ impl Model {
     /// whole.
     ///
     /// # Errors
-    /// As [`Frozen::new`].
+    /// As [`Frozen::new`], and as [`Source::learned_whole`].
     pub fn from_source(source: &Source, pool: &Pool) -> Result<Self> {
         source.check()?;
-        let mut model = Self::zeros(source.config()?);
+        let mut model = Self::of(source.learned_whole()?.clone());
         for Tensor { name, range, .. } in model.tensors().to_vec() {
             checked(source, &name, &mut model.weights_mut()[range], pool)?;
         }
@@ -164,16 +174,20 @@ pub(crate) fn widest(sizes: &Sizes) -> usize {
 fn checked<'a>(source: &'a Source, name: &str, room: &mut [f32], pool: &Pool) -> Result<View<'a>> {
     let view = source.tensor(name)?;
     widen(&view, room, pool);
-    if !room.iter().all(|value| value.is_finite()) {
-        return Err(Error::new("model-not-finite").path(source.path()).arg("tensor", name));
-    }
-    Ok(view)
+    finite(source, name, room).map(|()| view)
 }
 
-fn checked_vector(source: &Source, name: &str, length: usize, pool: &Pool) -> Result<Vec<f32>> {
-    let mut values = vec![0.0; length];
-    checked(source, name, &mut values, pool)?;
-    Ok(values)
+/// A vector, whose values are all finite.
+fn vector(source: &Source, name: &str) -> Result<Vec<f32>> {
+    let values = source.tensor(name)?.values();
+    finite(source, name, &values).map(|()| values)
+}
+
+fn finite(source: &Source, name: &str, values: &[f32]) -> Result<()> {
+    if values.iter().all(|value| value.is_finite()) {
+        return Ok(());
+    }
+    Err(Error::new("model-not-finite").path(source.path()).arg("tensor", name))
 }
 
 /// A tensor as f32.
@@ -198,11 +212,11 @@ impl<'a> From<&'a Model> for Network<'a> {
 }
 
 impl<'a> Network<'a> {
-    /// Its sizes.
-    pub fn config(self) -> &'a Config {
+    /// What it computes.
+    pub fn architecture(self) -> &'a Architecture {
         match self {
-            Self::Whole(model) => &model.config,
-            Self::Adapted(frozen, _) => &frozen.config,
+            Self::Whole(model) => model.architecture(),
+            Self::Adapted(frozen, _) => frozen.architecture(),
         }
     }
 
@@ -217,9 +231,9 @@ impl<'a> Network<'a> {
     /// Memory for training on batches of up to `rows` x `tokens_per_row`.
     pub fn activations(self, rows: usize, tokens_per_row: usize, precision: Precision, keep: Keep) -> Activations {
         match self {
-            Self::Whole(model) => Activations::new(&model.config, rows, tokens_per_row, precision, keep),
+            Self::Whole(model) => Activations::new(model.architecture(), rows, tokens_per_row, precision, keep),
             Self::Adapted(frozen, adapters) => {
-                Activations::adapted(&frozen.config, adapters.lora(), rows, tokens_per_row, precision, keep)
+                Activations::adapted(frozen.architecture(), adapters.lora(), rows, tokens_per_row, precision, keep)
             }
         }
     }
@@ -227,9 +241,9 @@ impl<'a> Network<'a> {
     /// Memory for [`crate::loss`] and [`crate::logits`] alone, in f32.
     pub fn forward_only(self, rows: usize, tokens_per_row: usize) -> Activations {
         match self {
-            Self::Whole(model) => Activations::forward_only(&model.config, rows, tokens_per_row),
+            Self::Whole(model) => Activations::forward_only(model.architecture(), rows, tokens_per_row),
             Self::Adapted(frozen, adapters) => {
-                Activations::adapted_forward_only(&frozen.config, adapters.lora(), rows, tokens_per_row)
+                Activations::adapted_forward_only(frozen.architecture(), adapters.lora(), rows, tokens_per_row)
             }
         }
     }
@@ -250,7 +264,8 @@ impl<'a> Network<'a> {
         }
     }
 
-    /// The rows of the embedding table that `tokens` name.
+    /// The rows of the embedding table that `tokens` name, as large as the
+    /// family has them.
     pub(crate) fn embed(self, out: &mut [f32], tokens: &[u32], pool: &Pool) {
         match self {
             Self::Whole(model) => embedding(pool, out, &model.weights()[model.layout().embedding.clone()], tokens),
@@ -260,11 +275,14 @@ impl<'a> Network<'a> {
             }
         }
         if let Some(rows) = self.rows() {
-            for (&token, out) in tokens.iter().zip(out.chunks_mut(self.config().hidden_size)) {
+            for (&token, out) in tokens.iter().zip(out.chunks_mut(self.architecture().hidden)) {
                 if let Some(place) = rows.place(token) {
                     out.copy_from_slice(&rows.embedding[place]);
                 }
             }
+        }
+        if self.architecture().embedding_scale != 1.0 {
+            scale(pool, out, self.architecture().embedding_scale);
         }
     }
 
@@ -298,7 +316,7 @@ impl<'a> Network<'a> {
             Self::Whole(model) => &model.weights()[model.layout().head.clone()],
             Self::Adapted(frozen, _) => &frozen.head,
         };
-        Matrix::new(weights, self.config().vocab_size, self.config().hidden_size)
+        Matrix::new(weights, self.architecture().vocab, self.architecture().hidden)
     }
 }
 
@@ -345,11 +363,40 @@ impl<'a> LayerWeights<'a> {
         }
     }
 
-    /// (C)
-    pub(crate) fn post_attention_norm(&self) -> &'a [f32] {
+    /// (Q), (K), (K)
+    pub(crate) fn biases(&self) -> Option<[&'a [f32]; 3]> {
         match *self {
-            Self::Whole(weights, ranges) => &weights[ranges.post_attention_norm.clone()],
-            Self::Frozen(layer, _) => &layer.post_attention_norm,
+            Self::Whole(weights, ranges) => ranges.biases.as_ref().map(|places| within(weights, places)),
+            Self::Frozen(layer, _) => layer.biases.as_ref().map(|biases| biases.each_ref().map(|bias| &bias[..])),
         }
     }
+
+    /// (head_dim) of query and key.
+    pub(crate) fn head_norms(&self) -> Option<[&'a [f32]; 2]> {
+        match *self {
+            Self::Whole(weights, ranges) => ranges.head_norms.as_ref().map(|places| within(weights, places)),
+            Self::Frozen(layer, _) => layer.head_norms.as_ref().map(|norms| norms.each_ref().map(|norm| &norm[..])),
+        }
+    }
+
+    /// (C) after attention and after the feed-forward layers.
+    pub(crate) fn post_norms(&self) -> Option<[&'a [f32]; 2]> {
+        match *self {
+            // No such family is learned whole.
+            Self::Whole(..) => None,
+            Self::Frozen(layer, _) => layer.post_norms.as_ref().map(|norms| norms.each_ref().map(|norm| &norm[..])),
+        }
+    }
+
+    /// (C)
+    pub(crate) fn feed_forward_norm(&self) -> &'a [f32] {
+        match *self {
+            Self::Whole(weights, ranges) => &weights[ranges.post_attention_norm.clone()],
+            Self::Frozen(layer, _) => &layer.feed_forward_norm,
+        }
+    }
+}
+
+fn within<'a, const N: usize>(weights: &'a [f32], places: &[Range<usize>; N]) -> [&'a [f32]; N] {
+    places.each_ref().map(|place| &weights[place.clone()])
 }

@@ -10,7 +10,8 @@ use safetensors::Dtype;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    config::{self, Config},
+    architecture::Architecture,
+    config,
     lora::{Adapters, Lora, TOKENS_MAX, Target, Tokens, lora_value},
     model::write_json,
     tensors::{self, Mapped},
@@ -106,17 +107,17 @@ impl Adapters {
     /// `model-tensor-missing`, `model-tensor-wrong` and `model-tensor-extra`
     /// where the weights are not those of the configuration and the model;
     /// `model-not-finite`.
-    pub fn load(folder: &Path, config: &Config) -> Result<Self> {
+    pub fn load(folder: &Path, a: &Architecture) -> Result<Self> {
         let path = &folder.join(CONFIG);
-        let lora = read_config(path, config)?;
+        let lora = read_config(path, a)?;
         let path = &folder.join(WEIGHTS);
         let mapped = Mapped::open(path)?;
         let (start, header) = mapped.header(path)?;
-        let needed = 2 * lora.parameters(config);
+        let needed = 2 * lora.parameters(a);
         if mapped.bytes().len() as u64 <= needed {
             return Err(Error::new("lora-too-short").path(path).arg("bytes", mapped.bytes().len()));
         }
-        let mut adapters = Self::zeros(config, lora);
+        let mut adapters = Self::zeros(a, lora);
         let mut found = header.tensors();
         for tensor in adapters.tensors().to_vec() {
             let name = format!("{PREFIX}{}", tensor.name);
@@ -169,7 +170,7 @@ fn read_map(path: &Path) -> Result<Map<String, Value>> {
 }
 
 /// Checks the configuration of adapters for a `model` of these sizes.
-fn read_config(path: &Path, model: &Config) -> Result<Lora> {
+fn read_config(path: &Path, model: &Architecture) -> Result<Lora> {
     let map = read_map(path)?;
     let nothing = Value::Null;
     let get = |key: &str| map.get(key).unwrap_or(&nothing);
@@ -208,8 +209,8 @@ fn read_config(path: &Path, model: &Config) -> Result<Lora> {
     };
     targets.sort_unstable();
     let Some(tokens) = tokens(get("trainable_token_indices"), model) else {
-        let tables = if model.tie_word_embeddings { &TABLES[..1] } else { &TABLES };
-        let run = format!("[N, N + 1, ..., {} at most]", model.vocab_size - 1);
+        let tables = if model.tied { &TABLES[..1] } else { &TABLES };
+        let run = format!("[N, N + 1, ..., {} at most]", model.vocab - 1);
         let possible: Vec<String> = tables.iter().map(|table| format!("\"{table}\": {run}")).collect();
         return refuse("trainable_token_indices", &format!("null, {{{}}}", possible.join(", ")));
     };
@@ -221,7 +222,7 @@ fn read_config(path: &Path, model: &Config) -> Result<Lora> {
 
 /// The tokens whose rows are learned, if any: one ascending run of them, and
 /// the same of all tables that the model has. `None` for anything else.
-fn tokens(stated: &Value, model: &Config) -> Option<Option<Tokens>> {
+fn tokens(stated: &Value, model: &Architecture) -> Option<Option<Tokens>> {
     let of_table = |table: &str| match stated {
         Value::Array(indices) if table == TABLES[0] => Some(indices),
         Value::Object(tables) => tables.get(table)?.as_array(),
@@ -235,11 +236,11 @@ fn tokens(stated: &Value, model: &Config) -> Option<Option<Tokens>> {
         _ => {}
     }
     let indices = of_table(TABLES[0])?;
-    let same = of_table(TABLES[1]).map_or(model.tie_word_embeddings, |others| others == indices);
+    let same = of_table(TABLES[1]).map_or(model.tied, |others| others == indices);
     let first = u32::try_from(indices.first()?.as_u64()?).ok()?;
     let run = (u64::from(first)..).zip(indices).all(|(expected, index)| index.as_u64() == Some(expected));
     let tokens = Tokens { first, count: u32::try_from(indices.len()).ok()? };
-    (same && run && tokens.range().end <= model.vocab_size).then_some(Some(tokens))
+    (same && run && tokens.range().end <= model.vocab).then_some(Some(tokens))
 }
 
 #[cfg(test)]
@@ -247,9 +248,10 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::config::Config;
 
-    fn config() -> Config {
-        Config {
+    fn architecture() -> Architecture {
+        Architecture::from(&Config {
             vocab_size: 9,
             hidden_size: 8,
             intermediate_size: 12,
@@ -258,7 +260,11 @@ mod tests {
             num_key_value_heads: 1,
             head_dim: 4,
             ..Config::default()
-        }
+        })
+    }
+
+    fn with_layers(count: usize) -> Architecture {
+        Architecture { layers: vec![architecture().layers[0]; count], ..architecture() }
     }
 
     fn lora() -> Lora {
@@ -269,8 +275,8 @@ mod tests {
     fn what_is_saved_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let tokens = Some(Tokens { first: 3, count: 4 });
-        for (tokens, tie_word_embeddings) in [(tokens, false), (tokens, true), (None, true)] {
-            let config = Config { tie_word_embeddings, ..config() };
+        for (tokens, tied) in [(tokens, false), (tokens, true), (None, true)] {
+            let config = Architecture { tied, ..architecture() };
             let mut saved = Adapters::random(&config, Lora { tokens, ..lora() }, 5);
             saved.weights_mut().iter_mut().zip(0u16..).for_each(|(w, i)| *w += f32::from(i));
             saved.save(folder.path(), "a model").unwrap();
@@ -278,20 +284,20 @@ mod tests {
             assert_eq!((read.lora(), read.weights()), (saved.lora(), saved.weights()));
             assert_eq!(peft_base(folder.path()).unwrap(), "a model");
         }
-        let read = Adapters::load(folder.path(), &config()).unwrap();
-        assert!(read.fits(&config()) && !read.fits(&Config { intermediate_size: 16, ..config() }));
-        let error = Adapters::load(folder.path(), &Config { intermediate_size: 8, ..config() });
+        let read = Adapters::load(folder.path(), &architecture()).unwrap();
+        assert!(read.fits(&architecture()) && !read.fits(&Architecture { intermediate: 16, ..architecture() }));
+        let error = Adapters::load(folder.path(), &Architecture { intermediate: 8, ..architecture() });
         assert_eq!(error.err().unwrap().key(), "model-tensor-wrong");
-        let error = Adapters::load(folder.path(), &Config { num_hidden_layers: 1, ..config() });
+        let error = Adapters::load(folder.path(), &with_layers(1));
         assert_eq!(error.err().unwrap().key(), "model-tensor-extra");
-        let error = Adapters::load(folder.path(), &Config { num_hidden_layers: 90, ..config() });
+        let error = Adapters::load(folder.path(), &with_layers(90));
         assert_eq!(error.err().unwrap().key(), "lora-too-short");
     }
 
     #[test]
     fn as_many_tokens_as_there_may_be_are_read_again() {
         let folder = tempfile::tempdir().unwrap();
-        let config = Config { vocab_size: 1 << 22, hidden_size: 1, tie_word_embeddings: false, ..config() };
+        let config = Architecture { vocab: 1 << 22, hidden: 1, tied: false, ..architecture() };
         let tokens = Some(Tokens { first: (1 << 22) - TOKENS_MAX, count: TOKENS_MAX });
         let lora = Lora { tokens, ..lora() };
         Adapters::zeros(&config, lora.clone()).save(folder.path(), "a model").unwrap();
@@ -307,7 +313,7 @@ mod tests {
     #[test]
     fn what_is_not_computed_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        Adapters::zeros(&config(), lora()).save(folder.path(), "a model").unwrap();
+        Adapters::zeros(&architecture(), lora()).save(folder.path(), "a model").unwrap();
         let path = folder.path().join(CONFIG);
         let good: Map<String, Value> = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         for (key, value) in [
@@ -343,11 +349,11 @@ mod tests {
             let mut wrong = good.clone();
             wrong.insert(key.into(), value.clone());
             fs::write(&path, Value::Object(wrong).to_string()).unwrap();
-            let error = Adapters::load(folder.path(), &config()).err().unwrap();
+            let error = Adapters::load(folder.path(), &architecture()).err().unwrap();
             assert_eq!(error.key(), "lora-value", "{key} {value}");
         }
         // Where the head is another table, its rows are learned too.
-        let untied = Config { tie_word_embeddings: false, ..config() };
+        let untied = Architecture { tied: false, ..architecture() };
         for wrong in [json!([3]), json!({"embed_tokens": [3]}), json!({"embed_tokens": [3], "lm_head": [4]})] {
             let mut other = good.clone();
             other.insert("trainable_token_indices".into(), wrong);
@@ -359,7 +365,7 @@ mod tests {
             let mut other = good.clone();
             other.insert("trainable_token_indices".into(), same);
             fs::write(&path, Value::Object(other).to_string()).unwrap();
-            assert_eq!(Adapters::load(folder.path(), &config()).err().unwrap().key(), "model-tensor-missing");
+            assert_eq!(Adapters::load(folder.path(), &architecture()).err().unwrap().key(), "model-tensor-missing");
         }
         let mut nameless = good.clone();
         nameless.insert("base_model_name_or_path".into(), Value::Null);
@@ -368,7 +374,7 @@ mod tests {
         let mut other = good.clone();
         other.insert("use_rslora".into(), json!(true));
         fs::write(&path, Value::Object(other).to_string()).unwrap();
-        let alpha = Adapters::load(folder.path(), &config()).unwrap().lora().alpha;
+        let alpha = Adapters::load(folder.path(), &architecture()).unwrap().lora().alpha;
         assert_eq!(alpha, 6.0 * 3f32.sqrt());
     }
 
@@ -377,7 +383,7 @@ mod tests {
     fn random_damage_never_panics() {
         let folder = tempfile::tempdir().unwrap();
         let lora = Lora { tokens: Some(Tokens { first: 3, count: 4 }), ..lora() };
-        Adapters::random(&config(), lora, 5).save(folder.path(), "a model").unwrap();
+        Adapters::random(&architecture(), lora, 5).save(folder.path(), "a model").unwrap();
         for name in [CONFIG, WEIGHTS] {
             let path = folder.path().join(name);
             let good = fs::read(&path).unwrap();
@@ -396,8 +402,8 @@ mod tests {
                     bytes.truncate(stream.below(bytes.len() as u64) as usize);
                 }
                 fs::write(&path, &bytes).unwrap();
-                if let Ok(read) = Adapters::load(folder.path(), &config()) {
-                    assert!(read.fits(&config()) && read.weights().iter().all(|w| w.is_finite()), "case {case}");
+                if let Ok(read) = Adapters::load(folder.path(), &architecture()) {
+                    assert!(read.fits(&architecture()) && read.weights().iter().all(|w| w.is_finite()), "case {case}");
                 }
             }
             fs::write(&path, good).unwrap();

@@ -24,7 +24,7 @@ use serde_json::Value;
 
 use crate::{
     architecture::{self, Architecture, Family},
-    config::{self, Config},
+    config,
     gguf::{self, Gguf},
     tensors::Mapped,
 };
@@ -289,13 +289,15 @@ impl Source {
         &self.architecture
     }
 
-    /// The configuration for the training engine.
+    /// What it computes, where all of its weights can be learned.
     ///
     /// # Errors
-    /// `lora-family` for a model that is no plain Llama.
-    pub fn config(&self) -> Result<Config> {
-        let family = || Error::new("lora-family").path(&self.path).arg("family", self.architecture.family.name());
-        self.architecture.config().ok_or_else(family)
+    /// `train-family` where they cannot.
+    pub fn learned_whole(&self) -> Result<&Architecture> {
+        if self.architecture.learned_whole() {
+            return Ok(&self.architecture);
+        }
+        Err(Error::new("train-family").path(&self.path).arg("family", self.architecture.family.name()))
     }
 
     /// The GGUF file, where it is one: it holds the tokenizer too.

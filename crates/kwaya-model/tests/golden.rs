@@ -57,7 +57,8 @@ impl Golden {
             positions: &positions,
         };
         let pool = Pool::new(2);
-        let mut activations = Activations::new(&self.model.config, self.rows, length, Precision::F32, Keep::Everything);
+        let mut activations =
+            Activations::new(self.model.architecture(), self.rows, length, Precision::F32, Keep::Everything);
 
         let mut found = vec![0.0; n * self.model.config.vocab_size];
         logits(&self.model, &batch, &mut activations, &mut found, &pool);

@@ -67,7 +67,7 @@ impl Rows {
     fn run(&self, model: &Model, pool: &Pool) -> (Vec<f32>, Vec<f32>) {
         let batch = self.batch();
         let mut activations =
-            Activations::new(&model.config, batch.rows, batch.tokens_per_row, Precision::F32, Keep::Everything);
+            Activations::new(model.architecture(), batch.rows, batch.tokens_per_row, Precision::F32, Keep::Everything);
         let (mut losses, mut gradients) = (vec![0.0; self.tokens.len()], vec![0.0; model.weights().len()]);
         forward_backward(model, &batch, &mut activations, &mut losses, &mut gradients, 0.01, pool);
         (losses, gradients)
@@ -134,7 +134,7 @@ fn a_later_token_changes_no_earlier_logit() {
     let model = Model::random(config(), 4, &pool);
     let mut rows = Rows::of_documents(1, &[30], 8);
     let run = |rows: &Rows| {
-        let mut activations = Activations::forward_only(&model.config, 1, 30);
+        let mut activations = Activations::forward_only(model.architecture(), 1, 30);
         let mut out = vec![0.0; 30 * 131];
         logits(&model, &rows.batch(), &mut activations, &mut out, &pool);
         bits(&out)
@@ -155,7 +155,7 @@ fn the_gradient_is_the_slope_of_the_loss() {
     let mut model = Model::random(config(), 11, &pool);
     let rows = Rows::of_documents(2, &[7, 9], 5);
     let (_, gradients) = rows.run(&model, &pool);
-    let mut activations = Activations::forward_only(&model.config, 2, 16);
+    let mut activations = Activations::forward_only(model.architecture(), 2, 16);
     let mut total = |model: &Model| {
         let mut losses = vec![0.0; 32];
         loss(model, &rows.batch(), &mut activations, &mut losses, &pool);
@@ -196,7 +196,8 @@ fn what_is_kept_and_where_changes_no_bit() {
         let batch = rows.batch();
         let mut first = None;
         for (keep, before) in [(Keep::Everything, 0.0), (Keep::Everything, f32::NAN), (Keep::Inputs, f32::NAN)] {
-            let mut activations = Activations::new(&model.config, batch.rows, batch.tokens_per_row, precision, keep);
+            let mut activations =
+                Activations::new(model.architecture(), batch.rows, batch.tokens_per_row, precision, keep);
             let (mut losses, mut gradients) = (vec![0.0; rows.tokens.len()], vec![before; model.weights().len()]);
             forward_backward(&model, &batch, &mut activations, &mut losses, &mut gradients, 0.01, &pool);
             let found = (bits(&losses), bits(&gradients));

@@ -8,7 +8,7 @@ use std::{
 
 use kwaya_base::{Error, Progress, Result, error::At, files};
 use kwaya_math::{Format, Pool, blocks::dequantise};
-use kwaya_model::{Adapters, Architecture, Config, EMBEDDING, HEAD, Source};
+use kwaya_model::{Adapters, Architecture, EMBEDDING, HEAD, Source};
 use kwaya_text::tokenizer::Extended;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -25,8 +25,6 @@ pub const TOKENIZER: [&str; 2] = ["tokenizer.json", "tokenizer_config.json"];
 pub struct Base {
     /// Its files.
     pub source: Source,
-    /// Its sizes.
-    pub config: Config,
     /// The hash of its weights and sizes, in hex.
     pub hash: String,
     /// The contents of [`TOKENIZER`].
@@ -46,18 +44,16 @@ impl Base {
     /// The base that is `named` in the recipe in `folder`.
     ///
     /// # Errors
-    /// What is wrong with it; `lora-family` for one that cannot be taught;
-    /// `exchange-unsayable` for one whose result could not be written.
+    /// What is wrong with it; `exchange-unsayable` for one whose result could not be written.
     pub fn open(folder: &Path, named: &Path) -> Result<Self> {
         let path = text_model::place(&folder.join(named))?;
         let source = exchange::open(&path)?;
-        let config = source.config()?;
         let sizes = source.architecture().config_json(Format::F32).map_err(|error| error.path(&path))?;
         let mut hasher = blake3::Hasher::new();
         hasher.update(sizes.to_string().as_bytes());
         hasher.update(kwaya_train::weights_hash(&source)?.as_bytes());
         let tokenizer = tokenizer(&source)?;
-        Ok(Self { hash: hasher.finalize().to_hex().to_string(), tokenizer, config, source })
+        Ok(Self { hash: hasher.finalize().to_hex().to_string(), tokenizer, source })
     }
 
     /// The hash of its tokenizer, in hex.
@@ -70,9 +66,9 @@ impl Base {
         hasher.finalize().to_hex().to_string()
     }
 
-    /// What it computes with a vocabulary of `vocab` tokens.
-    pub fn architecture(&self, vocab: usize) -> Architecture {
-        Architecture { vocab, ..self.source.architecture().clone() }
+    /// What it computes.
+    pub fn architecture(&self) -> &Architecture {
+        self.source.architecture()
     }
 
     /// Leaves its tokenizer in `folder`.
@@ -91,7 +87,7 @@ impl Base {
     /// When a file cannot be written.
     pub fn extend(&self, tokens: &NewTokens, folder: &Path, pool: &Pool, progress: &dyn Progress) -> Result<()> {
         let first = tokens.first as usize;
-        let tables: &[&str] = if self.config.tie_word_embeddings { &[EMBEDDING] } else { &[EMBEDDING, HEAD] };
+        let tables: &[&str] = if self.architecture().tied { &[EMBEDDING] } else { &[EMBEDDING, HEAD] };
         let rows = tables.iter().map(|table| Ok((*table, self.means(table, tokens)?)));
         let change = Change::Rows { first, count: tokens.pieces.len(), rows: rows.collect::<Result<_>>()? };
         exchange::write_weights(&self.source, folder, &change, pool, progress)

@@ -242,7 +242,7 @@ fn kernels(pool: &Pool, found: &mut dyn FnMut(Kernel) -> Result<()>) -> Result<(
         }
     }
 
-    let shape = AttentionShape { batch: rows, tokens: length, heads, kv_heads: heads, head_dim: d };
+    let shape = AttentionShape::new(rows, length, heads, heads, d);
     let starts = vec![0; n];
     let (q, k, v_) = (random(n * c, 3), random(n * c, 4), random(n * c, 5));
     let (mut max, mut sum) = (vec![0.0; n * heads], vec![0.0; n * heads]);

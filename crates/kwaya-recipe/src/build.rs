@@ -370,13 +370,18 @@ pub fn plan(context: &Context<'_>, within: Duration) -> Result<Planned> {
     let ranks = context.ranks.size();
     let way = memory::way_of(&lock, &learning, context.room(), ranks);
     let forecast = forecast::forecast(&lock, &learning, work.size, way, context.checkpoint_every, &pool, ranks)?;
-    let (parameters, learned) = (learning.config.parameters(), learning.parameters());
+    let (parameters, learned) = (learning.architecture.parameters(), learning.parameters());
     Ok(Planned { rights, lock, rungs, forecast, way, parameters, learned })
 }
 
-/// The base that the recipe names.
+/// The base that the recipe names, if it can be taught in the way that is wished.
 fn base(context: &Context<'_>, recipe: &Recipe) -> Result<Option<Base>> {
-    recipe.train.base.as_ref().map(|named| Base::open(context.folder, named)).transpose()
+    let Some(named) = &recipe.train.base else { return Ok(None) };
+    let base = Base::open(context.folder, named)?;
+    if recipe.train.method() != Method::Lora {
+        base.source.learned_whole()?;
+    }
+    Ok(Some(base))
 }
 
 fn decide(work: &Work<'_>, tokens: Option<&Tokens>, documents: String, within: Duration) -> Result<(Lock, Vec<Rung>)> {
@@ -449,7 +454,7 @@ pub fn build(context: &Context<'_>, within: Duration, announce: &mut dyn FnMut(&
         None => work.tokens(lock.vocabulary)?,
     };
     let learning = lock.learning(tokens.source(base.as_ref()));
-    let (parameters, learned) = (learning.config.parameters(), learning.parameters());
+    let (parameters, learned) = (learning.architecture.parameters(), learning.parameters());
     let train_done = work.train(&lock, &tokens, &mut |forecast, way| {
         announce(&Announcement { lock: &lock, rungs: &rungs, forecast, way, parameters, learned });
     })?;

@@ -134,7 +134,7 @@ fn of_source(
     let frozen = Frozen::new(source, pool)?;
     // The smallest adapters there are, which change nothing.
     let nothing = Lora { rank: 1, alpha: 1.0, targets: vec![Target::Query], tokens: None };
-    let nothing = Adapters::zeros(frozen.config(), nothing);
+    let nothing = Adapters::zeros(frozen.architecture(), nothing);
     let network = Network::Adapted(&frozen, &nothing);
     kwaya_train::sampled_bits_per_byte(network, held_out, context, precision, SAMPLED_BYTES, pool, progress)
 }

@@ -154,7 +154,7 @@ pub(crate) fn other_seconds(corpus: CorpusSize, vocabulary: usize, learning: &Le
     let text = (corpus.training_bytes + corpus.held_out_bytes) as f64 / 1e6;
     let looked_back_at = corpus.training_bytes.min(COMPRESSOR_TEXT_MAX) as f64 / 1e6;
     // A sample for each language and one more; each token reads all weights.
-    let samples = 60.0 * (1 + corpus.languages) as f64 * 4.0 * learning.config.parameters() as f64 / 1e10;
+    let samples = 60.0 * (1 + corpus.languages) as f64 * 4.0 * learning.architecture.parameters() as f64 / 1e10;
     let compressor = COMPRESSOR_SECONDS_PER_MEGABYTE * looked_back_at * corpus.languages as f64;
     figures + TOKENIZE_SECONDS_PER_MEGABYTE * text + compressor + samples + 0.5
 }
@@ -172,13 +172,13 @@ pub(crate) fn text_bytes(corpus: CorpusSize) -> u64 {
 /// of 16 bits, but for the head, and is packed from there to write samples; the
 /// base is there too, and a row of logits at a time.
 fn figures_bytes(learning: &Learning<'_>) -> u64 {
-    let weights = learning.config.parameters();
+    let weights = learning.architecture.parameters();
     PROGRAM_BYTES
         + match learning.base {
             None => 8 * weights,
             Some(_) => {
-                let logits = 4 * (plan::ROW_FOR_BASE * learning.config.vocab_size) as u64;
-                4 * weights + Frozen::bytes(&learning.config) + logits + learning.file_bytes()
+                let logits = 4 * (plan::ROW_FOR_BASE * learning.architecture.vocab) as u64;
+                4 * weights + Frozen::bytes(&learning.architecture) + logits + learning.file_bytes()
             }
         }
 }
@@ -187,7 +187,7 @@ fn figures_bytes(learning: &Learning<'_>) -> u64 {
 /// averages; where adapters are, with the model that they are merged into.
 fn disk(learning: &Learning<'_>, corpus: CorpusSize, vocabulary: usize, checkpoints: f64) -> u64 {
     let weights = 4 * learning.parameters();
-    let merged = if learning.lora.is_some() { 2 * learning.config.parameters() } else { 0 };
+    let merged = if learning.lora.is_some() { 2 * learning.architecture.parameters() } else { 0 };
     let text = corpus.training_bytes + corpus.held_out_bytes;
     let tokens = (text as f64 / corpus.bytes_per_token(vocabulary) * 2.0) as u64;
     merged + weights * if checkpoints > 1.0 { 7 } else { 4 } + tokens + text * 2 / 5 + (1 << 20)

@@ -58,12 +58,12 @@ pub struct Inspected {
     pub answer_bytes: u64,
     /// Bytes that 1,000 tokens of a conversation take.
     pub cache_bytes: u64,
-    /// Whether Kwaya can train all weights further: a plain Llama.
+    /// Whether Kwaya can train all weights further, and not adapters alone.
     pub trains: bool,
     /// Bytes that training all weights takes, where Kwaya can; an estimate.
     pub full_bytes: Option<u64>,
     /// The same for the adapters that a recipe gets that says nothing of them.
-    pub adapter_bytes: Option<u64>,
+    pub adapter_bytes: u64,
     /// Each tensor that the model needs.
     pub tensors: Vec<Tensor>,
     /// Tensors that it does not need.
@@ -138,15 +138,11 @@ pub fn inspect(path: &Path) -> Result<Inspected> {
     };
     let parameters = a.parameters();
     let windows: Vec<usize> = a.layers.iter().filter_map(|layer| layer.window).collect();
-    let config = a.config();
-    let full = config.as_ref().map(|config| Activations::bytes(config, 1, a.context.min(ROW), Keep::Everything));
+    let row = a.context.min(ROW);
+    let full = a.learned_whole().then(|| Activations::bytes(a, 1, row, Keep::Everything));
     let file: u64 = tensors.iter().map(|tensor| tensor.bytes).sum();
-    let adapters = config.map(|config| {
-        let lora = plan::lora_of(&TrainWishes::default());
-        let activations = Activations::adapted_bytes(&config, &lora, 1, a.context.min(ROW), Keep::Everything);
-        // The weights stay in their file.
-        file + Frozen::bytes(&config) + FULL_BYTES * lora.parameters(&config) + activations
-    });
+    let lora = plan::lora_of(&TrainWishes::default());
+    let adapters = Activations::adapted_bytes(a, &lora, 1, row, Keep::Everything) + FULL_BYTES * lora.parameters(a);
     Ok(Inspected {
         family: a.family.name(),
         parameters,
@@ -168,7 +164,8 @@ pub fn inspect(path: &Path) -> Result<Inspected> {
         cache_bytes: cache_bytes(a, 1000),
         trains: full.is_some(),
         full_bytes: full.map(|bytes| FULL_BYTES * parameters + bytes),
-        adapter_bytes: adapters,
+        // The weights stay in their file.
+        adapter_bytes: file + Frozen::bytes(a) + adapters,
         tensors,
         left_out,
     })

@@ -5,13 +5,15 @@ use std::{path::Path, time::Duration};
 
 use kwaya_base::{Progress, Result};
 use kwaya_math::Pool;
-use kwaya_model::{Adapters, Config, Frozen, Lora, Model, Source};
+use kwaya_model::{Adapters, Architecture, Config, Frozen, Lora, Model, Source};
 use kwaya_train::{Keep, Measured, Memory, Options, Outcome, Schedule, TokenFile};
 
 /// What is learned, and from where it begins.
 pub struct Learning<'a> {
-    /// The sizes of the model.
-    pub config: Config,
+    /// What the model computes.
+    pub architecture: Architecture,
+    /// The standard deviation of fresh weights, where it begins with such.
+    pub initializer_range: f64,
     /// The weights to begin from; random ones without.
     pub base: Option<&'a Source>,
     /// The adapters that alone are learned; without, all weights are. There
@@ -30,27 +32,39 @@ pub enum Learned {
 impl<'a> Learning<'a> {
     /// A model trained from nothing.
     pub fn from_nothing(config: Config) -> Self {
-        Self { config, base: None, lora: None }
+        let architecture = Architecture::from(&config);
+        Self { architecture, initializer_range: config.initializer_range, base: None, lora: None }
     }
 
     /// The weights of `base`, or adapters beside them.
     ///
     /// # Errors
-    /// `lora-family` for a model that cannot be taught.
+    /// `train-family` for a model of which not all weights can be learned, where
+    /// there are no adapters.
     pub fn of_base(base: &'a Source, lora: Option<Lora>) -> Result<Self> {
-        Ok(Self { config: base.config()?, base: Some(base), lora })
+        if lora.is_none() {
+            base.learned_whole()?;
+        }
+        let architecture = base.architecture().clone();
+        Ok(Self { architecture, initializer_range: Config::default().initializer_range, base: Some(base), lora })
+    }
+
+    /// The configuration of a model that begins from nothing.
+    pub(crate) fn config(&self) -> Config {
+        let plain = self.architecture.config().expect("a plain Llama");
+        Config { initializer_range: self.initializer_range, ..plain }
     }
 
     /// How many numbers are learned.
     pub fn parameters(&self) -> u64 {
-        self.lora.as_ref().map_or_else(|| self.config.parameters(), |lora| lora.parameters(&self.config))
+        self.lora.as_ref().map_or_else(|| self.architecture.parameters(), |lora| lora.parameters(&self.architecture))
     }
 
     /// The bytes that a training of this takes.
     pub fn memory(&self, schedule: &Schedule, keep: Keep) -> Memory {
         match &self.lora {
-            None => kwaya_train::memory(&self.config, schedule, keep),
-            Some(lora) => kwaya_train::tuning_memory(&self.config, lora, schedule, keep),
+            None => kwaya_train::memory(&self.architecture, schedule, keep),
+            Some(lora) => kwaya_train::tuning_memory(&self.architecture, lora, schedule, keep),
         }
     }
 
@@ -76,7 +90,14 @@ impl<'a> Learning<'a> {
         limit: Duration,
     ) -> Result<Measured> {
         match self.beside(pool)? {
-            None => kwaya_train::measure_within(&self.config, schedule, keep, pool, steps, limit),
+            None if self.base.is_none() => {
+                kwaya_train::measure_within(&self.config(), schedule, keep, pool, steps, limit)
+            }
+            None => {
+                let model = Model::of(self.architecture.clone());
+                let model = model.randomised(self.initializer_range, schedule.seed, pool);
+                kwaya_train::measure_whole(model, schedule, keep, pool, steps, limit)
+            }
             Some((frozen, lora)) => {
                 let adapters = Adapters::fresh(&frozen, lora.clone(), schedule.seed);
                 kwaya_train::measure_tuning(&frozen, adapters, schedule, keep, pool, steps, limit)
@@ -107,7 +128,7 @@ impl<'a> Learning<'a> {
             return Ok(outcome.map(Learned::Adapters));
         }
         let outcome = match self.base {
-            None => kwaya_train::train(&self.config, schedule, training, held_out, folder, options, pool, progress)?,
+            None => kwaya_train::train(&self.config(), schedule, training, held_out, folder, options, pool, progress)?,
             Some(base) => kwaya_train::train_from(base, schedule, training, held_out, folder, options, pool, progress)?,
         };
         Ok(outcome.map(Learned::Model))

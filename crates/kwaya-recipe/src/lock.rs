@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use kwaya_base::{Error, Result, error::At, files};
-use kwaya_model::{Config, Lora, Source};
+use kwaya_model::{Architecture, Config, Lora, Source};
 use kwaya_train::{Precision, Schedule};
 use serde::{Deserialize, Serialize};
 
@@ -101,15 +101,16 @@ pub struct Sizes {
 
 impl Sizes {
     /// Those of a base, which is read `context` tokens at a time.
-    pub fn of_base(config: &Config, context: usize) -> Self {
+    pub fn of_base(a: &Architecture, context: usize) -> Self {
         Self {
-            hidden_size: config.hidden_size,
-            layers: config.num_hidden_layers,
-            heads: config.num_attention_heads,
-            key_value_heads: config.num_key_value_heads,
-            intermediate_size: config.intermediate_size,
+            hidden_size: a.hidden,
+            layers: a.layers.len(),
+            heads: a.heads,
+            key_value_heads: a.kv_heads,
+            intermediate_size: a.intermediate,
             context,
-            initializer_range: config.initializer_range,
+            // Nothing begins random; what every such lock has said.
+            initializer_range: Config::default().initializer_range,
         }
     }
 
@@ -151,10 +152,11 @@ impl Lock {
     /// What is learned, beginning with the weights of `base` where there is
     /// one.
     pub fn learning<'a>(&self, base: Option<&'a Source>) -> Learning<'a> {
-        let taught = base.and_then(|source| source.architecture().config());
-        let config = taught.unwrap_or_else(|| self.model.config(self.vocabulary));
+        let fresh = Learning::from_nothing(self.model.config(self.vocabulary));
         let lora = self.base.as_ref().and_then(|base| base.lora.clone());
-        Learning { config: Config { vocab_size: self.vocabulary, ..config }, base, lora }
+        let architecture = base.map_or(fresh.architecture, |source| source.architecture().clone());
+        let architecture = Architecture { vocab: self.vocabulary, ..architecture };
+        Learning { architecture, base, lora, ..fresh }
     }
 
     /// Reads `folder/kwaya.lock`; `None` when there is none.
@@ -177,7 +179,9 @@ impl Lock {
                 .arg("known", format!("{VERSION}, {}", arithmetics())));
         }
         let lock: Self = toml::from_str(&text).map_err(wrong)?;
-        if lock.model.heads == 0 || !lock.model.hidden_size.is_multiple_of(lock.model.heads) {
+        // The heads of a base may be wider.
+        let fits = lock.base.is_some() || lock.model.hidden_size.is_multiple_of(lock.model.heads);
+        if lock.model.heads == 0 || !fits {
             return Err(refuse("lock-wrong").arg("cause", "model.heads"));
         }
         if lock.arithmetic != self::arithmetic(lock.train.precision) {

@@ -206,7 +206,7 @@ pub(crate) fn too_short_for_base(wishes: &TrainWishes, learning: &Learning<'_>, 
     let wished = plan::schedule_for_base(learning, wishes, f64::MAX, 1).sequence_length;
     let fit = halvings(wished, 32).into_iter().find_map(|context| {
         let lora = plan::lora_of(&TrainWishes { method: None, ..wishes.clone() });
-        let taught = Learning { config: learning.config.clone(), base: learning.base, lora: Some(lora) };
+        let taught = Learning { architecture: learning.architecture.clone(), lora: Some(lora), ..*learning };
         let wishes = TrainWishes { context: Some(context), ..wishes.clone() };
         let bytes = needed(&taught, &plan::schedule_for_base(&taught, &wishes, f64::MAX, 1), None, room.bytes);
         (bytes <= room.bytes).then_some((context, bytes))

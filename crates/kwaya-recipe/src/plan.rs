@@ -261,7 +261,7 @@ pub fn choose_for_base(
     ranks: usize,
     progress: &dyn Progress,
 ) -> Result<Chosen> {
-    let vocabulary = learning.config.vocab_size;
+    let vocabulary = learning.architecture.vocab;
     let time = Time { began: Instant::now(), within, corpus, vocabulary };
     progress.begin("plan-measure", 1, Unit::Steps);
     let tokens = corpus.training_bytes as f64 / corpus.bytes_per_token(vocabulary);
@@ -288,7 +288,7 @@ pub fn choose_for_base(
     schedule.evaluate_every = evaluate_every(&schedule, forecast::look_tokens(corpus, vocabulary));
     progress.at(1);
     progress.end();
-    let sizes = Sizes::of_base(&learning.config, schedule.sequence_length);
+    let sizes = Sizes::of_base(&learning.architecture, schedule.sequence_length);
     let rung = Rung {
         sizes,
         parameters: learning.parameters(),
@@ -312,15 +312,15 @@ pub(crate) fn lora_of(wishes: &TrainWishes) -> Lora {
 /// How a base is taught `tokens` of text. A micro-batch is one row, which takes
 /// least memory.
 pub(crate) fn schedule_for_base(learning: &Learning<'_>, wishes: &TrainWishes, tokens: f64, steps: u64) -> Schedule {
-    let config = &learning.config;
+    let a = &learning.architecture;
     let [fewest, most] = STEP_TOKENS_FOR_BASE;
     let step = (EPOCHS_MAX_FOR_BASE * tokens / STEPS_FOR_BASE as f64) as usize / 64 * 64;
     let step = step.clamp(fewest, most);
-    let context = wishes.context.unwrap_or(step.min(ROW_FOR_BASE)).min(config.max_position_embeddings);
+    let context = wishes.context.unwrap_or(step.min(ROW_FOR_BASE)).min(a.context);
     let rows = (step / context).max(1);
     let micro_batches = wishes.micro_batches.unwrap_or((rows * context / ROW_FOR_BASE).clamp(1, rows));
     // Wider models want smaller steps; adapters want the same at any width.
-    let width = 576.0 / config.hidden_size as f32;
+    let width = 576.0 / a.hidden as f32;
     let rate = wishes.learning_rate.unwrap_or(match wishes.method() {
         Method::Lora => 2e-3,
         Method::Full => (1e-4 * width).min(1e-3),
@@ -504,7 +504,7 @@ mod tests {
         assert_eq!((plan.vocabulary, sizes.hidden_size, sizes.layers, sizes.context), (700, 32, 1, 64));
         assert_eq!((schedule.seed, schedule.steps, schedule.learning_rate), (7, 33, 0.001));
         assert_eq!(plan.rungs.iter().map(|r| r.chosen).collect::<Vec<_>>(), [true]);
-        schedule.validate(&sizes.config(700)).unwrap();
+        schedule.validate(sizes.context).unwrap();
         assert_eq!(schedule.micro_batches_per_step, 2);
         let many = chosen(CORPUS, &TrainWishes { micro_batches: Some(5), ..wishes }, 60, 1 << 34).unwrap().schedule;
         assert_eq!((many.micro_batches_per_step, many.sequences_per_micro_batch), (5, 7), "32 rows, cut into five");
@@ -534,7 +534,7 @@ mod tests {
         for rung in LADDER {
             let sizes = sized(rung, &TrainWishes::default());
             sizes.config(4096).validate().unwrap();
-            schedule(&sizes, &TrainWishes::default(), 4096, 100, 1 << 40).validate(&sizes.config(4096)).unwrap();
+            schedule(&sizes, &TrainWishes::default(), 4096, 100, 1 << 40).validate(sizes.context).unwrap();
             assert!((32..=64).contains(&(sizes.hidden_size / sizes.heads)), "{rung:?}");
         }
         assert_eq!(initializer_range(192), 0.0456);

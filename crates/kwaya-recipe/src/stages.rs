@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 
 use kwaya_base::{Error, Result, error::At, files};
 use kwaya_math::Pool;
-use kwaya_model::{ADAPTER_FILES, Adapters, Config, Lora, Source};
+use kwaya_model::{ADAPTER_FILES, Adapters, Architecture, Lora, Source};
 use kwaya_text::{
     chat::{self, Message},
     corpus,
@@ -143,10 +143,10 @@ impl Work<'_> {
     /// learned.
     pub(crate) fn sizes(&self, tokens: &Tokens, learning: &Learning<'_>) -> Result<(u64, u64)> {
         if learning.base.is_some() {
-            return Ok((learning.config.parameters(), learning.parameters()));
+            return Ok((learning.architecture.parameters(), learning.parameters()));
         }
-        let vocab_size = self.token_file(&tokens.tokenize, TRAINING)?.vocab_size() as usize;
-        let parameters = Config { vocab_size, ..learning.config.clone() }.parameters();
+        let vocab = self.token_file(&tokens.tokenize, TRAINING)?.vocab_size() as usize;
+        let parameters = Architecture { vocab, ..learning.architecture.clone() }.parameters();
         Ok((parameters, parameters))
     }
 
@@ -160,7 +160,7 @@ impl Work<'_> {
             return Ok(Tokens { tokenizer, tokenize, extended: None });
         };
         let tokenizer = self.base_tokenizer(base)?;
-        let mut vocab = base.config.vocab_size;
+        let mut vocab = base.architecture().vocab;
         let mut extended = None;
         let base_name = Named { name: "base".into(), hash: base.hash.clone() };
         if self.recipe.train.new_tokens.is_some() {
@@ -173,7 +173,8 @@ impl Work<'_> {
             }
             let source = Source::open(&folder)?;
             let before = [self.documents(), base_name.clone(), base_tokenizer_name(base)];
-            let before = self.tokenize("tokenize-base", &before, &[HELD_OUT], Some((base, base.config.vocab_size)))?;
+            let before =
+                self.tokenize("tokenize-base", &before, &[HELD_OUT], Some((base, base.architecture().vocab)))?;
             extended = Some(Extended { with, before, source, new });
         }
         let files = TOKENIZER.map(|name| tokenizer.output(name).clone());
@@ -206,13 +207,13 @@ impl Work<'_> {
         let (bytes, progress) = (self.bytes(), self.context.progress);
         self.shop.run(&stage, |shop, folder| {
             base.write_tokenizer(folder)?;
-            let Some(count) = wished else { return Ok(json!({ "vocabulary": base.config.vocab_size })) };
+            let Some(count) = wished else { return Ok(json!({ "vocabulary": base.architecture().vocab })) };
             let texts = texts(&shop.artefact(&inputs[1]))?;
             let extended = tokenizer::extend(texts, bytes, &base.tokenizer[0], count, progress)?;
             files::write(&folder.join(TOKENIZER[0]), &extended.json)?;
             let new = NewTokens::of(&extended);
             new.write(&folder.join(NEW_TOKENS))?;
-            let size = new.vocabulary(base.config.vocab_size);
+            let size = new.vocabulary(base.architecture().vocab);
             Ok(json!({ "vocabulary": size, "new_tokens": new.pieces.len() }))
         })
     }
@@ -264,7 +265,7 @@ impl Work<'_> {
             for file in inputs.iter().filter(|input| TOKENIZER.contains(&&*input.name)) {
                 shop.store.show(&file.hash, &own.path().join(&file.name))?;
             }
-            let codec = Codec::in_folder(own.path(), &base.architecture(vocab))?;
+            let codec = Codec::in_folder(own.path(), &Architecture { vocab, ..base.architecture().clone() })?;
             let (opening, end) = codec.around()?;
             let turns = |messages: &[Message]| {
                 if method == Method::Continue { Err(Error::usage("chat-continue")) } else { codec.turns(messages) }
@@ -300,7 +301,7 @@ impl Work<'_> {
         let (training, held_out) = (training?, held_out?);
         if lock.base.is_none() {
             // The corpus may have had too few pairs for all that was asked for.
-            learning.config.vocab_size = training.vocab_size() as usize;
+            learning.architecture.vocab = training.vocab_size() as usize;
         }
         memory::check(lock, &learning, &self.recipe.train, room, ranks.size(), self.context.folder)?;
         let way = memory::way_of(lock, &learning, room, ranks.size());
@@ -366,7 +367,7 @@ impl Work<'_> {
             for file in &train.outputs {
                 shop.store.show(&file.hash, &adapter.path().join(&file.name))?;
             }
-            let adapters = Adapters::load(adapter.path(), &source.config()?)?;
+            let adapters = Adapters::load(adapter.path(), source.architecture())?;
             base::merge(source, &adapters, folder, pool, progress)?;
             Ok(json!({}))
         })

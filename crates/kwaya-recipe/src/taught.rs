@@ -435,7 +435,7 @@ mod tests {
         base(place.path());
         let source = Source::open(place.path()).unwrap();
         let lora = crate::plan::lora_of(&crate::recipe::TrainWishes::default());
-        let mut adapters = Adapters::random(&source.config().unwrap(), lora, 5);
+        let mut adapters = Adapters::random(source.architecture(), lora, 5);
         adapters.weights_mut().iter_mut().zip(0_u16..).for_each(|(w, i)| *w += f32::from(i % 7) / 50.0);
         let [one, folder, other] = ["one.gguf", "folder", "other.gguf"].map(|name| place.path().join(name));
         let (merge, pool) = (Change::Merge(&adapters), Pool::new(2));

@@ -109,7 +109,7 @@ pub fn teach(
     let lora = plan::lora_of(&TrainWishes::default());
     let teaching = Teaching { base, name, columns, labels, split, wishes, lora, pool, progress };
     let codec = Codec::open(&teaching.base.source)?;
-    let ask = teaching.ask(&codec, teaching.base.config.max_position_embeddings)?;
+    let ask = teaching.ask(&codec, teaching.base.architecture().context)?;
     let lessons = Lessons::of(&teaching.split.taught, &ask, &codec, progress)?;
     let (schedule, learning) = (schedule(&lessons, wishes), teaching.learning()?);
     let needed = memory::needed(&learning, &schedule, None, room.bytes);

@@ -19,7 +19,8 @@ use crate::{learning::Learning, lock, machine, text_model};
 /// What rank 0 gives the others to train.
 #[derive(Serialize, Deserialize)]
 struct Work {
-    config: Config,
+    /// The sizes of a model that begins from nothing.
+    config: Option<Config>,
     schedule: Schedule,
     keep: Keep,
     /// Training and held-out tokens, from the build folder.
@@ -60,7 +61,8 @@ pub(crate) fn begin(
     keep: Keep,
     files: [PathBuf; 2],
 ) -> Result<()> {
-    let (config, lora) = (learning.config.clone(), learning.lora.clone());
+    let config = learning.base.is_none().then(|| learning.config());
+    let lora = learning.lora.clone();
     let work = Work { config, schedule: schedule.clone(), keep, files, base, lora };
     ranks.tell(json!({ "train": work }).to_string().as_bytes());
     agree(ranks, Ok(()), &version())
@@ -93,7 +95,10 @@ fn work(ranks: &dyn Ranks, word: &Value, folder: &Path, threads: usize, progress
         Ok((training?, held_out?, base.transpose()?, work))
     };
     let (training, held_out, base, work) = agree(ranks, open(), &version())?;
-    let learning = Learning { config: work.config, base: base.as_ref(), lora: work.lora };
+    let learning = match (&base, work.config) {
+        (Some(base), _) => Learning::of_base(base, work.lora)?,
+        (None, config) => Learning::from_nothing(config.unwrap_or_default()),
+    };
     let options = Options { activations: work.keep, ranks, ..Options::default() };
     let checkpoints = folder.join("build").join("checkpoints");
     let pool = Pool::new(threads);

@@ -47,7 +47,7 @@ fn main() -> kwaya_base::Result<()> {
     let source = Source::open(Path::new(model))?;
     let frozen = Frozen::new(&source, &pool)?;
     let lora = Lora { rank, alpha: 32.0, targets: Target::ALL.to_vec(), tokens: None };
-    let adapters = Adapters::random(frozen.config(), lora, 1);
+    let adapters = Adapters::random(frozen.architecture(), lora, 1);
     let steps = steps.parse().expect("a number of steps");
     let measured = measure_tuning(&frozen, adapters, &schedule, keep, &pool, steps, Duration::MAX)?;
     let speed = schedule.targets_per_step() as f64 / measured.seconds_per_step;

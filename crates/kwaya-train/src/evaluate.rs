@@ -104,7 +104,7 @@ pub fn sampled_bits_per_byte<'a>(
     progress: &dyn Progress,
 ) -> Result<Vec<LanguageScore>> {
     let network = network.into();
-    if held_out.vocab_size() as usize > network.config().vocab_size {
+    if held_out.vocab_size() as usize > network.architecture().vocab {
         return Err(TokenFile::unfit("vocab_size"));
     }
     // No window is longer than a document, whatever the model claims to read.
@@ -204,7 +204,7 @@ mod tests {
         let read = std::iter::once(opening).chain(tokens[..tokens.len() - 1].iter().copied());
         batch.fill_whole(1, read, tokens.iter().copied());
         let mut losses = vec![0.0; tokens.len()];
-        let mut activations = Activations::forward_only(&model.config, 1, tokens.len());
+        let mut activations = Activations::forward_only(model.architecture(), 1, tokens.len());
         loss(model, &batch.batch(), &mut activations, &mut losses, pool);
         losses.into_iter().map(f64::from).collect()
     }

@@ -24,7 +24,7 @@ mod watch;
 pub use checkpoint::reached;
 pub use evaluate::{LanguageScore, SAMPLED_TOKENS, bits_per_byte, sampled_bits_per_byte};
 pub use kwaya_model::{Keep, Precision};
-pub use measure::{Measured, Memory, measure, measure_tuning, measure_within, memory, tuning_memory};
+pub use measure::{Measured, Memory, measure, measure_tuning, measure_whole, measure_within, memory, tuning_memory};
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
 pub use ranks::{Alone, Ranks, agree};

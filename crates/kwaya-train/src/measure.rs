@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use kwaya_base::Result;
 use kwaya_math::{Pool, philox::Stream};
-use kwaya_model::{Activations, Adapters, Config, Frozen, Keep, Lora, Model, Network};
+use kwaya_model::{Activations, Adapters, Architecture, Config, Frozen, Keep, Lora, Model, Network};
 use serde::Serialize;
 
 use crate::{
@@ -48,14 +48,14 @@ impl Memory {
 /// The bytes that [`crate::train`] takes: the exact sums of its buffers. The
 /// program, its threads' stacks, the rooms that kernels pack matrices into and
 /// the mapped token files are left out.
-pub fn memory(config: &Config, schedule: &Schedule, keep: Keep) -> Memory {
-    let weights = 4 * config.parameters();
+pub fn memory(a: &Architecture, schedule: &Schedule, keep: Keep) -> Memory {
+    let weights = 4 * a.parameters();
     let (rows, length) = (schedule.sequences_per_micro_batch, schedule.sequence_length);
     Memory {
         weights,
         gradients: weights * tree_depth(schedule.micro_batches_per_step.max(1)) as u64,
         optimiser: 2 * weights,
-        activations: Activations::bytes(config, rows, length, keep),
+        activations: Activations::bytes(a, rows, length, keep),
         // Four numbers and a loss for each position.
         workspace: 20 * (rows * length) as u64 + LOG_BYTES * schedule.steps,
     }
@@ -63,14 +63,14 @@ pub fn memory(config: &Config, schedule: &Schedule, keep: Keep) -> Memory {
 
 /// The bytes that [`crate::tune`] takes, and the frozen weights beside their
 /// files, under `weights` with the adapters.
-pub fn tuning_memory(config: &Config, lora: &Lora, schedule: &Schedule, keep: Keep) -> Memory {
-    let adapters = 4 * lora.parameters(config);
+pub fn tuning_memory(a: &Architecture, lora: &Lora, schedule: &Schedule, keep: Keep) -> Memory {
+    let adapters = 4 * lora.parameters(a);
     let (rows, length) = (schedule.sequences_per_micro_batch, schedule.sequence_length);
     Memory {
-        weights: adapters + Frozen::bytes(config),
+        weights: adapters + Frozen::bytes(a),
         gradients: adapters * tree_depth(schedule.micro_batches_per_step.max(1)) as u64,
         optimiser: 2 * adapters,
-        activations: Activations::adapted_bytes(config, lora, rows, length, keep),
+        activations: Activations::adapted_bytes(a, lora, rows, length, keep),
         workspace: 20 * (rows * length) as u64 + LOG_BYTES * schedule.steps,
     }
 }
@@ -114,9 +114,25 @@ pub fn measure_within(
     limit: Duration,
 ) -> Result<Measured> {
     config.validate()?;
-    schedule.validate(config)?;
-    let model = Model::random(config.clone(), schedule.seed, pool);
-    Ok(measure_steps(model, memory(config, schedule, keep), schedule, keep, pool, steps, limit))
+    schedule.validate(config.max_position_embeddings)?;
+    measure_whole(Model::random(config.clone(), schedule.seed, pool), schedule, keep, pool, steps, limit)
+}
+
+/// As [`measure_within`], of a training of all weights of `model`.
+///
+/// # Errors
+/// When the schedule is not valid.
+pub fn measure_whole(
+    model: Model,
+    schedule: &Schedule,
+    keep: Keep,
+    pool: &Pool,
+    steps: usize,
+    limit: Duration,
+) -> Result<Measured> {
+    schedule.validate(model.architecture().context)?;
+    let planned = memory(model.architecture(), schedule, keep);
+    Ok(measure_steps(model, planned, schedule, keep, pool, steps, limit))
 }
 
 /// As [`measure_within`], of a training of `adapters` beside `frozen` weights.
@@ -135,9 +151,9 @@ pub fn measure_tuning(
     steps: usize,
     limit: Duration,
 ) -> Result<Measured> {
-    assert!(adapters.fits(frozen.config()), "adapters of another model");
-    schedule.validate(frozen.config())?;
-    let planned = tuning_memory(frozen.config(), adapters.lora(), schedule, keep);
+    assert!(adapters.fits(frozen.architecture()), "adapters of another model");
+    schedule.validate(frozen.architecture().context)?;
+    let planned = tuning_memory(frozen.architecture(), adapters.lora(), schedule, keep);
     Ok(measure_steps(Adapted { frozen, adapters }, planned, schedule, keep, pool, steps, limit))
 }
 
@@ -154,7 +170,7 @@ fn measure_steps<L: Learner>(
     let mut state = State::new(learner);
     let mut stepper = Stepper::new(state.learner.network(), schedule, keep, pool, &Alone);
     let targets = schedule.targets_per_step();
-    let batch = synthetic(state.learner.network().config(), schedule);
+    let batch = synthetic(state.learner.network().architecture().vocab, schedule);
     warm_up(&mut stepper, state.learner.network(), schedule, &batch);
     let (mut forward_backward, mut update, mut loss) = (Vec::new(), Vec::new(), 0.0);
     let began = Instant::now();
@@ -194,10 +210,10 @@ fn warm_up(stepper: &mut Stepper<'_>, network: Network<'_>, schedule: &Schedule,
 
 /// Rows of random tokens, each a single document: attention then costs the
 /// most that it can.
-fn synthetic(config: &Config, schedule: &Schedule) -> BatchBuffer {
+fn synthetic(vocabulary: usize, schedule: &Schedule) -> BatchBuffer {
     let n = schedule.sequences_per_micro_batch * schedule.sequence_length;
     let mut stream = Stream::new(schedule.seed, SYNTHETIC, 0);
-    let tokens: Vec<u32> = (0..=n).map(|_| stream.below(config.vocab_size as u64) as u32).collect();
+    let tokens: Vec<u32> = (0..=n).map(|_| stream.below(vocabulary as u64) as u32).collect();
     let mut batch = BatchBuffer::default();
     batch.fill_whole(schedule.sequences_per_micro_batch, tokens[..n].iter().copied(), tokens[1..].iter().copied());
     batch

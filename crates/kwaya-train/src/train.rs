@@ -7,7 +7,7 @@ use std::{
 
 use kwaya_base::{Error, Progress, Result, Unit, say};
 use kwaya_math::Pool;
-use kwaya_model::{Config, Keep, Model, Source, tensors};
+use kwaya_model::{Architecture, Config, Keep, Model, Source, tensors};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     schedule::Schedule,
     step::{Learner, State, Stepper},
     tokens::TokenFile,
-    tune::weights_hash,
+    tune::{Computed, weights_hash},
     watch::Live,
 };
 
@@ -107,9 +107,10 @@ pub fn train(
     pool: &Pool,
     progress: &dyn Progress,
 ) -> Result<Outcome> {
+    agree(options.ranks, config.validate(), &[])?;
     let plan = (config, schedule);
     let task = Task {
-        config,
+        architecture: &config.into(),
         schedule,
         training,
         held_out,
@@ -120,8 +121,8 @@ pub fn train(
     task.run(folder, options, pool, progress)
 }
 
-/// As [`train`], of a model that has the sizes of `source`, a plain Llama in
-/// any format, and begins with its weights. Each rank reads a copy of its own.
+/// As [`train`], of a model that computes what `source` does, in any format, and
+/// begins with its weights. Each rank reads a copy of its own.
 ///
 /// # Errors
 /// As [`train`], and as [`Model::from_source`].
@@ -136,16 +137,16 @@ pub fn train_from(
     pool: &Pool,
     progress: &dyn Progress,
 ) -> Result<Outcome> {
-    let look = || Ok((source.config()?, weights_hash(source)?.to_string()));
-    let (config, weights) = agree(options.ranks, look(), &[])?;
-    let plan = (&config, schedule, weights);
+    let look = || Ok((source.learned_whole()?, weights_hash(source)?.to_string()));
+    let (architecture, weights) = agree(options.ranks, look(), &[])?;
+    let plan = (Computed::of(architecture), schedule, weights);
     let task = Task {
-        config: &config,
+        architecture,
         schedule,
         training,
         held_out,
         plan: serde_json::to_string(&plan).expect("numbers become JSON"),
-        blank: &|| Model::zeros(config.clone()),
+        blank: &|| Model::of(architecture.clone()),
         fresh: &|| Model::from_source(source, pool),
     };
     task.run(folder, options, pool, progress)
@@ -153,7 +154,7 @@ pub fn train_from(
 
 /// All that decides the bits of a training.
 pub(crate) struct Task<'a, L> {
-    pub(crate) config: &'a Config,
+    pub(crate) architecture: &'a Architecture,
     pub(crate) schedule: &'a Schedule,
     pub(crate) training: &'a TokenFile,
     pub(crate) held_out: &'a TokenFile,
@@ -176,7 +177,7 @@ impl<L: Learner> Task<'_, L> {
     ) -> Result<Outcome<L>> {
         let (schedule, ranks) = (self.schedule, options.ranks);
         let prepare = || -> Result<_> {
-            check(self.config, schedule, self.training, self.held_out)?;
+            check(self.architecture, schedule, self.training, self.held_out)?;
             if ranks.rank() > 0 {
                 return Ok((None, None));
             }
@@ -273,14 +274,11 @@ impl<L: Learner> Task<'_, L> {
     }
 }
 
-fn check(config: &Config, schedule: &Schedule, training: &TokenFile, held_out: &TokenFile) -> Result<()> {
-    config.validate()?;
-    schedule.validate(config)?;
+fn check(a: &Architecture, schedule: &Schedule, training: &TokenFile, held_out: &TokenFile) -> Result<()> {
+    schedule.validate(a.context)?;
     for file in [training, held_out] {
-        if file.vocab_size() as usize > config.vocab_size {
-            return Err(Error::new("train-vocabulary")
-                .arg("tokens", file.vocab_size())
-                .arg("model", config.vocab_size));
+        if file.vocab_size() as usize > a.vocab {
+            return Err(Error::new("train-vocabulary").arg("tokens", file.vocab_size()).arg("model", a.vocab));
         }
     }
     if training.tokens() == 0 {
@@ -485,7 +483,7 @@ mod tests {
         let model = Model::load(&here.join("../kwaya-model/tests/golden/tied")).unwrap();
         let file = TokenFile::open(&golden.join("tokens.safetensors")).unwrap();
         let pool = Pool::new(2);
-        check(&model.config, &schedule, &file, &file).unwrap();
+        check(model.architecture(), &schedule, &file, &file).unwrap();
         let options = Options::default();
         let mut run = Run::new(&schedule, &file, &file, &options, &pool, State::new(model), Vec::new());
         let mut worst = 0.0f64;

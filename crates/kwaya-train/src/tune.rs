@@ -5,7 +5,8 @@ use std::path::Path;
 
 use kwaya_base::{Error, Progress, Result};
 use kwaya_math::Pool;
-use kwaya_model::{Adapters, Frozen, Source, tensors};
+use kwaya_model::{Adapters, Architecture, Config, Frozen, Source, tensors};
+use serde::Serialize;
 
 use crate::{
     ranks::agree,
@@ -34,9 +35,9 @@ pub fn tune(
     pool: &Pool,
     progress: &dyn Progress,
 ) -> Result<Outcome<Adapters>> {
-    let (config, lora) = (frozen.config(), adapters.lora());
+    let (a, lora) = (frozen.architecture(), adapters.lora());
     let look = || {
-        if !adapters.fits(config) {
+        if !adapters.fits(a) {
             return Err(Error::new("lora-unfit"));
         }
         Ok(weights_hash(frozen.source())?.to_string())
@@ -48,17 +49,32 @@ pub fn tune(
         Ok::<(), std::convert::Infallible>(())
     })
     .unwrap_or_else(|never| match never {});
-    let plan = (config, schedule, lora, weights, first.finalize().to_string());
+    let plan = (Computed::of(a), schedule, lora, weights, first.finalize().to_string());
     let task = Task {
-        config,
+        architecture: a,
         schedule,
         training,
         held_out,
         plan: serde_json::to_string(&plan).expect("numbers become JSON"),
-        blank: &|| Adapted { frozen, adapters: Adapters::zeros(config, lora.clone()) },
+        blank: &|| Adapted { frozen, adapters: Adapters::zeros(a, lora.clone()) },
         fresh: &|| Ok(Adapted { frozen, adapters: adapters.clone() }),
     };
     Ok(task.run(folder, options, pool, progress)?.map(|learner| learner.adapters))
+}
+
+/// What a model computes, among what decides bits. A plain Llama is in the words
+/// of its configuration.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum Computed<'a> {
+    Plain(Box<Config>),
+    Other(&'a Architecture),
+}
+
+impl<'a> Computed<'a> {
+    pub(crate) fn of(a: &'a Architecture) -> Self {
+        a.config().map_or(Self::Other(a), |config| Self::Plain(Box::new(config)))
+    }
 }
 
 /// The hash of the weights of `source`, in the numbers of their file: of what

@@ -90,6 +90,7 @@ impl Llama<'_> {
             heads: self.config.num_attention_heads,
             kv_heads: self.config.num_key_value_heads,
             d: self.config.head_dim,
+            softcap: None,
             starts: &rows.starts,
             q: &layer.q,
             k: &layer.k,

@@ -406,7 +406,7 @@ fn the_forecast_is_made_of_real_steps() {
     let (pool, config, schedule) = (Pool::new(2), config(), schedule());
     let measured = measure(&config, &schedule, Keep::Everything, &pool, 3).unwrap();
     assert!(measured.seconds_per_step > 0.0);
-    let planned = memory(&config, &schedule, Keep::Everything);
+    let planned = memory(&(&config).into(), &schedule, Keep::Everything);
     assert_eq!(measured.bytes, planned.total());
     assert!(measured.used_bytes < measured.bytes && measured.used_bytes > measured.bytes / 2);
     let short = measure_within(&config, &schedule, Keep::Everything, &pool, 50, Duration::ZERO).unwrap();

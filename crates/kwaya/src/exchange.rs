@@ -60,7 +60,7 @@ pub(crate) fn import(m: &ArgMatches) -> Result<()> {
 /// The adapters in `folder`, or in that of a recipe, for `source`.
 fn adapters(folder: &Path, source: &Source) -> Result<Adapters> {
     let built = folder.join("build").join("adapter");
-    Adapters::load(if built.exists() { &built } else { folder }, &source.config()?)
+    Adapters::load(if built.exists() { &built } else { folder }, source.architecture())
 }
 
 pub(crate) fn export(m: &ArgMatches) -> Result<()> {
@@ -185,11 +185,11 @@ pub(crate) fn inspect(m: &ArgMatches) -> Result<()> {
         licence = it.licence.unwrap_or_else(|| say!("inspect-no-licence")),
         answer = words::bytes(it.answer_bytes),
         cache = words::bytes(it.cache_bytes),
-        training = match (it.full_bytes, it.adapter_bytes) {
-            (Some(full), Some(adapter)) => {
-                say!("inspect-training", full = words::bytes(full), adapter = words::bytes(adapter))
+        training = match it.full_bytes {
+            Some(full) => {
+                say!("inspect-training", full = words::bytes(full), adapter = words::bytes(it.adapter_bytes))
             }
-            _ => say!("inspect-no-training"),
+            None => say!("inspect-training-adapter", adapter = words::bytes(it.adapter_bytes)),
         },
     ));
     if !it.left_out.is_empty() {

@@ -381,6 +381,17 @@ pub(crate) fn swiglu(gate: &[f32], up: &[f32]) -> Vec<f32> {
 }
 
 /// dgate and dup.
+pub(crate) fn geglu_backward(d: &[f32], gate: &[f32], up: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    const ROOT: f32 = 0.797_884_6;
+    let each = d.iter().zip(gate).zip(up).map(|((d, x), u)| {
+        let t = tanh(ROOT * (0.044_715 * x * x).mul_add(*x, *x));
+        let slope = ROOT * (3.0 * 0.044_715 * x).mul_add(*x, 1.0);
+        let d_gate = d * u * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * slope);
+        (d_gate, d * (0.5 * x * (1.0 + t)))
+    });
+    each.unzip()
+}
+
 pub(crate) fn swiglu_backward(d: &[f32], gate: &[f32], up: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let one = |((d, g), u): ((&f32, &f32), &f32)| {
         let sigmoid = 1.0 / (1.0 + exp(-g));
@@ -395,6 +406,7 @@ pub(crate) struct Attention<'a> {
     pub(crate) heads: usize,
     pub(crate) kv_heads: usize,
     pub(crate) d: usize,
+    pub(crate) softcap: Option<f32>,
     pub(crate) starts: &'a [u32],
     pub(crate) q: &'a [f32],
     pub(crate) k: &'a [f32],
@@ -425,7 +437,10 @@ impl Attention<'_> {
     fn weights(&self, i: usize, h: usize) -> (Vec<f32>, f32) {
         let (keys, row) = self.keys(i);
         let pairs = |j: usize| (0..self.d).map(move |c| (self.q[self.query(i, h) + c], self.k[self.key(j, h) + c]));
-        let score = |j: usize| chain(0.0, pairs(j)) * self.scale();
+        let score = |j: usize| match self.softcap {
+            None => chain(0.0, pairs(j)) * self.scale(),
+            Some(cap) => cap * tanh(chain(0.0, pairs(j)) * self.scale() / cap),
+        };
         let m = max(keys.clone().map(score));
         let mut p = vec![0.0; self.tokens];
         keys.for_each(|j| p[j - row] = exp(score(j) - m));
@@ -460,7 +475,11 @@ impl Attention<'_> {
                 let share = 1.0 / z;
                 let slope = |j: usize| {
                     let e = chain(0.0, (0..d).map(|c| (dout[at + c], self.v[self.key(j, h) + c])));
-                    p[j - row] * share * (e - delta) * self.scale()
+                    let slope = p[j - row] * share * (e - delta) * self.scale();
+                    let Some(cap) = self.softcap else { return slope };
+                    let s = chain(0.0, (0..d).map(|c| (self.q[at + c], self.k[self.key(j, h) + c])));
+                    let part = tanh(s * self.scale() / cap);
+                    slope * (1.0 - part * part)
                 };
                 let t: Vec<f32> = keys.clone().map(slope).collect();
                 for c in 0..d {
@@ -517,6 +536,23 @@ pub(crate) fn cached(
 }
 
 /// The loss of one row; the row becomes its gradient.
+/// Of a row that a cap has bent.
+pub(crate) fn capped_cross_entropy(row: &mut [f32], target: Option<usize>, scale: f32, cap: f32) -> f32 {
+    let Some(target) = target else {
+        row.fill(0.0);
+        return 0.0;
+    };
+    let m = max(row.iter().copied());
+    let exps: Vec<f32> = row.iter().map(|x| exp(x - m)).collect();
+    let (z, logit) = (sum(&exps), row[target]);
+    let factor = scale / z;
+    for (x, e) in row.iter_mut().zip(&exps) {
+        *x = e * factor * (1.0 - (*x / cap) * (*x / cap));
+    }
+    row[target] -= scale * (1.0 - (logit / cap) * (logit / cap));
+    log(z) - (logit - m)
+}
+
 pub(crate) fn cross_entropy(row: &mut [f32], target: Option<usize>, scale: f32) -> f32 {
     let Some(target) = target else {
         row.fill(0.0);

@@ -161,7 +161,7 @@ fn ranks_that_begin_with_a_model_change_no_bit() {
     let (bench, pool) = (Bench::new(), Pool::new(1));
     let source = bench.saved("base", &Model::random(config(), 8, &pool));
     let lora = Lora { rank: 2, alpha: 4.0, targets: Target::ALL.to_vec(), tokens: None };
-    let first = Adapters::random(&config(), lora, 1);
+    let first = Adapters::random(source.architecture(), lora, 1);
     let (training, held_out) = (&bench.training, &bench.held_out);
     let work = |ranks: &dyn Ranks, name: &str, watcher: &dyn Progress| {
         let options = Options { checkpoint_every: Duration::ZERO, ranks, ..Options::default() };

@@ -24,5 +24,6 @@ mod rights;
 mod same_bits;
 mod serve;
 mod taught;
+mod taught_families;
 mod taught_labels;
 mod tools;
