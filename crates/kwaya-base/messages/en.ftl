@@ -210,6 +210,7 @@ measure-short = The text is too short: there is nothing in it for the model to g
 
 train-steps = Training
 train-score = Measuring on held-out text
+train-score-before = Measuring the same before the training, to compare
 train-figures = loss { $loss }, { $speed } tokens/s
 train-nothing = There is no text to train on
     .remedy = Add documents, or look at what was left out and why: kwaya corpus dropped.

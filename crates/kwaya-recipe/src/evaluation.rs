@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use kwaya_base::{Progress, Result};
+use kwaya_base::{Progress, Result, Unit};
 use kwaya_math::Pool;
 use kwaya_model::{Adapters, Frozen, Lora, Model, Network, SamplerOptions, Source, Target};
 use kwaya_text::{chat::Message, compressor, tokenizer};
@@ -101,17 +101,19 @@ pub fn evaluate<I: Iterator<Item = Result<tokenizer::Text>>>(
     // memory itself.
     let (trained, untrained) = match before {
         Before::Random { seed } => {
-            let score = |model: Model| {
+            let score = |model: Model, progress: &dyn Progress| {
                 let context = model.config.max_position_embeddings;
                 let scores = kwaya_train::bits_per_byte(&model, held_out, context, pool, progress)?;
                 Ok::<_, kwaya_base::Error>((scores, model.config))
             };
-            let (trained, config) = score(Model::load(folder)?)?;
-            (trained, score(Model::random(config, seed, pool))?.0)
+            let (trained, config) = score(Model::load(folder)?, progress)?;
+            (trained, score(Model::random(config, seed, pool), &OfBefore(progress))?.0)
         }
         Before::Base { source, held_out: before, context, precision } => {
-            let score = |source: &Source, text| of_source(source, text, context, precision, pool, progress);
-            (score(&Source::open(folder)?, held_out)?, score(source, before)?)
+            let score = |source: &Source, text, progress: &dyn Progress| {
+                of_source(source, text, context, precision, pool, progress)
+            };
+            (score(&Source::open(folder)?, held_out, progress)?, score(source, before, &OfBefore(progress))?)
         }
     };
     let packed = compressor::bits_per_byte(texts()?)?;
@@ -119,6 +121,30 @@ pub fn evaluate<I: Iterator<Item = Result<tokenizer::Text>>>(
     let extended = matches!(before, Before::Base { held_out: other, .. } if other.hash() != held_out.hash());
     let side_by_side = |score| side_by_side(score, &untrained, &packed, extended);
     Ok(Evaluation { languages: trained.iter().filter_map(side_by_side).collect(), samples })
+}
+
+/// A watcher that is told that the model of before is being measured.
+struct OfBefore<'a>(&'a dyn Progress);
+
+impl Progress for OfBefore<'_> {
+    fn begin(&self, _: &'static str, total: u64, unit: Unit) {
+        self.0.begin("train-score-before", total, unit);
+    }
+    fn at(&self, done: u64) {
+        self.0.at(done);
+    }
+    fn figures(&self, text: &str) {
+        self.0.figures(text);
+    }
+    fn warn(&self, text: &str) {
+        self.0.warn(text);
+    }
+    fn end(&self) {
+        self.0.end();
+    }
+    fn stopped(&self) -> bool {
+        self.0.stopped()
+    }
 }
 
 /// The figures of weights as they lie in their files: in memory there are no
