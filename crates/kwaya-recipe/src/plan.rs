@@ -573,7 +573,7 @@ mod tests {
         let learning = Learning::from_nothing(config.clone());
         let of = |tokens, wishes: &TrainWishes| {
             let schedule = schedule_for_base(&learning, wishes, tokens, 50);
-            schedule.validate(&config).unwrap();
+            schedule.validate(config.max_position_embeddings).unwrap();
             (schedule.sequence_length, schedule.targets_per_step())
         };
         let wishes = TrainWishes::default();
