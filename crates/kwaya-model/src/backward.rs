@@ -72,7 +72,7 @@ pub fn forward_backward<'a>(
         }
         let mut backward =
             BlockBackward { forward, gradients: &mut gradients[..length], start: start + index * length };
-        backward.feed_forward(&mut left, work, scratch);
+        backward.feed_forward(&left, work, scratch);
         backward.attention(x, &mut left, work, scratch);
     }
     if let Some(layout) = whole {
