@@ -4,7 +4,7 @@ off, that send rubbish, and that send and read slowly. Each says what it expects
 whatever else comes is an error of the service.
 
     benches/peers/soak.py MODEL [--kwaya target/release/kwaya] [--minutes 30] [--clients 12] [--threads 2]
-    benches/peers/soak.py MODEL --requests 10000
+    benches/peers/soak.py MODEL --requests 10000 [--words 20] [--tokens 8]
 
 Prints a line of JSON a minute and one at the end, and exits with 1 when there was
 an error or when memory grew. Memory is what is resident beyond the size of the
@@ -70,15 +70,16 @@ async def exchange(port, sent, pace=None):
 
 
 class Client:
-    def __init__(self, seed, port, model, counts):
+    def __init__(self, seed, port, model, counts, words, tokens):
         self.chance, self.port, self.model, self.counts = random.Random(seed), port, model, counts
+        self.words, self.tokens = words, tokens
 
     def prompt(self):
-        return " ".join(self.chance.choice(WORDS) for _ in range(self.chance.randrange(3, 120)))
+        return " ".join(self.chance.choice(WORDS) for _ in range(self.chance.randrange(3, self.words)))
 
     def chat(self, **more):
         body = {"model": self.model, "messages": [{"role": "user", "content": self.prompt()}],
-                "max_tokens": self.chance.randrange(1, 48), "temperature": self.chance.choice([0, 0.8])}
+                "max_tokens": self.chance.randrange(1, self.tokens), "temperature": self.chance.choice([0, 0.8])}
         return request("POST", "/v1/chat/completions", body | more)
 
     async def expect(self, status, sent, pace=None):
@@ -216,6 +217,8 @@ async def main():
     parser.add_argument("--requests", type=int)
     parser.add_argument("--clients", type=int, default=12)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--words", type=int, default=120, help="the most of a question")
+    parser.add_argument("--tokens", type=int, default=48, help="the most of an answer, but where a kind asks for more")
     parser.add_argument("--kinds", nargs="*", help="these kinds of clients alone")
     wanted = parser.parse_args()
     command = [wanted.kwaya, "serve", wanted.model, "--listen", "127.0.0.1:0", "--threads", str(wanted.threads),
@@ -239,7 +242,8 @@ async def main():
     seconds = lambda: time.monotonic() - begun
     over = lambda: done() >= wanted.requests if wanted.requests else seconds() >= 60 * wanted.minutes
     print(json.dumps({"idle_mb": above()}), flush=True)
-    clients = (Client(seed, port, "soaked", counts).run(over, wanted.kinds) for seed in range(wanted.clients))
+    clients = (Client(seed, port, "soaked", counts, wanted.words, wanted.tokens).run(over, wanted.kinds)
+               for seed in range(wanted.clients))
     load = asyncio.gather(*clients)
     told = 0
     while not load.done():
