@@ -21,22 +21,12 @@ pub const IGNORED: u32 = u32::MAX;
 /// # Panics
 /// When the shapes do not fit or a target is beyond the vocabulary.
 pub fn softmax_cross_entropy(pool: &Pool, logits: &mut [f32], losses: &mut [f32], targets: &[u32], scale: f32) {
-    let (n, v) = cross_entropy_shape(logits.len(), losses.len(), targets);
-    let (rows_of, losses_of) = (Shards::new(logits), Shards::new(losses));
-    pool.run(n, |i| {
-        // SAFETY: pieces have disjoint rows.
-        let (row, loss) = unsafe { (rows_of.part(i * v..(i + 1) * v), losses_of.part(i..i + 1)) };
-        if targets[i] == IGNORED {
-            row.fill(0.0);
-            loss[0] = 0.0;
-            return;
-        }
-        let target = targets[i] as usize;
+    by_rows(pool, logits, losses, targets, |row, target| {
         let logit = row[target];
         let (max, sum) = exponentials(row);
-        loss[0] = scalar::log(sum) - (logit - max);
         scale_row(row, scale / sum);
         row[target] -= scale;
+        scalar::log(sum) - (logit - max)
     });
 }
 
@@ -53,23 +43,36 @@ pub fn capped_cross_entropy(
     scale: f32,
     cap: f32,
 ) {
+    by_rows(pool, logits, losses, targets, |row, target| {
+        let logit = row[target];
+        let (max, sum) = sum_of_exponentials(row);
+        capped_gradient(row, max, scale / sum, cap);
+        row[target] -= scale * (1.0 - (logit / cap) * (logit / cap));
+        scalar::log(sum) - (logit - max)
+    });
+}
+
+/// Gives each row of `logits` (N, V) with its target to `of_row`, which makes it a
+/// gradient and says the loss; both are 0 where the target is [`IGNORED`].
+fn by_rows(
+    pool: &Pool,
+    logits: &mut [f32],
+    losses: &mut [f32],
+    targets: &[u32],
+    of_row: impl Fn(&mut [f32], usize) -> f32 + Sync,
+) {
     let (n, v) = cross_entropy_shape(logits.len(), losses.len(), targets);
     let (rows_of, losses_of) = (Shards::new(logits), Shards::new(losses));
     pool.run(n, |i| {
         // SAFETY: pieces have disjoint rows.
         let (row, loss) = unsafe { (rows_of.part(i * v..(i + 1) * v), losses_of.part(i..i + 1)) };
-        if targets[i] == IGNORED {
-            row.fill(0.0);
-            loss[0] = 0.0;
-            return;
-        }
-        let target = targets[i] as usize;
-        let logit = row[target];
-        let (max, sum) = sum_of_exponentials(row);
-        loss[0] = scalar::log(sum) - (logit - max);
-        capped_gradient(row, max, scale / sum, cap);
-        let slope = 1.0 - (logit / cap) * (logit / cap);
-        row[target] -= scale * slope;
+        loss[0] = match targets[i] {
+            IGNORED => {
+                row.fill(0.0);
+                0.0
+            }
+            target => of_row(row, target as usize),
+        };
     });
 }
 

@@ -13,13 +13,7 @@ use crate::{
 /// # Panics
 /// When the lengths differ.
 pub fn swiglu(pool: &Pool, out: &mut [f32], gate: &[f32], up: &[f32]) {
-    assert!(out.len() == gate.len() && out.len() == up.len(), "swiglu: {} and {}", gate.len(), up.len());
-    let outs = Shards::new(out);
-    by_elements(pool, gate.len(), |range| {
-        // SAFETY: pieces are disjoint.
-        let out = unsafe { outs.part(range.clone()) };
-        swiglu_part(out, &gate[range.clone()], &up[range]);
-    });
+    forward(pool, out, gate, up, swiglu_part);
 }
 
 kernel! {
@@ -44,16 +38,7 @@ pub fn swiglu_backward(
     gate: &[f32],
     up: &[f32],
 ) {
-    let n = dout.len();
-    let fits = [dgate.len(), dup.len(), out.len(), gate.len(), up.len()].iter().all(|l| *l == n);
-    assert!(fits, "swiglu_backward: {} and {n}", gate.len());
-    let (dgates, dups, outs) = (Shards::new(dgate), Shards::new(dup), Shards::new(out));
-    by_elements(pool, n, |range| {
-        // SAFETY: pieces are disjoint.
-        let (dgate, dup, out) =
-            unsafe { (dgates.part(range.clone()), dups.part(range.clone()), outs.part(range.clone())) };
-        swiglu_backward_part(dgate, dup, out, &dout[range.clone()], &gate[range.clone()], &up[range]);
-    });
+    backward(pool, [dgate, dup, out], dout, gate, up, swiglu_backward_part);
 }
 
 kernel! {
@@ -78,13 +63,7 @@ const ROOT: f32 = 0.797_884_6;
 /// # Panics
 /// When the shapes do not fit.
 pub fn geglu(pool: &Pool, out: &mut [f32], gate: &[f32], up: &[f32]) {
-    assert!(out.len() == gate.len() && out.len() == up.len(), "geglu: {} and {}", gate.len(), up.len());
-    let outs = Shards::new(out);
-    by_elements(pool, gate.len(), |range| {
-        // SAFETY: pieces are disjoint.
-        let out = unsafe { outs.part(range.clone()) };
-        geglu_part(out, &gate[range.clone()], &up[range]);
-    });
+    forward(pool, out, gate, up, geglu_part);
 }
 
 kernel! {
@@ -109,16 +88,7 @@ pub fn geglu_backward(
     gate: &[f32],
     up: &[f32],
 ) {
-    let n = dout.len();
-    let fits = [dgate.len(), dup.len(), out.len(), gate.len(), up.len()].iter().all(|l| *l == n);
-    assert!(fits, "geglu_backward: {} and {n}", gate.len());
-    let (dgates, dups, outs) = (Shards::new(dgate), Shards::new(dup), Shards::new(out));
-    by_elements(pool, n, |range| {
-        // SAFETY: pieces are disjoint.
-        let (dgate, dup, out) =
-            unsafe { (dgates.part(range.clone()), dups.part(range.clone()), outs.part(range.clone())) };
-        geglu_backward_part(dgate, dup, out, &dout[range.clone()], &gate[range.clone()], &up[range]);
-    });
+    backward(pool, [dgate, dup, out], dout, gate, up, geglu_backward_part);
 }
 
 kernel! {
@@ -134,4 +104,32 @@ fn geglu_backward_part(dgate: &mut [f32], dup: &mut [f32], out: &mut [f32], dout
         *dg = d * u * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * slope);
     }
 }
+}
+
+/// `part` of pieces of elements.
+fn forward(pool: &Pool, out: &mut [f32], gate: &[f32], up: &[f32], part: fn(&mut [f32], &[f32], &[f32])) {
+    assert!(out.len() == gate.len() && out.len() == up.len(), "gate: {} and {}", gate.len(), up.len());
+    let outs = Shards::new(out);
+    by_elements(pool, gate.len(), |range| {
+        // SAFETY: pieces are disjoint.
+        let out = unsafe { outs.part(range.clone()) };
+        part(out, &gate[range.clone()], &up[range]);
+    });
+}
+
+/// What is written (the gradients of gate and up, and the output) and what is
+/// read (the gradient of the output, gate and up).
+type BackwardPart = fn(&mut [f32], &mut [f32], &mut [f32], &[f32], &[f32], &[f32]);
+
+/// `part` of pieces of elements.
+fn backward(pool: &Pool, written: [&mut [f32]; 3], dout: &[f32], gate: &[f32], up: &[f32], part: BackwardPart) {
+    let n = dout.len();
+    let fits = written.iter().all(|values| values.len() == n) && gate.len() == n && up.len() == n;
+    assert!(fits, "gate, backward: {} and {n}", gate.len());
+    let [dgates, dups, outs] = written.map(Shards::new);
+    by_elements(pool, n, |range| {
+        // SAFETY: pieces are disjoint.
+        let [dgate, dup, out] = [&dgates, &dups, &outs].map(|values| unsafe { values.part(range.clone()) });
+        part(dgate, dup, out, &dout[range.clone()], &gate[range.clone()], &up[range]);
+    });
 }

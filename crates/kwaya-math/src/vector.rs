@@ -6,7 +6,8 @@
 //! instruction `vdpbf16ps` does: the odd product first, each by a fused
 //! multiply-add rounded to nearest, with denormals taken and left as zeros of
 //! their sign. Where the instruction is missing, [`Vector::dot_emulated`]
-//! gives the same bits.
+//! gives the same bits, or, faster, the tile takes number by number
+//! (`Word::Rounded` in `tile.rs`).
 
 /// A vector register of f32.
 pub(crate) trait Vector: Copy {
