@@ -66,8 +66,10 @@ impl Words {
         if !known {
             self.words[slot] = key;
             scores.fill(0);
-            // So few n-grams cannot score more than the numbers hold.
-            let grams = model.look_up(word, &mut self.found, |language, score| scores[language] += score);
+            // So few n-grams score less than the numbers hold, unless a language was
+            // taught by a file that was made to break this.
+            let add = |language: usize, score| scores[language] = scores[language].saturating_add(score);
+            let grams = model.look_up(word, &mut self.found, add);
             self.grams[slot] = grams as u16;
         }
         sums.grams += u32::from(self.grams[slot]);
